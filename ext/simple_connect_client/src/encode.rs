@@ -1,0 +1,269 @@
+//! Request bodies: Ruby values as JSON, in one walk.
+
+use magnus::r_hash::ForEach;
+use magnus::value::ReprValue;
+use magnus::{Error, Float, Integer, Module, RArray, RHash, RModule, RString, Ruby, Symbol, Value};
+use simple_connect_core::envelope::{DEFAULT_LANGUAGE, Envelope, Recipient, generate_event_id, present};
+use simple_connect_core::json::{self, MAX_NESTING, Object};
+
+use crate::error::{error, guard};
+use crate::raw::with_text;
+
+/// The flat body of an event; `keywords` win over `fields`, fields over the envelope.
+pub fn flat(
+    ruby: &Ruby,
+    event_key: RString,
+    event_id: Value,
+    occurred_at: Value,
+    language: Value,
+    fields: RHash,
+    keywords: RHash,
+) -> Result<RString, Error> {
+    guard(ruby, || {
+        let stamp = Stamp::new(ruby, event_key, event_id, occurred_at, language)?;
+        let mut body = stamp.envelope().flat();
+        for members in [fields, keywords] {
+            each(ruby, members, |key, value| {
+                body.set(key, |out| write(ruby, out, value, 1))
+            })?;
+        }
+        let mut out = Vec::new();
+        body.write(&mut out);
+        utf8(ruby, &out)
+    })
+}
+
+/// The nested body of an event.
+pub fn nested(
+    ruby: &Ruby,
+    event_key: RString,
+    name: RString,
+    mobile_no: RString,
+    fields: RHash,
+) -> Result<RString, Error> {
+    guard(ruby, || {
+        let nil = ruby.qnil().as_value();
+        let (mut event_id, mut occurred_at, mut language) = (nil, nil, nil);
+        let mut event = Object::default();
+        each(ruby, fields, |key, value| {
+            match key {
+                "event_id" => event_id = value,
+                "occurred_at" => occurred_at = value,
+                "language" => language = value,
+                "name" => {}
+                _ => return event.set(key, |out| write(ruby, out, value, 2)),
+            }
+            // Only its place counts: the envelope's value will stand there.
+            event.text(key, "");
+            Ok(())
+        })?;
+        let stamp = Stamp::new(ruby, event_key, event_id, occurred_at, language)?;
+        let (name, mobile_no) = (text(ruby, name.as_value())?, text(ruby, mobile_no.as_value())?);
+        let recipient = Recipient {
+            name: &name,
+            mobile_no: &mobile_no,
+        };
+        utf8(ruby, &stamp.envelope().nested(recipient, event))
+    })
+}
+
+/// Any value as JSON.
+pub fn generate(ruby: &Ruby, value: Value) -> Result<RString, Error> {
+    guard(ruby, || {
+        let mut out = Vec::new();
+        write(ruby, &mut out, value, 0)?;
+        utf8(ruby, &out)
+    })
+}
+
+/// The envelope's values, made texts and with what was missing filled in.
+struct Stamp {
+    event_key: String,
+    event_id: String,
+    occurred_at: String,
+    language: String,
+}
+
+impl Stamp {
+    fn new(
+        ruby: &Ruby,
+        event_key: RString,
+        event_id: Value,
+        occurred_at: Value,
+        language: Value,
+    ) -> Result<Self, Error> {
+        let event_id = match present(&text(ruby, event_id)?) {
+            Some(id) => id.to_owned(),
+            None => generate_event_id().map_err(|cause| error(ruby, "InternalError", cause.to_string()))?,
+        };
+        let language = present(&text(ruby, language)?)
+            .unwrap_or(DEFAULT_LANGUAGE)
+            .to_owned();
+        let occurred_at = time(ruby, occurred_at)?;
+        Ok(Self {
+            event_key: text(ruby, event_key.as_value())?,
+            event_id,
+            occurred_at,
+            language,
+        })
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        let Self {
+            event_key,
+            event_id,
+            occurred_at,
+            language,
+        } = self;
+        Envelope {
+            event_key,
+            event_id,
+            occurred_at,
+            language,
+        }
+    }
+}
+
+/// When an event occurred: nil and false mean now, anything that knows ISO 8601 is written so.
+fn time(ruby: &Ruby, value: Value) -> Result<String, Error> {
+    if !value.to_bool() {
+        let now: Value = ruby.class_time().funcall("now", ())?;
+        return now
+            .funcall::<_, _, Value>("utc", ())?
+            .funcall("strftime", ("%FT%TZ",));
+    }
+    if !value.is_kind_of(ruby.class_time()) && !value.respond_to("iso8601", false)? {
+        return text(ruby, value);
+    }
+    // Before Ruby 3.4, Time knows it only then.
+    ruby.require("time")?;
+    text(ruby, value.funcall("iso8601", ())?)
+}
+
+/// `value.to_s` in UTF-8.
+fn text(ruby: &Ruby, value: Value) -> Result<String, Error> {
+    let string = match RString::from_value(value) {
+        Some(string) => string,
+        None => value.funcall("to_s", ())?,
+    };
+    match with_text(string, |text| text.map(str::to_owned)) {
+        Some(text) => Ok(text),
+        // JSON's own conversion, and its own error where there is none.
+        None => ruby
+            .module_kernel()
+            .funcall("JSON", (json_text(ruby, string.as_value())?,)),
+    }
+}
+
+/// Calls `member` for each pair of `hash`, its key made a text.
+fn each(
+    ruby: &Ruby,
+    hash: RHash,
+    mut member: impl FnMut(&str, Value) -> Result<(), Error>,
+) -> Result<(), Error> {
+    hash.foreach(|key: Value, value: Value| {
+        let key = match Symbol::from_value(key) {
+            Some(symbol) => symbol.name()?.into_owned(),
+            None => text(ruby, key)?,
+        };
+        member(&key, value)?;
+        Ok(ForEach::Continue)
+    })
+}
+
+/// Appends `value`, which stands within `depth` arrays and objects.
+///
+/// Plain values are written here, anything else by its own `to_json`: so ActiveSupport's notion of a Time holds, and
+/// what cannot be JSON raises what it raises elsewhere.
+fn write(ruby: &Ruby, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(), Error> {
+    if value.is_nil() {
+        out.extend_from_slice(b"null");
+    } else if let Some(string) = RString::from_value(value).filter(|_| is_plain(value, ruby.class_string())) {
+        let written = with_text(string, |text| text.map(|text| json::string(out, text)));
+        if written.is_none() {
+            return write_foreign(ruby, out, value);
+        }
+    } else if let Some(symbol) = Symbol::from_value(value) {
+        json::string(out, &symbol.name()?);
+    } else if let Some(integer) = Integer::from_value(value) {
+        match integer.to_i64() {
+            Ok(small) => out.extend_from_slice(small.to_string().as_bytes()),
+            Err(_) => out.extend_from_slice(integer.funcall::<_, _, String>("to_s", ())?.as_bytes()),
+        }
+    } else if let Some(float) = Float::from_value(value) {
+        if !json::plain_float(out, float.to_f64()) {
+            return write_foreign(ruby, out, value);
+        }
+    } else if let Some(hash) = RHash::from_value(value).filter(|_| is_plain(value, ruby.class_hash())) {
+        let depth = deeper(ruby, depth)?;
+        out.push(b'{');
+        let mut separator: &[u8] = b"";
+        each(ruby, hash, |key, value| {
+            out.extend_from_slice(separator);
+            separator = b",";
+            json::string(out, key);
+            out.push(b':');
+            write(ruby, out, value, depth)
+        })?;
+        out.push(b'}');
+    } else if let Some(array) = RArray::from_value(value).filter(|_| is_plain(value, ruby.class_array())) {
+        let depth = deeper(ruby, depth)?;
+        out.push(b'[');
+        let mut position = 0;
+        // The array's own length, each time: what an element's to_json does to it is Ruby's business.
+        while position < array.len() {
+            if position > 0 {
+                out.push(b',');
+            }
+            write(ruby, out, array.entry(position as isize)?, depth)?;
+            position += 1;
+        }
+        out.push(b']');
+    } else if value.is_kind_of(ruby.class_true_class()) {
+        out.extend_from_slice(b"true");
+    } else if value.is_kind_of(ruby.class_false_class()) {
+        out.extend_from_slice(b"false");
+    } else {
+        return write_foreign(ruby, out, value);
+    }
+    Ok(())
+}
+
+fn is_plain(value: Value, class: magnus::RClass) -> bool {
+    value.class().equal(class).unwrap_or(false)
+}
+
+fn deeper(ruby: &Ruby, depth: usize) -> Result<usize, Error> {
+    if depth < MAX_NESTING {
+        return Ok(depth + 1);
+    }
+    ruby.require("json")?;
+    let class = ruby
+        .class_object()
+        .const_get::<_, RModule>("JSON")?
+        .const_get("NestingError")?;
+    Err(Error::new(class, format!("nesting of {} is too deep", depth + 1)))
+}
+
+fn write_foreign(ruby: &Ruby, out: &mut Vec<u8>, value: Value) -> Result<(), Error> {
+    let json = json_text(ruby, value)?;
+    with_text(json, |text| {
+        text.map(|text| out.extend_from_slice(text.as_bytes()))
+    })
+    .ok_or_else(|| {
+        let message = format!("to_json of {} gave text that is not UTF-8", value.class());
+        Error::new(ruby.exception_type_error(), message)
+    })
+}
+
+fn json_text(ruby: &Ruby, value: Value) -> Result<RString, Error> {
+    ruby.require("json")?;
+    value.funcall("to_json", ())
+}
+
+/// A frozen Ruby String of `out`, which is UTF-8.
+fn utf8(ruby: &Ruby, out: &[u8]) -> Result<RString, Error> {
+    let string = ruby.enc_str_new(out, ruby.utf8_encoding());
+    string.freeze();
+    Ok(string)
+}

@@ -1,0 +1,22 @@
+//! Ruby's side of the core: it converts values and waits in Ruby's ways. What the gem offers its users is written
+//! in Ruby, in `lib/`; there are no defaults here.
+
+mod decode;
+mod encode;
+mod error;
+mod raw;
+mod transport;
+mod waiting;
+
+use magnus::{Error, Module, Ruby, function, prelude::*};
+
+#[magnus::init(name = "simple_connect_client")]
+fn init(ruby: &Ruby) -> Result<(), Error> {
+    let module = ruby.define_module("SimpleConnect")?;
+    let codec = module.define_module("Codec")?;
+    codec.define_singleton_method("flat_event", function!(encode::flat, 6))?;
+    codec.define_singleton_method("nested_event", function!(encode::nested, 4))?;
+    codec.define_singleton_method("generate", function!(encode::generate, 1))?;
+    codec.define_singleton_method("parse", function!(decode::parse, 1))?;
+    transport::init(ruby, &module)
+}

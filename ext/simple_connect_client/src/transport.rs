@@ -1,0 +1,308 @@
+//! `SimpleConnect::Transport`: the requests of one client.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use magnus::{Error, Module, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*};
+use simple_connect_core::answer::Limits;
+use simple_connect_core::attempt::Outcome;
+use simple_connect_core::endpoint::Endpoint;
+use simple_connect_core::proxy::{self, Proxy};
+use simple_connect_core::retry::{Next, Retry, Verdict};
+use simple_connect_core::signature::Signer;
+use simple_connect_core::tls::Trust;
+use simple_connect_core::transport::{
+    Credentials, IpVersion, Method, Request, Settings, Timeouts, Transport as Core,
+};
+use zeroize::Zeroizing;
+
+use crate::error::{argument_error, error, guard};
+use crate::raw::with_bytes;
+use crate::waiting::drive;
+
+/// The bytes that an answer's head may have.
+const MAX_HEAD: usize = 64 * 1024;
+
+#[magnus::wrap(class = "SimpleConnect::Transport", free_immediately, size)]
+struct Transport {
+    core: Arc<Core>,
+    timeouts: Timeouts,
+    total: Option<Duration>,
+}
+
+/// A request as Ruby gives it: a GET where there is no body.
+struct Call {
+    target: String,
+    body: Option<RString>,
+    log: Value,
+}
+
+impl Transport {
+    /// Every option must be there; see `lib/simple_connect/transport.rb` for them.
+    fn new(ruby: &Ruby, options: RHash) -> Result<Self, Error> {
+        guard(ruby, || {
+            let invalid = |option: &str, cause: &dyn std::fmt::Display| {
+                error(ruby, "ConfigurationError", format!("{option}: {cause}"))
+            };
+            let url_option: String = option(options, "url_option")?;
+            let endpoint = Endpoint::parse(&option::<String>(options, "url")?)
+                .map_err(|cause| invalid(&url_option, &cause))?;
+            let endpoint = match option::<Option<String>>(options, "path")? {
+                Some(path) => endpoint.at(&path),
+                None => endpoint,
+            };
+            let credentials = match option::<Option<RString>>(options, "api_key")? {
+                Some(api_key) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
+                None => Credentials::Signed {
+                    key_id: option(options, "key_id")?,
+                    signer: with_bytes(option(options, "secret")?, Signer::new),
+                },
+            };
+            // Only a proxy from the environment comes with a list of exceptions.
+            let bypassed = option::<Option<String>>(options, "no_proxy")?.is_some_and(|no_proxy| {
+                proxy::is_local(&endpoint.host) || proxy::bypasses(&no_proxy, &endpoint.host, endpoint.port)
+            });
+            let proxy = option::<Option<String>>(options, "proxy")?
+                .filter(|_| !bypassed)
+                .map(|url| Proxy::parse(&url).map_err(|cause| invalid("proxy", &cause)))
+                .transpose()?;
+            let ca_file: Option<String> = option(options, "ca_file")?;
+            let trust = Trust::new(ca_file.as_deref().map(AsRef::as_ref))
+                .map_err(|cause| invalid("ca_file", &cause))?;
+            let settings = Settings {
+                endpoint,
+                credentials,
+                user_agent: option(options, "user_agent")?,
+                proxy,
+                trust,
+                ip_version: match option::<Option<u8>>(options, "ip_version")? {
+                    Some(4) => Some(IpVersion::V4),
+                    Some(_) => Some(IpVersion::V6),
+                    None => None,
+                },
+                limits: Limits {
+                    head: MAX_HEAD,
+                    body: option(options, "max_response_bytes")?,
+                },
+                pool_size: option(options, "pool_size")?,
+                idle_timeout: seconds(option(options, "idle_timeout")?),
+            };
+            let core =
+                Core::new(settings).map_err(|cause| error(ruby, "ConfigurationError", cause.to_string()))?;
+            Self::bounded(Arc::new(core), options)
+        })
+    }
+
+    /// The same connections, within other bounds of time.
+    fn with(ruby: &Ruby, this: &Self, options: RHash) -> Result<Self, Error> {
+        guard(ruby, || Self::bounded(this.core.clone(), options))
+    }
+
+    fn bounded(core: Arc<Core>, options: RHash) -> Result<Self, Error> {
+        let timeouts = Timeouts {
+            open: seconds(option(options, "open_timeout")?),
+            write: seconds(option(options, "write_timeout")?),
+            read: seconds(option(options, "read_timeout")?),
+        };
+        let total = option::<Option<f64>>(options, "total_timeout")?.map(seconds);
+        Ok(Self {
+            core,
+            timeouts,
+            total,
+        })
+    }
+
+    /// Sends until it is settled or the policy's attempts are spent, and returns the `Result`.
+    fn deliver(
+        ruby: &Ruby,
+        this: Value,
+        target: String,
+        body: Option<RString>,
+        response_class: Value,
+        policy: Value,
+        log: Value,
+    ) -> Result<Value, Error> {
+        guard(ruby, || {
+            let transport = <&Self>::try_convert(this)?;
+            let call = Call { target, body, log };
+            let deadline = transport.deadline();
+            let mut retry = Retry::new(policy.funcall("attempt_limit", ())?);
+            loop {
+                let outcome = transport.attempt_once(ruby, &call, retry.attempt(), deadline)?;
+                let attempts = retry.attempt();
+                match retry.after(verdict(&outcome)) {
+                    Next::Wait { failed } if transport.pause(policy, failed, deadline)? => {}
+                    _ => return result(this, response_class, attempts, outcome),
+                }
+            }
+        })
+    }
+
+    /// Sends once, as a policy of the user's own asks, and returns the `Result`, as yet without data.
+    fn attempt(
+        ruby: &Ruby,
+        this: Value,
+        target: String,
+        body: Option<RString>,
+        attempt: u32,
+        seconds_left: Option<f64>,
+        log: Value,
+    ) -> Result<Value, Error> {
+        guard(ruby, || {
+            let transport = <&Self>::try_convert(this)?;
+            let deadline = seconds_left.map(|left| Instant::now() + seconds(left));
+            let outcome = transport.attempt_once(ruby, &Call { target, body, log }, attempt, deadline)?;
+            result(this, ruby.qnil().as_value(), attempt, outcome)
+        })
+    }
+
+    fn attempt_once(
+        &self,
+        ruby: &Ruby,
+        call: &Call,
+        attempt: u32,
+        deadline: Option<Instant>,
+    ) -> Result<Outcome, Error> {
+        let Call { target, body, log } = call;
+        let verb = if body.is_some() { "POST" } else { "GET" };
+        if !log.is_nil() {
+            let _: Value = log.funcall("sending", (verb, target.as_str(), *body, attempt))?;
+        }
+        let now: Value = ruby.class_time().funcall("now", ())?;
+        let timestamp: i64 = now.funcall("to_i", ())?;
+        let start = |body: &[u8], method: Method| {
+            let signed = matches!(self.core.settings().credentials, Credentials::Signed { .. });
+            let request = Request {
+                method,
+                target,
+                body,
+                repeatable: signed || method == Method::Get,
+            };
+            self.core.attempt(request, timestamp, self.timeouts, deadline)
+        };
+        let mut exchange = match body {
+            Some(body) => with_bytes(*body, |body| start(body, Method::Post)),
+            None => start(&[], Method::Get),
+        };
+        let outcome = drive(ruby, &mut exchange)?;
+        if !log.is_nil() {
+            let _: Value = match &outcome.answer {
+                Ok(answer) => {
+                    let body = answer.body.as_deref().map(|body| utf8(ruby, body));
+                    log.funcall("answered", (answer.status, utf8(ruby, &answer.head), body))?
+                }
+                Err(error) => log.funcall("failed", (verb, format!("{}: {error}", error.class)))?,
+            };
+        }
+        Ok(outcome)
+    }
+
+    /// Waits between attempts, by the policy; false where the deadline leaves no time for that.
+    fn pause(&self, policy: Value, failed: u32, deadline: Option<Instant>) -> Result<bool, Error> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
+        policy.funcall("pause", (failed, left))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.total.and_then(|total| Instant::now().checked_add(total))
+    }
+
+    fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {
+        guard(ruby, || {
+            this.core.close();
+            Ok(())
+        })
+    }
+
+    /// The target of the collection.
+    fn target(&self) -> String {
+        self.core.settings().endpoint.target()
+    }
+
+    /// The target of the integration's status.
+    fn status_target(&self) -> String {
+        self.core.settings().endpoint.status()
+    }
+
+    /// The target of the collection's member with this id; `name` is what the error calls the id.
+    fn member_target(ruby: &Ruby, this: &Self, name: String, id: RString) -> Result<String, Error> {
+        guard(ruby, || {
+            let id = id
+                .to_string()
+                .map_err(|_| argument_error(ruby, format!("{name} must be valid UTF-8")))?;
+            let endpoint = &this.core.settings().endpoint;
+            endpoint
+                .member(&id)
+                .map_err(|cause| argument_error(ruby, format!("{name} {cause}")))
+        })
+    }
+
+    /// Scheme, host and port, such as `https://app.example:8443`.
+    fn origin(&self) -> String {
+        self.core.settings().endpoint.origin()
+    }
+}
+
+fn verdict(outcome: &Outcome) -> Verdict {
+    match &outcome.answer {
+        Ok(answer) => Verdict::on_status(answer.status),
+        Err(error) if error.kind.transient() => Verdict::Transient,
+        Err(_) => Verdict::Final,
+    }
+}
+
+/// Has the Ruby half of the class make a `Result`.
+fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outcome) -> Result<Value, Error> {
+    let ruby = Ruby::get_with(transport);
+    let elapsed = outcome.elapsed.as_secs_f64();
+    match outcome.answer {
+        Ok(answer) => {
+            let body = answer.body.map(|body| utf8(&ruby, &body));
+            let head = utf8(&ruby, &answer.head);
+            transport.funcall(
+                "answered",
+                (response_class, attempts, elapsed, answer.status, head, body),
+            )
+        }
+        Err(error) => {
+            let text = format!("{}: {error}", error.class);
+            let kind = ruby.to_symbol(error.kind.name());
+            transport.funcall(
+                "failed",
+                (attempts, elapsed, text, kind, ruby.to_symbol(error.phase.name())),
+            )
+        }
+    }
+}
+
+/// `bytes` as a String said to be UTF-8, which it may not be.
+fn utf8(ruby: &Ruby, bytes: &[u8]) -> RString {
+    ruby.enc_str_new(bytes, ruby.utf8_encoding())
+}
+
+fn option<T: TryConvert>(options: RHash, name: &str) -> Result<T, Error> {
+    let ruby = Ruby::get_with(options);
+    T::try_convert(options.fetch(ruby.to_symbol(name))?)
+}
+
+/// A duration that was checked in Ruby, capped where no clock goes.
+fn seconds(seconds: f64) -> Duration {
+    const YEAR: f64 = 365.0 * 86_400.0;
+    // Only a negative number is left to fail: no time.
+    Duration::try_from_secs_f64(seconds.min(YEAR)).unwrap_or_default()
+}
+
+pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
+    let class = module.define_class("Transport", ruby.class_object())?;
+    class.undef_default_alloc_func();
+    class.define_singleton_method("new", function!(Transport::new, 1))?;
+    class.define_method("with", method!(Transport::with, 1))?;
+    class.define_method("deliver", method!(Transport::deliver, 5))?;
+    class.define_method("attempt", method!(Transport::attempt, 5))?;
+    class.define_method("close", method!(Transport::close, 0))?;
+    class.define_method("target", method!(Transport::target, 0))?;
+    class.define_method("status_target", method!(Transport::status_target, 0))?;
+    class.define_method("member_target", method!(Transport::member_target, 2))?;
+    class.define_method("origin", method!(Transport::origin, 0))?;
+    Ok(())
+}

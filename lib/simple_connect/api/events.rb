@@ -1,0 +1,144 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  module Api
+    # Delivers events and looks them up: {Client#events}.
+    class Events
+      # The language of an event that names none.
+      DEFAULT_LANGUAGE = "en"
+
+      # The members of the flat envelope that are keywords of {#deliver}.
+      STAMP = %i[event_id language occurred_at].freeze
+      private_constant :STAMP
+
+      # @api private
+      def initialize(request:, event_keys: nil, envelope: nil)
+        @request = request
+        @target = request.transport.target
+        @event_keys = event_keys
+        @envelope = envelope
+      end
+
+      # Delivers one event, and repeats it as the client's policy says while the network or the server fails.
+      #
+      # The server takes an event once for each `event_id`; whatever is repeated with the same one does nothing. Give
+      # one of your own, derived from what happened, so that a job that runs twice delivers once.
+      #
+      # There are two layouts. With `recipient:` the body is `{"recipient": {…}, "event": {…}}`; without it the fields
+      # stand beside the envelope, as releases 0.1 of the gem had it.
+      #
+      # @overload deliver(event_key, recipient:, event: {})
+      #   @param event_key [String, Symbol] such as `"customer_payment_received"`
+      #   @param recipient [Hash] `mobile_no:` in international form, and `name:`
+      #   @param event [Hash] the event's fields; `event_id`, `occurred_at` and `language` among them are the
+      #     envelope's
+      # @overload deliver(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
+      #   @param event_key [String, Symbol]
+      #   @param fields [Hash] the event's fields, by position, as keywords, or both
+      #   @param event_id [String, nil] the idempotency key; generated where it is blank
+      #   @param language [String] of the message
+      #   @param occurred_at [Time, String, nil] when it happened; nil for now
+      # @return [Result] its `data` a {Responses::DeliverResponse}
+      # @raise [ArgumentError] for a blank event key, a recipient without number, or mixed layouts
+      # @raise [UnknownEventError] for an event key that is not among the client's `event_keys:`
+      # @raise [JSON::GeneratorError] for values that cannot be JSON, such as invalid UTF-8 or NaN
+      # @raise [MalformedResponseError] where the server takes the event, but its answer is not JSON
+      # @example
+      #   client.events.deliver(
+      #     "customer_payment_received",
+      #     recipient: { name: "Ramesh Kumar", mobile_no: "+919812345678" },
+      #     event: { event_id: "pp_payment_42", payment_amount: "450.00" }
+      #   )
+      # @example The flat layout
+      #   client.events.deliver("customer_payment_received", payment_amount: "450.00", event_id: "pp_payment_42")
+      def deliver(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
+        event_key = known(event_key)
+        body = if nested?(keywords)
+                 refuse_flat(fields, { event_id:, occurred_at: }, language, keywords)
+                 nested(event_key, keywords[:recipient], keywords[:event])
+               else
+                 Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
+               end
+        @request.post(@target, body, Responses::DeliverResponse)
+      end
+
+      # Looks up an event that was delivered.
+      #
+      # @param event_id [String] its idempotency key
+      # @return [Result] its `data` a {Responses::EventResponse}
+      # @raise [ArgumentError] where `event_id` is blank, `.`, `..`, not UTF-8, or holds a line break or a NUL
+      # @example
+      #   client.events.detail("pp_payment_42").data.dispatched?
+      def detail(event_id)
+        event_id = event_id.to_s
+        raise ArgumentError, "event_id is required" if event_id.scrub.strip.empty?
+
+        @request.get(@request.transport.member_target("event_id", event_id), Responses::EventResponse)
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name}>"
+
+      private
+
+      def known(event_key)
+        event_key = event_key.to_s
+        raise ArgumentError, "event_key is required" if event_key.empty?
+        return event_key if @event_keys.nil? || @event_keys.include?(event_key)
+
+        raise UnknownEventError, "Unknown event_key '#{event_key}'. Must be one of: #{@event_keys.join(", ")}"
+      end
+
+      def nested?(keywords)
+        return true if keywords.key?(:recipient) && @envelope != :flat
+        return false unless @envelope == :nested
+
+        raise ArgumentError, "recipient: is required, such as { name: \"Asha\", mobile_no: \"+919812345678\" }: " \
+                             "this client was built with envelope: :nested"
+      end
+
+      def refuse_flat(fields, stamp, language, keywords)
+        stray = keywords.keys - %i[recipient event] + stamp.compact.keys
+        stray << :language unless language.equal?(DEFAULT_LANGUAGE)
+        stray << :fields if fields
+        return if stray.empty?
+
+        raise ArgumentError, "with recipient: everything else goes into event:, also #{stray.join(", ")}; write " \
+                             "deliver(event_key, recipient: { … }, event: { … })"
+      end
+
+      def nested(event_key, recipient, event)
+        name = mobile_no = nil
+        unless recipient.nil? || recipient.is_a?(Hash)
+          raise ArgumentError, "recipient: must be a Hash, such as { name: \"Asha\", mobile_no: \"+919812345678\" }, " \
+                               "not #{recipient.class}"
+        end
+
+        recipient&.each do |key, value|
+          case key.to_s
+          when "name" then name = value
+          when "mobile_no" then mobile_no = value
+          end
+        end
+        mobile_no = mobile_no.to_s
+        raise ArgumentError, "recipient[:mobile_no] is required" if mobile_no.scrub.strip.empty?
+
+        Codec.nested_event(event_key, name.to_s, mobile_no, members(event, "event:"))
+      end
+
+      # A Hash of fields; a list of pairs, and whatever else knows to_h, makes one.
+      def members(fields, called)
+        return fields if fields.is_a?(Hash)
+        return {} if fields.nil?
+
+        hash = fields.to_h if fields.respond_to?(:to_h)
+        return hash if hash.is_a?(Hash)
+
+        raise TypeError
+      rescue TypeError
+        raise ArgumentError, "#{called} must be a Hash of fields, such as { payment_amount: \"450.00\" }, " \
+                             "not #{fields.class}"
+      end
+    end
+  end
+end

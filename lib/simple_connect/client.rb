@@ -1,0 +1,89 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  # Delivers events to one integration.
+  #
+  # Build one for the whole process, in an initializer: threads may share it, connections are kept alive and reused,
+  # and it works on in processes that are forked from this one.
+  #
+  # @example
+  #   SIMPLECONNECT = SimpleConnect::Client.new(
+  #     endpoint_url: ENV.fetch("SIMPLECONNECT_ENDPOINT_URL"),
+  #     key_id: ENV.fetch("SIMPLECONNECT_KEY_ID"),
+  #     secret: ENV.fetch("SIMPLECONNECT_SECRET")
+  #   )
+  class Client
+    # How many seconds connecting may take, and each silence while sending or waiting for the answer.
+    DEFAULT_TIMEOUT = 10
+
+    include Connected
+
+    ENVELOPES = [nil, :nested, :flat].freeze
+    private_constant :ENVELOPES
+
+    # @return [Api::Events]
+    attr_reader :events
+    # @return [Api::Integrations]
+    attr_reader :integrations
+
+    # @param endpoint_url [String] the integration's URL, such as
+    #   `"https://app.simplewaconnect.com/api/v1/integrations/purepani/events"`
+    # @param key_id [String] which secret signs
+    # @param secret [String] the signing secret; the client keeps no copy of it
+    # @param timeout [Numeric] seconds for connecting, and for each silence while sending or waiting for the answer
+    # @param logger [#info, #warn, nil] gets two lines for each attempt
+    # @param event_keys [Array<String, Symbol>, nil] the event keys to allow; nil allows all
+    # @param max_attempts [Integer, nil] how often to try; use 1 where a job queue retries
+    # @param retryable [Retryable, #call, nil] the retry policy; nil for three attempts
+    # @param user_agent [String, nil]
+    # @param envelope [:nested, :flat, nil] the one layout to send; nil for whichever a call asks for
+    # @param debug [Boolean] whether to log requests and answers in full, without credentials
+    # @param connection [Hash] more on connections:
+    # @option connection [Numeric] :open_timeout seconds for connecting; `timeout` by default
+    # @option connection [Numeric] :write_timeout seconds for each silence while sending; `timeout` by default
+    # @option connection [Numeric] :read_timeout seconds for each silence while waiting; `timeout` by default
+    # @option connection [Numeric] :total_timeout seconds for a whole call, attempts and waits together
+    # @option connection [:ipv4, :ipv6] :ip_version the one kind of address to use
+    # @option connection [String, false] :proxy the HTTP proxy's URL; by default what the environment says; false
+    #   for none
+    # @option connection [String] :ca_file a PEM file of certificates to trust beside the system's
+    # @option connection [Integer] :pool_size how many idle connections to keep (25)
+    # @option connection [Numeric] :idle_timeout for how many seconds to keep them (30)
+    # @option connection [Integer] :max_response_bytes the largest body of an answer to take (1 MiB)
+    # @raise [ConfigurationError] where an option cannot be used; the message says what to write
+    # @raise [ArgumentError] for an unknown option
+    def initialize(endpoint_url:, key_id:, secret:, timeout: DEFAULT_TIMEOUT, logger: nil, event_keys: nil,
+                   max_attempts: nil, retryable: nil, user_agent: nil, envelope: nil, debug: false, **connection)
+      require_present(endpoint_url:, key_id:, secret:)
+      unless ENVELOPES.include?(envelope)
+        raise ConfigurationError, "envelope: must be :nested, :flat or nil for both, not #{envelope.inspect}"
+      end
+
+      @event_keys = event_keys && names(event_keys)
+      @envelope = envelope
+      @key_id = key_id.to_s
+      retryable = policy(max_attempts, retryable)
+      transport = Transport.open({ url: endpoint_url, url_option: "endpoint_url" }, { key_id:, secret: },
+                                 timeout:, user_agent:, **connection)
+      shown = { "X-SimpleConnect-Key-Id" => @key_id, "X-SimpleConnect-Signature" => "[redacted]" }
+      attach(Request.new(transport, retryable:, log: log(logger, debug, transport, user_agent, shown)),
+             { timeout:, **connection })
+    end
+
+    private
+
+    def attach(request, bounds)
+      super
+      @events = Api::Events.new(request:, event_keys: @event_keys, envelope: @envelope)
+      @integrations = Api::Integrations.new(request:)
+    end
+
+    def identity = "key_id=#{@key_id.inspect}"
+
+    def names(event_keys)
+      return event_keys.map(&:to_s) if event_keys.respond_to?(:map) && !event_keys.is_a?(Hash)
+
+      raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{event_keys.class}"
+    end
+  end
+end

@@ -1,0 +1,60 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  # Writes down what is sent and answered. The transport calls it around each attempt.
+  # @api private
+  class Log
+    PREFIX = "[SimpleConnect] "
+    # Aligns with "Headers: ".
+    INDENT = "\n         "
+    private_constant :PREFIX, :INDENT
+
+    # @param logger [#info, #warn, nil]
+    # @param debug [Boolean] whether to write requests and answers in full; without a logger, to standard error
+    # @param origin [String] scheme, host and port
+    # @param headers [Hash{String => String}] the header fields to show; no credentials
+    def initialize(logger, debug:, origin:, headers:)
+      @logger = logger
+      @debug = debug
+      @origin = origin
+      @host = origin[%r{\Ahttps?://(\[.*\]|[^:]*)}, 1]
+      @headers = headers
+    end
+
+    def sending(verb, target, body, attempt)
+      path = target[/\A[^?]*/].delete_suffix("/")
+      write(:info, "#{verb} #{@host}#{path} (#{body.to_s.bytesize}B signed body)")
+      return unless @debug
+
+      show("--> #{verb} #{@origin}#{target} (attempt #{attempt})", @headers.map { |pair| pair.join(": ") }, body)
+    end
+
+    def answered(status, head, body)
+      write(status.between?(200, 299) ? :info : :warn, "Response #{status}")
+      return unless @debug
+
+      status_line, *fields = head.scrub.split(/\r?\n/)
+      fields = fields.map { |field| field.sub(/\A[^:]+/, &:downcase) }
+      show("<-- #{status_line.split(" ", 2).last}", fields, body)
+    end
+
+    def failed(verb, error)
+      write(:warn, "#{verb} failed: #{error}")
+    end
+
+    private
+
+    def write(level, text)
+      @logger&.public_send(level, PREFIX + text)
+    rescue StandardError
+      # A logger can fail in any way whatever, and none may cost a delivery.
+      nil
+    end
+
+    def show(title, fields, body)
+      text = "#{title}\nHeaders: #{fields.join(INDENT)}\nBody: #{body.to_s.scrub}"
+      @logger ? write(:info, text) : warn(PREFIX + text)
+    end
+  end
+  private_constant :Log
+end

@@ -1,0 +1,53 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  # Sends WhatsApp template messages with an API key, past any integration.
+  #
+  # @example
+  #   client = SimpleConnect::MessagesClient.new(
+  #     base_url: "https://app.simplewaconnect.com", api_key: ENV.fetch("SIMPLECONNECT_API_KEY")
+  #   )
+  #   client.messages.deliver(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
+  class MessagesClient
+    include Connected
+
+    # How many seconds connecting may take, and each silence while sending or waiting for the answer.
+    DEFAULT_TIMEOUT = 10
+
+    # @return [Api::Messages]
+    attr_reader :messages
+
+    # @param base_url [String] the server, such as `"https://app.simplewaconnect.com"`; its path does not matter
+    # @param api_key [String]
+    # @param timeout [Numeric] seconds, as for {Client#initialize}
+    # @param logger [#info, #warn, nil] gets two lines for each attempt
+    # @param max_attempts [Integer, nil] how often to try
+    # @param retryable [Retryable, #call, nil] the retry policy; nil for three attempts
+    # @param user_agent [String, nil]
+    # @param debug [Boolean] whether to log requests and answers in full, without the key
+    # @param ip_version [:ipv4, :ipv6, nil] the one kind of address to use
+    # @param connection [Hash] more on connections, as for {Client#initialize}
+    # @raise [ConfigurationError] where an option cannot be used; the message says what to write
+    # @raise [ArgumentError] for an unknown option
+    def initialize(base_url:, api_key:, timeout: DEFAULT_TIMEOUT, logger: nil, max_attempts: nil, retryable: nil,
+                   user_agent: nil, debug: false, ip_version: nil, **connection)
+      require_present(base_url:, api_key:)
+      retryable = policy(max_attempts, retryable)
+      server = { url: base_url, url_option: "base_url", path: Api::Messages::MESSAGES_PATH }
+      transport = Transport.open(server, { api_key: }, timeout:, user_agent:,
+                                                       ip_version:, **connection)
+      shown = { "Authorization" => "Bearer [redacted]" }
+      attach(Request.new(transport, retryable:, log: log(logger, debug, transport, user_agent, shown)),
+             { timeout:, **connection })
+    end
+
+    private
+
+    def attach(request, options)
+      super
+      @messages = Api::Messages.new(request:)
+    end
+
+    def identity = "api_key=[redacted]"
+  end
+end

@@ -1,0 +1,200 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  # What came of a call. Immutable; two with the same six members are equal.
+  #
+  # Beside its members it knows how long the last attempt took and what stood in the answer's head; that is no part of
+  # its identity, and a Result made by hand knows nothing of it.
+  #
+  # @example
+  #   result = client.events.deliver("customer_payment_received", recipient: { mobile_no: "+919812345678" })
+  #   if result.success?
+  #     logger.info("delivered in #{result.attempts} attempt(s)")
+  #   else
+  #     logger.error("deliver failed: #{result.error}")
+  #   end
+  # @example Pattern matching
+  #   case result
+  #   in { success: true, data: } then data.event_id
+  #   in { status_code: 422, data: } then raise data.message
+  #   in { network_error: Symbol => kind } then retry_later(kind)
+  #   end
+  class Result
+    # The members, in order.
+    MEMBERS = %i[success status_code response_body error attempts data].freeze
+    # Readers that pattern matching knows beside the members.
+    EXTRAS = %i[elapsed headers request_id network_error network_phase].freeze
+    private_constant :MEMBERS, :EXTRAS
+
+    # The characters of a body that {#error} shows.
+    ERROR_LENGTH = 300
+    # The characters of a body that a {MalformedResponseError} shows.
+    EXCERPT_LENGTH = 120
+    private_constant :ERROR_LENGTH, :EXCERPT_LENGTH
+
+    # What the transport knows beyond the members.
+    Exchange = Struct.new(:elapsed, :head, :network_error, :network_phase)
+    private_constant :Exchange
+
+    # @return [Boolean] whether the answer was a 2xx
+    attr_reader :success
+    # @return [Integer] the HTTP status; 0 where no answer came
+    attr_reader :status_code
+    # @return [String, nil] the answer's body as it came; nil where none came
+    attr_reader :response_body
+    # @return [String, nil] nil for a success; else `"HTTP 422: <body>"` or `"Net::ReadTimeout: <what happened>"`
+    attr_reader :error
+    # @return [Integer] how many attempts were made
+    attr_reader :attempts
+    # @return [Responses::DeliverResponse, Responses::EventResponse, Responses::VerifyResponse,
+    #   Responses::MessageDeliverResponse, Responses::MessageDetailResponse, Responses::ErrorResponse, nil] the
+    #   answer's JSON as an object; nil where it is none
+    attr_reader :data
+
+    class << self
+      # @return [Array<Symbol>] the names of the members
+      def members = MEMBERS.dup
+
+      # @api private
+      def answered(response_class, attempts, elapsed, status, head, body)
+        success = status.between?(200, 299)
+        data = response_class && data(success ? response_class : Responses::ErrorResponse, body, success)
+        allocate.fill(success, status, body, success ? nil : refusal(status, head, body), attempts, data,
+                      Exchange.new(elapsed, head).freeze)
+      end
+
+      # @api private
+      def failed(attempts, elapsed, error, kind, phase)
+        allocate.fill(false, 0, nil, error, attempts, nil, Exchange.new(elapsed, nil, kind, phase).freeze)
+      end
+
+      # @api private
+      # @return [Responses::Response, nil] nil where the body is empty, or JSON's null, or no JSON and no success
+      # @raise [MalformedResponseError] where the body of a success is not JSON
+      def data(response_class, body, success)
+        return if body.nil? || body.empty?
+
+        value = Codec.parse(body)
+        return (response_class.new(value) unless value.nil?) unless value == :invalid
+
+        raise MalformedResponseError, "Unparseable JSON body: #{body[0, EXCERPT_LENGTH].scrub}" if success
+      end
+
+      private
+
+      def refusal(status, head, body)
+        text = body ? body[0, ERROR_LENGTH + 1].scrub : ""
+        text = "#{text[0, ERROR_LENGTH]}…" if text.length > ERROR_LENGTH
+        location = head[/^location:[ \t]*([^\r\n]+)/i, 1] if status.between?(300, 399)
+        return "HTTP #{status}: #{text}" unless location
+
+        "HTTP #{status}: #{text} (redirects are not followed; this one leads to #{location.scrub})"
+      end
+    end
+
+    # @param success [Boolean]
+    # @param status_code [Integer]
+    # @param response_body [String, nil]
+    # @param error [String, nil]
+    # @param attempts [Integer]
+    # @param data [Object, nil]
+    # @raise [ArgumentError] for an unknown keyword, or where `success:` is missing
+    # @example A Result for a spec of your own
+    #   SimpleConnect::Result.new(success: false, status_code: 422, error: "HTTP 422: unknown event")
+    def initialize(success:, status_code: 0, response_body: nil, error: nil, attempts: 1, data: nil)
+      fill(success, status_code, response_body, error, attempts, data, nil)
+    end
+
+    # @return [Boolean] whether the answer was a 2xx
+    def success? = success
+
+    # @return [Boolean]
+    def failed? = !success
+
+    # @return [Float, nil] how long the last attempt took, in seconds
+    def elapsed = @exchange&.elapsed
+
+    # @return [Hash{String => String}] the answer's header fields, their names in lower case; several of a name are
+    #   joined with a comma
+    # @example
+    #   result.headers["content-type"] # => "application/json"
+    def headers
+      lines = @exchange&.head.to_s.scrub.split(/\r?\n/).drop(1)
+      lines.each_with_object({}) do |line, headers|
+        name, value = line.split(":", 2)
+        name = name.downcase
+        headers[name] = [headers[name], value.strip].compact.join(", ")
+      end
+    end
+
+    # @return [String, nil] the server's name for this request (`X-Request-Id`), to tell its support
+    def request_id = headers["x-request-id"]
+
+    # @return [Symbol, nil] why no answer came: `:refused`, `:unreachable`, `:reset`, `:timeout`, `:dns`, `:tls`,
+    #   `:eof`, `:proxy`, `:too_large`, `:malformed` or `:io`; nil where one came
+    def network_error = @exchange&.network_error
+
+    # @return [Symbol, nil] what was under way then: `:resolve`, `:connect`, `:proxy`, `:tls`, `:write` or `:read`.
+    #   From `:write` on the server may have taken the request: repeat it with the same `event_id`
+    def network_phase = @exchange&.network_phase
+
+    # @param new_data [Object]
+    # @return [Result] a copy with other data
+    def with_data(new_data) = with(data: new_data)
+
+    # @param changes [Hash{Symbol => Object}] new values for some members
+    # @return [Result] a changed copy
+    # @raise [ArgumentError] for an unknown member
+    # @example
+    #   result.with(attempts: 2)
+    def with(**changes)
+      unknown = changes.keys - MEMBERS
+      raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
+
+      self.class.allocate.fill(*to_h.merge(changes).values, @exchange)
+    end
+
+    # @yield [name, value] each member, where a block is given
+    # @yieldreturn [Array(Object, Object)] the pair that goes into the Hash instead
+    # @return [Hash{Symbol => Object}] the members
+    def to_h(&block)
+      hash = { success:, status_code:, response_body:, error:, attempts:, data: }
+      block ? hash.to_h(&block) : hash
+    end
+
+    # @param other [Object]
+    # @return [Boolean] whether `other` is a Result with equal members
+    def ==(other) = other.instance_of?(self.class) && to_h == other.to_h
+
+    # @param other [Object]
+    # @return [Boolean]
+    def eql?(other) = other.instance_of?(self.class) && to_h.eql?(other.to_h)
+
+    # @return [Integer]
+    def hash = [self.class, to_h].hash
+
+    # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
+    # @return [Hash{Symbol => Object}]
+    def deconstruct_keys(keys)
+      keys ? keys.intersection(MEMBERS + EXTRAS).to_h { |key| [key, public_send(key)] } : to_h
+    end
+
+    # @return [String]
+    def inspect
+      "#<data #{self.class.name} #{to_h.map { |name, value| "#{name}=#{value.inspect}" }.join(", ")}>"
+    end
+    alias to_s inspect
+
+    # @api private
+    def fill(success, status_code, response_body, error, attempts, data, exchange)
+      @success = success
+      @status_code = status_code
+      @response_body = response_body
+      @error = error
+      @attempts = attempts
+      @data = data
+      @exchange = exchange
+      freeze
+    end
+  end
+end

@@ -1,0 +1,78 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  # The requests of one client; written in Rust, but for the defaults of its options and for what it makes of an
+  # outcome.
+  # @api private
+  class Transport
+    IP_VERSIONS = { ipv4: 4, ipv6: 6 }.freeze
+    private_constant :IP_VERSIONS
+
+    # What requests call themselves unless told otherwise.
+    USER_AGENT = "simple_connect-client/#{VERSION} ruby/#{RUBY_VERSION}".freeze
+
+    class << self
+      # Opens nothing yet. The options are explained at {Client#initialize}.
+      #
+      # @param server [Hash] `url:`, the `url_option:` that it was given as, and the `path:` to use instead of its own
+      # @param credentials [Hash] `key_id:` and `secret:`, or `api_key:`
+      # @raise [ConfigurationError] where an option cannot be used
+      # @raise [ArgumentError] for an unknown option
+      def open(server, credentials, timeout:, user_agent:, ip_version: nil, proxy: nil, ca_file: nil, pool_size: 25,
+               idle_timeout: 30, max_response_bytes: 1024 * 1024, **bounds)
+        server = { path: nil, **server, url: server[:url].to_s }
+        credentials = { key_id: nil, secret: nil, api_key: nil, **credentials.transform_values(&:to_s) }
+        new({ **server, **credentials, **proxy(proxy, server[:url]), **bounds(timeout:, **bounds),
+              user_agent: (user_agent || USER_AGENT).to_s, ip_version: ip_version(ip_version), ca_file: ca_file&.to_s,
+              pool_size: natural("pool_size", pool_size), idle_timeout: seconds("idle_timeout", idle_timeout),
+              max_response_bytes: natural("max_response_bytes", max_response_bytes) })
+      end
+
+      # @return [Hash{Symbol => Float, nil}] the bounds on time, checked
+      def bounds(timeout:, open_timeout: nil, read_timeout: nil, write_timeout: nil, total_timeout: nil)
+        timeout = seconds("timeout", timeout)
+        { open_timeout: open_timeout ? seconds("open_timeout", open_timeout) : timeout,
+          read_timeout: read_timeout ? seconds("read_timeout", read_timeout) : timeout,
+          write_timeout: write_timeout ? seconds("write_timeout", write_timeout) : timeout,
+          total_timeout: total_timeout && seconds("total_timeout", total_timeout) }
+      end
+
+      private
+
+      def ip_version(version)
+        return unless version
+
+        IP_VERSIONS.fetch(version) { raise ConfigurationError, "ip_version: must be :ipv4 or :ipv6" }
+      end
+
+      def seconds(option, value)
+        return value.to_f if value.is_a?(Numeric) && value.real? && value.positive?
+
+        raise ConfigurationError, "#{option} must be a positive number of seconds, such as 2.5, not #{value.inspect}"
+      end
+
+      def natural(option, value)
+        return value if value.is_a?(Integer) && !value.negative?
+
+        raise ConfigurationError, "#{option} must be an Integer of 0 or more, not #{value.inspect}"
+      end
+
+      # As Ruby's own HTTP library finds its proxy. HTTP_PROXY can be set by a request in a CGI script, so there only
+      # the lower-case name counts.
+      def proxy(proxy, url)
+        return { proxy: proxy || nil, no_proxy: nil } unless proxy.nil?
+
+        name = url.match?(/\Ahttps:/i) ? "https_proxy" : "http_proxy"
+        found = ENV.fetch(name) { ENV[name.upcase] unless ENV.key?("REQUEST_METHOD") }
+        { proxy: found.to_s.empty? ? nil : found, no_proxy: ENV["no_proxy"] || ENV["NO_PROXY"] || "" }
+      end
+    end
+
+    private
+
+    def answered(...) = Result.answered(...)
+
+    def failed(...) = Result.failed(...)
+  end
+  private_constant :Transport
+end

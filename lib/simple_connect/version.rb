@@ -1,0 +1,6 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  # The version of the gem.
+  VERSION = "0.5.0"
+end

@@ -1,0 +1,29 @@
+# frozen_string_literal: true
+
+require_relative "lib/simple_connect/version"
+
+Gem::Specification.new do |spec|
+  spec.name = "simple_connect-client"
+  spec.version = SimpleConnect::VERSION
+  spec.authors = ["SimpleConnect"]
+  spec.summary = "Delivers domain events to SimpleConnect, which turns them into WhatsApp messages"
+  spec.description = "A drop-in for the pure-Ruby client, with signing, HTTP and retries in Rust: connections are " \
+                     "kept alive, threads deliver in parallel, and deliveries survive forks, timeouts and signals."
+  spec.license = "MIT"
+  spec.homepage = "https://rubygems.org/gems/simple_connect-client"
+  spec.metadata = {
+    "rubygems_mfa_required" => "true",
+    "changelog_uri" => "https://www.rubydoc.info/gems/simple_connect-client/file/CHANGELOG.md",
+    "documentation_uri" => "https://www.rubydoc.info/gems/simple_connect-client"
+  }
+
+  spec.required_ruby_version = ">= 3.1"
+  # Built by RubyGems itself, with cargo: no gem is needed for that.
+  spec.extensions = ["ext/simple_connect_client/Cargo.toml"]
+  spec.files = Dir.chdir(__dir__) do
+    Dir["lib/**/*.rb", "sig/**/*.rbs", "exe/*", "src/**/*.rs", "ext/**/*.rs", "ext/**/Cargo.toml", "Cargo.{toml,lock}",
+        "README.md", "CHANGELOG.md", "LICENSE.txt"]
+  end
+  spec.bindir = "exe"
+  spec.executables = ["simple_connect"]
+end

@@ -1,0 +1,37 @@
+# frozen_string_literal: true
+
+require_relative "support/comparison"
+require_relative "support/conformance"
+
+# What the published gem does, call by call, and what ours does instead where it differs on purpose.
+RSpec.describe "Conformance" do
+  def run(test_case)
+    allow(Time).to receive(:now).and_return(Time.iso8601(test_case["clock"])) if test_case["clock"]
+    run = Conformance.new(test_case)
+    run.run { |seen| return Comparison.new(test_case, run, seen).differences }
+  end
+
+  skipped = ->(test_case) { test_case["differs"] || test_case["defect"] }
+  published = Conformance.areas
+  own = Conformance.areas("own/*.json")
+
+  published.merge(own).each do |area, cases|
+    describe area do
+      cases.reject(&skipped).each do |test_case|
+        next if test_case["min_ruby"] && Gem::Version.new(RUBY_VERSION) < Gem::Version.new(test_case["min_ruby"])
+
+        # Calls that the signatures rule out, too.
+        misuse = test_case.to_json.match?(/ArgumentError|ConfigurationError|LocalJumpError/)
+
+        it "#{test_case["name"]} (#{test_case["api"]})", misuse: do
+          expect(run(test_case)).to eq([])
+        end
+      end
+    end
+  end
+
+  it "has a case of our own wherever ours differs" do
+    differing = published.flat_map { |area, cases| cases.select(&skipped).map { |it| [area, it["name"]] } }
+    expect(own["differences"].map { |it| it.values_at("instead_of", "name") }).to match_array(differing)
+  end
+end

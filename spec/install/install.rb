@@ -1,0 +1,23 @@
+# frozen_string_literal: true
+
+# Installs each gem file named on the command line into an empty GEM_HOME and has the installed gem deliver an event
+# from another folder. Needs nothing but Ruby, as its users do.
+
+require "fileutils"
+require "rbconfig"
+require "tmpdir"
+
+DELIVER = File.expand_path("deliver.rb", __dir__)
+
+ARGV.each do |file|
+  Dir.mktmpdir do |home|
+    # Nothing of the checkout, nor of Bundler, may help.
+    env = { "GEM_HOME" => home, "GEM_PATH" => home, "RUBYLIB" => nil, "RUBYOPT" => nil, "BUNDLE_GEMFILE" => nil }
+    started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    system(env, RbConfig.ruby, "-S", "gem", "install", "--local", "--no-document", "--quiet", File.expand_path(file),
+           out: File::NULL, exception: true)
+    seconds = (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started).round(1)
+    Dir.mktmpdir { |elsewhere| system(env, RbConfig.ruby, DELIVER, chdir: elsewhere, exception: true) }
+    puts "#{File.basename(file)}: installed in #{seconds} s, delivers"
+  end
+end

@@ -1,0 +1,983 @@
+//! One attempt to get a request answered: a state machine over a connection that never blocks.
+
+use std::borrow::Cow;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
+use zeroize::Zeroizing;
+
+use crate::answer::{Answer, AnswerError, AnswerReader};
+use crate::connection::{Connection, Io};
+use crate::endpoint::url_host;
+use crate::error::{ErrorKind, NetworkError, Phase, seconds};
+use crate::tls;
+use crate::transport::{IpVersion, Local, Timeouts, Transport};
+use crate::wait::{Interest, ResolveError, Wait};
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer, or why there is none.
+    pub answer: Result<Answer, NetworkError>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whether the connection had served an earlier request.
+    pub reused: bool,
+    /// How often a reused connection turned out to be dead and was replaced; at most once.
+    pub reconnects: u32,
+}
+
+/// What an attempt needs next.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// The addresses of this host, by [`Attempt::resolved`].
+    Resolve(&'a str),
+    /// To be advanced again when `fd` is ready, or at `until`.
+    Wait {
+        /// The socket.
+        fd: BorrowedFd<'a>,
+        /// What to wait for.
+        interest: Interest,
+        /// How long to wait for it.
+        until: Instant,
+    },
+    /// Nothing: this is its outcome.
+    Done(Outcome),
+}
+
+/// One attempt under way. Dropping it closes its connection; only one that was answered goes back to the pool.
+pub struct Attempt {
+    transport: Arc<Transport>,
+    local: Arc<Local>,
+    request: Zeroizing<Vec<u8>>,
+    repeatable: bool,
+    timeouts: Timeouts,
+    deadline: Option<Instant>,
+    started: Instant,
+    reused: bool,
+    reconnects: u32,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Not begun, or begun again after a reused connection had failed.
+    Start,
+    /// The host's addresses have been asked for.
+    Resolving {
+        until: Instant,
+    },
+    Connecting(Connecting),
+    /// The proxy has been asked for a tunnel.
+    Tunnelling {
+        connection: Connection,
+        ask: Zeroizing<Vec<u8>>,
+        talk: Talk,
+        until: Instant,
+    },
+    Handshaking {
+        connection: Connection,
+        until: Instant,
+    },
+    Talking {
+        connection: Connection,
+        talk: Talk,
+    },
+    Over,
+}
+
+struct Connecting {
+    addresses: std::vec::IntoIter<SocketAddr>,
+    /// The address being tried, and until when.
+    trying: Option<(TcpStream, SocketAddr, Instant)>,
+    /// Why the one before it failed.
+    failure: Option<Failure>,
+    until: Instant,
+}
+
+/// A request going out on a connection and its answer coming in.
+struct Talk {
+    written: usize,
+    sent: bool,
+    /// Why not all could be sent. The server may have answered all the same.
+    broken: Option<io::Error>,
+    /// Whether anything came back.
+    heard: bool,
+    reader: AnswerReader,
+    /// When the present silence becomes too long.
+    until: Instant,
+}
+
+/// What went wrong, before it is known with whom.
+struct Failure {
+    kind: ErrorKind,
+    phase: Phase,
+    class: Cow<'static, str>,
+    message: String,
+}
+
+/// What one move of an attempt led to.
+enum Move {
+    /// Another stage.
+    On,
+    Resolve,
+    Wait(Interest, Instant),
+    Answered(Answer),
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        transport: Arc<Transport>,
+        local: Arc<Local>,
+        request: Zeroizing<Vec<u8>>,
+        repeatable: bool,
+        timeouts: Timeouts,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let (started, reused, reconnects) = (Instant::now(), false, 0);
+        let stage = Stage::Start;
+        Self {
+            transport,
+            local,
+            request,
+            repeatable,
+            timeouts,
+            deadline,
+            started,
+            reused,
+            reconnects,
+            stage,
+        }
+    }
+
+    /// Goes as far as it can without waiting.
+    pub fn advance(&mut self) -> Step<'_> {
+        let waits = loop {
+            match self.step(Instant::now()) {
+                Ok(Move::On) => {}
+                Ok(Move::Resolve) => break None,
+                Ok(Move::Wait(interest, until)) => break Some((interest, self.cap(until))),
+                Ok(Move::Answered(answer)) => return Step::Done(self.outcome(Ok(answer))),
+                Err(failure) => return Step::Done(self.outcome(Err(self.error(failure)))),
+            }
+        };
+        let fd = match &self.stage {
+            Stage::Connecting(Connecting {
+                trying: Some((socket, ..)),
+                ..
+            }) => Some(socket.as_fd()),
+            Stage::Tunnelling { connection, .. }
+            | Stage::Handshaking { connection, .. }
+            | Stage::Talking { connection, .. } => Some(connection.fd()),
+            _ => None,
+        };
+        match (waits, fd) {
+            (Some((interest, until)), Some(fd)) => Step::Wait { fd, interest, until },
+            _ => Step::Resolve(self.peer().0),
+        }
+    }
+
+    /// Answers [`Step::Resolve`].
+    pub fn resolved(&mut self, addresses: Result<Vec<IpAddr>, ResolveError>) {
+        if let Stage::Resolving { until } = self.stage {
+            self.stage = Stage::Connecting(self.connecting(addresses, until));
+        }
+    }
+
+    /// Drives the attempt to its end, waiting by `wait`.
+    ///
+    /// # Errors
+    /// What `wait` gives up with; the attempt can then still be driven on.
+    pub fn run<W: Wait>(&mut self, wait: &mut W) -> Result<Outcome, W::Stop> {
+        loop {
+            match self.advance() {
+                Step::Wait { fd, interest, until } => wait.wait(fd, interest, until)?,
+                Step::Resolve(host) => {
+                    let addresses = wait.resolve(host)?;
+                    self.resolved(addresses);
+                }
+                Step::Done(outcome) => return Ok(outcome),
+            }
+        }
+    }
+
+    fn step(&mut self, now: Instant) -> Result<Move, Failure> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Start => {
+                let idle = if self.reconnects == 0 {
+                    self.local.pool.take()
+                } else {
+                    None
+                };
+                self.stage = match idle {
+                    Some(connection) => self.talking(connection, now),
+                    None => self.looking_up(now),
+                };
+                Ok(Move::On)
+            }
+            Stage::Resolving { until } => {
+                self.stage = Stage::Resolving { until };
+                Ok(Move::Resolve)
+            }
+            Stage::Connecting(mut connecting) => {
+                let wait = connecting.step(now)?;
+                self.stage = match (wait, connecting.trying.take_if(|_| wait.is_none())) {
+                    (None, Some((socket, ..))) => {
+                        self.connected(Connection::new(socket), connecting.until, now)?
+                    }
+                    _ => {
+                        self.in_time(connecting.until, now, Phase::Connect)?;
+                        Stage::Connecting(connecting)
+                    }
+                };
+                Ok(wait.map_or(Move::On, |until| Move::Wait(Interest::Write, until)))
+            }
+            Stage::Tunnelling {
+                mut connection,
+                ask,
+                mut talk,
+                until,
+            } => {
+                let wait = talk
+                    .step(&mut connection, &ask, self.timeouts, now)
+                    .map_err(Failure::in_tunnel)?;
+                if let Some(interest) = wait {
+                    self.in_time(until, now, Phase::Proxy)?;
+                    self.stage = Stage::Tunnelling {
+                        connection,
+                        ask,
+                        talk,
+                        until,
+                    };
+                    return Ok(Move::Wait(interest, until));
+                }
+                match talk.reader.into_answer().status {
+                    200..300 => self.stage = self.handshaking(connection, until)?,
+                    status => return Err(Failure::refused_by_proxy(status)),
+                }
+                Ok(Move::On)
+            }
+            Stage::Handshaking {
+                mut connection,
+                until,
+            } => {
+                let wait = connection
+                    .handshake()
+                    .map_err(|error| Failure::io(Phase::Tls, &error))?;
+                if let Some(interest) = wait {
+                    self.in_time(until, now, Phase::Tls)?;
+                    self.stage = Stage::Handshaking { connection, until };
+                    return Ok(Move::Wait(interest, until));
+                }
+                self.stage = self.talking(connection, now);
+                Ok(Move::On)
+            }
+            Stage::Talking {
+                mut connection,
+                mut talk,
+            } => match talk.step(&mut connection, &self.request, self.timeouts, now) {
+                Ok(Some(interest)) => {
+                    let until = talk.until;
+                    self.in_time(until, now, if talk.sent { Phase::Read } else { Phase::Write })?;
+                    self.stage = Stage::Talking { connection, talk };
+                    Ok(Move::Wait(interest, until))
+                }
+                Ok(None) => {
+                    let complete = talk.sent && talk.broken.is_none();
+                    let answer = talk.reader.into_answer();
+                    if complete && answer.keep_alive {
+                        self.local.pool.put(connection, answer.idle_limit);
+                    }
+                    Ok(Move::Answered(answer))
+                }
+                Err(failure) if self.may_reconnect(&connection, &talk, &failure) => {
+                    self.reconnects += 1;
+                    self.stage = Stage::Start;
+                    Ok(Move::On)
+                }
+                Err(failure) => Err(failure),
+            },
+            Stage::Over => Err(Failure::new(
+                ErrorKind::Io,
+                Phase::Read,
+                "IOError",
+                "this attempt has ended",
+            )),
+        }
+    }
+
+    /// Whether a connection that had been idle was simply dead: then the request goes out once more, on a new one,
+    /// and that does not count as an attempt.
+    fn may_reconnect(&self, connection: &Connection, talk: &Talk, failure: &Failure) -> bool {
+        self.reused
+            && self.reconnects == 0
+            && !talk.heard
+            && matches!(failure.kind, ErrorKind::Eof | ErrorKind::Reset)
+            && (self.repeatable || !connection.written)
+    }
+
+    fn talking(&mut self, mut connection: Connection, now: Instant) -> Stage {
+        self.reused = connection.reused;
+        connection.written = false;
+        let reader = AnswerReader::new(self.transport.settings().limits);
+        Stage::Talking {
+            connection,
+            talk: Talk::new(reader, now + self.timeouts.write),
+        }
+    }
+
+    fn looking_up(&self, now: Instant) -> Stage {
+        let until = now + self.timeouts.open;
+        if let Ok(address) = self.peer().0.parse() {
+            return Stage::Connecting(self.connecting(Ok(vec![address]), until));
+        }
+        match self.local.addresses() {
+            Some(addresses) => Stage::Connecting(self.connecting(Ok(addresses), until)),
+            None => Stage::Resolving { until },
+        }
+    }
+
+    fn connecting(&self, found: Result<Vec<IpAddr>, ResolveError>, until: Instant) -> Connecting {
+        let (host, port) = self.peer();
+        let (addresses, failure) = match found {
+            Ok(addresses) => {
+                if host.parse::<IpAddr>().is_err() {
+                    self.local.remember(Some(addresses.clone()));
+                }
+                (addresses, None)
+            }
+            Err(ResolveError { class, message }) => {
+                let message =
+                    format!("the name cannot be resolved ({message}): check its spelling and the DNS");
+                (
+                    Vec::new(),
+                    Some(Failure {
+                        class: class.into(),
+                        ..Failure::dns(message)
+                    }),
+                )
+            }
+        };
+        let wanted = self.transport.settings().ip_version;
+        let addresses: Vec<SocketAddr> = addresses
+            .into_iter()
+            .filter(|address| wanted.is_none_or(|version| (version == IpVersion::V4) == address.is_ipv4()))
+            .map(|address| SocketAddr::new(address, port))
+            .collect();
+        let failure = failure.or_else(|| {
+            let version = if wanted == Some(IpVersion::V6) {
+                "IPv6"
+            } else {
+                "IPv4"
+            };
+            Some(Failure::dns(format!(
+                "the name has no {version} address (ip_version:)"
+            )))
+        });
+        Connecting {
+            addresses: addresses.into_iter(),
+            trying: None,
+            failure,
+            until,
+        }
+    }
+
+    fn connected(&self, connection: Connection, until: Instant, now: Instant) -> Result<Stage, Failure> {
+        let settings = self.transport.settings();
+        let Some(proxy) = settings.proxy.as_ref().filter(|_| settings.endpoint.tls) else {
+            return self.handshaking(connection, until);
+        };
+        let target = format!("{}:{}", settings.endpoint.url_host(), settings.endpoint.port);
+        let mut ask = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes());
+        if let Some(authorization) = &proxy.authorization {
+            ask.extend_from_slice(b"Proxy-Authorization: ");
+            ask.extend_from_slice(authorization.as_bytes());
+            ask.extend_from_slice(b"\r\n");
+        }
+        ask.extend_from_slice(b"\r\n");
+        let talk = Talk::new(
+            AnswerReader::for_tunnel(settings.limits),
+            now + self.timeouts.open,
+        );
+        Ok(Stage::Tunnelling {
+            connection,
+            ask,
+            talk,
+            until,
+        })
+    }
+
+    /// Begins TLS, where the scheme asks for it.
+    fn handshaking(&self, mut connection: Connection, until: Instant) -> Result<Stage, Failure> {
+        let settings = self.transport.settings();
+        if settings.endpoint.tls {
+            let session = self
+                .local
+                .tls(&settings.trust)
+                .and_then(|config| tls::session(&config, &settings.endpoint.host));
+            connection.wrap(session.map_err(|error| Failure::tls(error.to_string()))?);
+        }
+        Ok(Stage::Handshaking { connection, until })
+    }
+
+    /// Whom the socket is connected to: the proxy, where there is one.
+    fn peer(&self) -> (&str, u16) {
+        let settings = self.transport.settings();
+        match &settings.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&settings.endpoint.host, settings.endpoint.port),
+        }
+    }
+
+    fn cap(&self, until: Instant) -> Instant {
+        self.deadline.map_or(until, |deadline| deadline.min(until))
+    }
+
+    /// Fails where `until`, the limit of this phase, or the deadline of the whole delivery has passed.
+    fn in_time(&self, until: Instant, now: Instant, phase: Phase) -> Result<(), Failure> {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(Failure::timeout(
+                phase,
+                "the delivery took longer than total_timeout allows".to_owned(),
+            ));
+        }
+        if now < until {
+            return Ok(());
+        }
+        let Timeouts { open, read, write } = self.timeouts;
+        let message = match phase {
+            Phase::Write => format!("nothing could be sent for {} (write_timeout)", seconds(write)),
+            Phase::Read => format!("no answer for {} (read_timeout)", seconds(read)),
+            Phase::Tls => format!("no TLS connection within {} (open_timeout)", seconds(open)),
+            Phase::Proxy => format!(
+                "no tunnel through the proxy within {} (open_timeout)",
+                seconds(open)
+            ),
+            Phase::Resolve | Phase::Connect => {
+                format!("no connection within {} (open_timeout)", seconds(open))
+            }
+        };
+        Err(Failure::timeout(phase, message))
+    }
+
+    fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
+        Outcome {
+            answer,
+            elapsed: self.started.elapsed(),
+            reused: self.reused,
+            reconnects: self.reconnects,
+        }
+    }
+
+    fn error(&self, failure: Failure) -> NetworkError {
+        let Failure {
+            kind,
+            phase,
+            class,
+            message,
+        } = failure;
+        let (host, port) = self.peer();
+        if matches!(phase, Phase::Resolve | Phase::Connect) {
+            self.local.remember(None);
+        }
+        let via = if self.transport.settings().proxy.is_some() {
+            "proxy "
+        } else {
+            ""
+        };
+        let unknown = if matches!(phase, Phase::Write | Phase::Read) && kind != ErrorKind::TooLarge {
+            "; the server may have taken the request"
+        } else {
+            ""
+        };
+        let message = format!("{via}{}:{port}: {message}{unknown}", url_host(host));
+        NetworkError {
+            kind,
+            phase,
+            host: host.to_owned(),
+            port,
+            elapsed: self.started.elapsed(),
+            class,
+            message,
+        }
+    }
+}
+
+impl Connecting {
+    /// Tries the addresses one by one: says until when to wait for the present one, or None when there is something
+    /// new: a connection in `trying`, or the next address to try.
+    fn step(&mut self, now: Instant) -> Result<Option<Instant>, Failure> {
+        if let Some((socket, address, until)) = self.trying.take() {
+            let outcome = match socket.take_error() {
+                Ok(Some(error)) | Err(error) => Err(error),
+                Ok(None) => match socket.peer_addr() {
+                    Ok(_) if connected_to_itself(&socket) => Err(Errno::CONNREFUSED.into()),
+                    Ok(_) => Ok(true),
+                    Err(_) => Ok(false),
+                },
+            };
+            match outcome {
+                Ok(true) => {
+                    self.trying = Some((socket, address, until));
+                    return Ok(None);
+                }
+                Ok(false) if now < until || self.addresses.len() == 0 => {
+                    self.trying = Some((socket, address, until));
+                    return Ok(Some(until));
+                }
+                Ok(false) => {}
+                Err(error) => self.failure = Some(Failure::io(Phase::Connect, &error)),
+            }
+        }
+        let Some(address) = self.addresses.next() else {
+            return Err(self
+                .failure
+                .take()
+                .unwrap_or_else(|| Failure::dns("the name has no address".to_owned())));
+        };
+        match open(address) {
+            Ok(socket) => {
+                // Each address gets its share of the time that is left.
+                let shares = u32::try_from(self.addresses.len() + 1).unwrap_or(u32::MAX);
+                let until = now + self.until.saturating_duration_since(now) / shares;
+                self.trying = Some((socket, address, until));
+                Ok(Some(until))
+            }
+            Err(error) => {
+                self.failure = Some(Failure::io(Phase::Connect, &error));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Begins to connect to `address`.
+fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = socket_with(
+        family,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        Some(ipproto::TCP),
+    )?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// TCP may connect a socket to itself when nothing listens on a local port that is free for clients to use.
+fn connected_to_itself(socket: &TcpStream) -> bool {
+    matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+}
+
+impl Talk {
+    fn new(reader: AnswerReader, until: Instant) -> Self {
+        Self {
+            written: 0,
+            sent: false,
+            broken: None,
+            heard: false,
+            reader,
+            until,
+        }
+    }
+
+    /// Sends and reads what can be: None when the answer is complete, else what to wait for.
+    fn step(
+        &mut self,
+        connection: &mut Connection,
+        request: &[u8],
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Result<Option<Interest>, Failure> {
+        if !self.sent {
+            match self.send(connection, request, timeouts, now) {
+                // The answer is hardly there yet: wait for it before the first read.
+                Ok(()) if self.sent && !self.heard => return Ok(Some(Interest::Read)),
+                Ok(()) => {}
+                Err(error) => (self.sent, self.broken) = (true, Some(error)),
+            }
+        }
+        loop {
+            match connection.read() {
+                Ok(Io::Blocked) => {
+                    return Ok(Some(if self.sent {
+                        Interest::Read
+                    } else {
+                        Interest::ReadOrWrite
+                    }));
+                }
+                Ok(Io::Moved(0)) => return self.end(connection).map(|()| None),
+                Ok(Io::Moved(_)) => {
+                    self.heard = true;
+                    self.until = now + timeouts.read;
+                    if self.reader.feed(&mut connection.input).map_err(Failure::answer)? {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => {
+                    let error = self.broken.take().unwrap_or(error);
+                    let phase = if self.heard || self.sent {
+                        Phase::Read
+                    } else {
+                        Phase::Write
+                    };
+                    return Err(Failure::io(phase, &error));
+                }
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        connection: &mut Connection,
+        request: &[u8],
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> io::Result<()> {
+        while self.written < request.len() {
+            match connection.write(&request[self.written..])? {
+                Io::Blocked => return Ok(()),
+                Io::Moved(count) => {
+                    self.written += count;
+                    self.until = now + timeouts.write;
+                }
+            }
+        }
+        if connection.flush()? != Io::Blocked {
+            self.sent = true;
+            self.until = now + timeouts.read;
+        }
+        Ok(())
+    }
+
+    /// The other side has closed.
+    fn end(&mut self, connection: &Connection) -> Result<(), Failure> {
+        match (self.reader.end(&connection.input), self.broken.take()) {
+            (Ok(_), _) => Ok(()),
+            (Err(_), Some(error)) => Err(Failure::io(Phase::Write, &error)),
+            (Err(error), None) => Err(Failure::answer(error)),
+        }
+    }
+}
+
+impl Failure {
+    fn new(kind: ErrorKind, phase: Phase, class: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            phase,
+            class: class.into(),
+            message: message.into(),
+        }
+    }
+
+    fn timeout(phase: Phase, message: String) -> Self {
+        let class = match phase {
+            Phase::Write => "Net::WriteTimeout",
+            Phase::Read => "Net::ReadTimeout",
+            Phase::Resolve | Phase::Connect | Phase::Proxy | Phase::Tls => "Net::OpenTimeout",
+        };
+        Self::new(ErrorKind::Timeout, phase, class, message)
+    }
+
+    fn dns(message: String) -> Self {
+        Self::new(ErrorKind::Dns, Phase::Resolve, "SocketError", message)
+    }
+
+    fn tls(message: String) -> Self {
+        Self::new(ErrorKind::Tls, Phase::Tls, "OpenSSL::SSL::SSLError", message)
+    }
+
+    fn answer(error: AnswerError) -> Self {
+        let (kind, class) = match error {
+            AnswerError::Malformed(_) => (ErrorKind::Malformed, "Net::HTTPBadResponse"),
+            AnswerError::TooLarge(_) => (ErrorKind::TooLarge, "Net::HTTPBadResponse"),
+            AnswerError::Cut(_) => (ErrorKind::Eof, "EOFError"),
+        };
+        Self::new(kind, Phase::Read, class, error.to_string())
+    }
+
+    fn refused_by_proxy(status: u16) -> Self {
+        let class = if status >= 500 {
+            "Net::HTTPFatalError"
+        } else {
+            "Net::HTTPClientException"
+        };
+        let advice = if status == 407 {
+            ": put the user and password into the proxy's URL"
+        } else {
+            ""
+        };
+        Self::new(
+            ErrorKind::Proxy,
+            Phase::Proxy,
+            class,
+            format!("it answered {status} to CONNECT{advice}"),
+        )
+    }
+
+    fn in_tunnel(self) -> Self {
+        Self {
+            kind: ErrorKind::Proxy,
+            phase: Phase::Proxy,
+            ..self
+        }
+    }
+
+    /// What the system, or TLS through it, reports.
+    fn io(phase: Phase, error: &io::Error) -> Self {
+        use io::ErrorKind as System;
+        if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return Self {
+                phase,
+                ..Self::tls(format!("no trusted TLS connection ({error})"))
+            };
+        }
+        let (kind, class, message): (_, _, Cow<'_, str>) = match error.kind() {
+            System::ConnectionRefused => (
+                ErrorKind::Refused,
+                "Errno::ECONNREFUSED",
+                "the connection was refused: nothing listens there".into(),
+            ),
+            System::ConnectionReset | System::ConnectionAborted => (
+                ErrorKind::Reset,
+                "Errno::ECONNRESET",
+                "the connection was reset".into(),
+            ),
+            System::BrokenPipe => (
+                ErrorKind::Reset,
+                "Errno::EPIPE",
+                "the connection was closed while the request was being sent".into(),
+            ),
+            System::UnexpectedEof if phase == Phase::Tls => (
+                ErrorKind::Tls,
+                "OpenSSL::SSL::SSLError",
+                "the connection was closed during the TLS handshake".into(),
+            ),
+            System::UnexpectedEof => (
+                ErrorKind::Eof,
+                "EOFError",
+                "the connection was closed before the answer was complete".into(),
+            ),
+            System::HostUnreachable => (
+                ErrorKind::Unreachable,
+                "Errno::EHOSTUNREACH",
+                "there is no route to it".into(),
+            ),
+            System::NetworkUnreachable => (
+                ErrorKind::Unreachable,
+                "Errno::ENETUNREACH",
+                "there is no route to its network".into(),
+            ),
+            System::TimedOut => (
+                ErrorKind::Timeout,
+                "Errno::ETIMEDOUT",
+                "the connection timed out".into(),
+            ),
+            _ => (ErrorKind::Io, "SystemCallError", error.to_string().into()),
+        };
+        Self::new(kind, phase, class, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+
+    use crate::answer::Limits;
+    use crate::endpoint::Endpoint;
+    use crate::signature::Signer;
+    use crate::tls::Trust;
+    use crate::transport::{Credentials, Method, Request, Settings};
+    use crate::wait::poll_with;
+
+    const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
+    const TIMEOUTS: Timeouts = Timeouts {
+        open: Duration::from_secs(5),
+        write: Duration::from_secs(5),
+        read: Duration::from_secs(5),
+    };
+
+    /// Waits by blocking, and knows one name.
+    struct Plain(Vec<IpAddr>);
+
+    impl Wait for Plain {
+        type Stop = Infallible;
+
+        fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Infallible> {
+            poll_with(fd, interest, until, None);
+            Ok(())
+        }
+
+        fn resolve(&mut self, _host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Infallible> {
+            Ok(Ok(self.0.clone()))
+        }
+    }
+
+    /// What a server does on one connection: answers each request with the next of these, then closes.
+    type Script = Vec<&'static [u8]>;
+
+    /// Serves connections one by one; tells of each request it has read, by the number of its connection.
+    fn serve(connections: Vec<Script>) -> (u16, Receiver<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (requests, seen) = channel();
+        thread::spawn(move || {
+            for (number, script) in connections.into_iter().enumerate() {
+                let (mut socket, _) = listener.accept().unwrap();
+                for answer in script {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\nbody") {
+                        let mut byte = [0];
+                        if socket.read(&mut byte).unwrap_or(0) == 0 {
+                            break;
+                        }
+                        request.push(byte[0]);
+                    }
+                    requests.send(number).unwrap();
+                    socket.write_all(answer).unwrap();
+                }
+            }
+        });
+        (port, seen)
+    }
+
+    fn transport(host: &str, port: u16) -> Arc<Transport> {
+        let settings = Settings {
+            endpoint: Endpoint::parse(&format!("http://{host}:{port}/events")).unwrap(),
+            credentials: Credentials::Signed {
+                key_id: "k".to_owned(),
+                signer: Signer::new(b"s"),
+            },
+            user_agent: "test".to_owned(),
+            proxy: None,
+            trust: Trust::default(),
+            ip_version: None,
+            limits: Limits {
+                head: 65_536,
+                body: 65_536,
+            },
+            pool_size: 5,
+            idle_timeout: Duration::from_secs(30),
+        };
+        Arc::new(Transport::new(settings).unwrap())
+    }
+
+    fn send(transport: &Arc<Transport>, repeatable: bool) -> Outcome {
+        let request = Request {
+            method: Method::Post,
+            target: "/events",
+            body: b"body",
+            repeatable,
+        };
+        let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
+        let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
+        outcome
+    }
+
+    fn status(outcome: Outcome) -> (u16, bool, u32) {
+        (outcome.answer.unwrap().status, outcome.reused, outcome.reconnects)
+    }
+
+    #[test]
+    fn a_connection_is_used_again() {
+        let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
+        let transport = transport("127.0.0.1", port);
+        assert_eq!(status(send(&transport, true)), (202, false, 0));
+        assert_eq!(status(send(&transport, true)), (202, true, 0));
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0]);
+    }
+
+    #[test]
+    fn a_connection_that_dies_under_a_request_is_replaced_once() {
+        let (port, seen) = serve(vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
+        let transport = transport("127.0.0.1", port);
+        assert_eq!(status(send(&transport, true)), (202, false, 0));
+        assert_eq!(status(send(&transport, true)), (202, false, 1));
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_must_not_be_repeated_is_not() {
+        let (port, _seen) = serve(vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
+        let transport = transport("127.0.0.1", port);
+        assert_eq!(status(send(&transport, false)), (202, false, 0));
+        let outcome = send(&transport, false);
+        assert_eq!(
+            (outcome.answer.unwrap_err().kind, outcome.reconnects),
+            (ErrorKind::Eof, 0)
+        );
+    }
+
+    #[test]
+    fn a_new_connection_that_dies_is_not_replaced() {
+        let (port, _seen) = serve(vec![vec![b""], vec![ACCEPTED]]);
+        let outcome = send(&transport("127.0.0.1", port), true);
+        assert_eq!(
+            (outcome.answer.unwrap_err().kind, outcome.reconnects),
+            (ErrorKind::Eof, 0)
+        );
+    }
+
+    #[test]
+    fn a_connection_with_more_than_an_answer_is_not_used_again() {
+        let twice = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n";
+        let (port, _seen) = serve(vec![vec![twice], vec![ACCEPTED]]);
+        let transport = transport("127.0.0.1", port);
+        assert_eq!(status(send(&transport, true)), (202, false, 0));
+        assert_eq!(status(send(&transport, true)), (202, false, 0));
+    }
+
+    #[test]
+    fn every_address_of_a_name_is_tried() {
+        let (port, _seen) = serve(vec![vec![ACCEPTED]]);
+        let transport = transport("app.example", port);
+        let request = Request {
+            method: Method::Post,
+            target: "/events",
+            body: b"body",
+            repeatable: true,
+        };
+        let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
+        // Nothing listens on the first.
+        let mut addresses = Plain(
+            ["127.0.0.2", "127.0.0.1"]
+                .map(|address| address.parse().unwrap())
+                .to_vec(),
+        );
+        let Ok(outcome) = attempt.run(&mut addresses);
+        assert_eq!(status(outcome), (202, false, 0));
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = send(&transport("127.0.0.1", port), true).answer.unwrap_err();
+        assert_eq!(
+            (error.kind, error.phase, error.port),
+            (ErrorKind::Refused, Phase::Connect, port)
+        );
+        assert_eq!(error.class, "Errno::ECONNREFUSED");
+        assert_eq!(
+            error.to_string(),
+            format!("127.0.0.1:{port}: the connection was refused: nothing listens there")
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! One connection to the server: a non-blocking socket, TLS on top where the scheme asks for it.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use rustls::ClientConnection;
+
+use crate::wait::Interest;
+
+/// How much is read at once.
+const READ_SIZE: usize = 16 * 1024;
+
+/// Bytes that have come and wait to be read.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    /// Room for what comes; `start..end` of it is unread.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// What has not been consumed yet.
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Marks the first `count` unread bytes as read.
+    pub fn consume(&mut self, count: usize) {
+        self.start = self.end.min(self.start + count);
+    }
+
+    /// Appends what one call of `read` delivers; returns its count.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.bytes.len() < self.end + READ_SIZE {
+            self.bytes.resize(self.end + READ_SIZE, 0);
+        }
+        let count = read(&mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+}
+
+/// What became of an operation on a socket that never blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    /// So many bytes were moved; for a read, 0 means that the other side has closed.
+    Moved(usize),
+    /// Nothing could be moved now.
+    Blocked,
+}
+
+/// A connection and what has been read from it ahead of time. Dropping it closes the socket.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    /// What has come and was not yet asked for.
+    pub input: Buffer,
+    /// Whether an earlier request was answered on it.
+    pub reused: bool,
+    /// Whether any byte of the present request has left, as far as anyone can tell.
+    pub written: bool,
+    /// While idle: when to stop trusting it.
+    pub idle_until: Option<Instant>,
+}
+
+impl Connection {
+    /// A connection over `socket`, which must be non-blocking.
+    pub fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            tls: None,
+            input: Buffer::default(),
+            reused: false,
+            written: false,
+            idle_until: None,
+        }
+    }
+
+    /// From here on everything goes through `tls`.
+    pub fn wrap(&mut self, tls: ClientConnection) {
+        self.tls = Some(Box::new(tls));
+    }
+
+    /// The socket, to wait on.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Drives the TLS handshake: None when it is done, else what it waits for.
+    ///
+    /// # Errors
+    /// What the socket reports, or [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
+    pub fn handshake(&mut self) -> io::Result<Option<Interest>> {
+        let Some(tls) = &mut self.tls else { return Ok(None) };
+        while tls.is_handshaking() || tls.wants_write() {
+            if tls.wants_write() {
+                if let Io::Blocked = blocked(tls.write_tls(&mut self.socket))? {
+                    return Ok(Some(Interest::Write));
+                }
+            } else {
+                match blocked(tls.read_tls(&mut self.socket))? {
+                    Io::Blocked => return Ok(Some(Interest::Read)),
+                    Io::Moved(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Io::Moved(_) => process(tls, &mut self.socket)?,
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends what it can of `bytes`. With TLS they may wait in its buffer: see [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Io> {
+        let Some(tls) = &mut self.tls else {
+            let outcome = blocked(self.socket.write(bytes))?;
+            self.written |= outcome != Io::Blocked;
+            return Ok(outcome);
+        };
+        match tls.writer().write(bytes)? {
+            // Its buffer is full.
+            0 => self.flush(),
+            taken => Ok(Io::Moved(taken)),
+        }
+    }
+
+    /// Sends what TLS has buffered; says Blocked while something is left.
+    ///
+    /// # Errors
+    /// What the socket reports.
+    pub fn flush(&mut self) -> io::Result<Io> {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                match blocked(tls.write_tls(&mut self.socket))? {
+                    Io::Blocked => return Ok(Io::Blocked),
+                    Io::Moved(_) => self.written = true,
+                }
+            }
+        }
+        Ok(Io::Moved(0))
+    }
+
+    /// Reads once into [`input`](Self::input).
+    ///
+    /// # Errors
+    /// What the socket reports; with TLS also [`io::ErrorKind::UnexpectedEof`] where the other side closed without
+    /// saying so, and [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
+    pub fn read(&mut self) -> io::Result<Io> {
+        let Self {
+            socket, tls, input, ..
+        } = self;
+        let Some(tls) = tls else {
+            return blocked(input.fill(|space| socket.read(space)));
+        };
+        loop {
+            match blocked(input.fill(|space| tls.reader().read(space)))? {
+                Io::Blocked => {}
+                moved => return Ok(moved),
+            }
+            match blocked(tls.read_tls(socket))? {
+                Io::Blocked => return Ok(Io::Blocked),
+                // At the end of the stream, too: the reader then tells a proper end from a cut.
+                Io::Moved(_) => process(tls, socket)?,
+            }
+        }
+    }
+
+    /// Whether a new request may go out on this idle connection: the other side has neither closed it nor said
+    /// anything unasked, such as the answer to a request that nobody waits for any more.
+    pub fn usable(&mut self, now: Instant) -> bool {
+        if self.idle_until.is_some_and(|until| until <= now) || !self.input.unread().is_empty() {
+            return false;
+        }
+        let quiet = match self.socket.peek(&mut [0]) {
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            // TLS may have spoken on its own account, to hand out a ticket: read, and see whether that was all.
+            Ok(unread) => unread > 0 && self.tls.is_some() && matches!(self.read(), Ok(Io::Blocked)),
+        };
+        quiet && self.input.unread().is_empty()
+    }
+}
+
+/// Lets TLS work on what has been read. Where it refuses, the other side is told why before we go.
+fn process(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
+    tls.process_new_packets().map(drop).map_err(|error| {
+        // The alert is a courtesy; the error stands whether it gets through or not.
+        let _ = tls.write_tls(socket);
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    })
+}
+
+fn blocked(outcome: io::Result<usize>) -> io::Result<Io> {
+    match outcome {
+        Ok(count) => Ok(Io::Moved(count)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ) =>
+        {
+            Ok(Io::Blocked)
+        }
+        Err(error) => Err(error),
+    }
+}

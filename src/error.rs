@@ -1,0 +1,124 @@
+//! What goes wrong on the network, as one type.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A request that got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NetworkError {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// While doing what.
+    pub phase: Phase,
+    /// The server (or the proxy) it happened with.
+    pub host: String,
+    /// That server's port.
+    pub port: u16,
+    /// How long the attempt had been going on.
+    pub elapsed: Duration,
+    /// The Ruby class that stands for it in a result's `error`: the one that Ruby's own HTTP library would raise,
+    /// because people search their logs for it.
+    pub class: Cow<'static, str>,
+    /// What happened, with whom, and what to do about it.
+    pub message: String,
+}
+
+/// The kinds of network errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Nothing listens there.
+    Refused,
+    /// No route to the host or its network.
+    Unreachable,
+    /// The connection was reset.
+    Reset,
+    /// A deadline passed.
+    Timeout,
+    /// The name could not be resolved.
+    Dns,
+    /// No trusted TLS connection.
+    Tls,
+    /// The connection ended before the answer did.
+    Eof,
+    /// The proxy would not connect.
+    Proxy,
+    /// The answer is larger than the limits allow.
+    TooLarge,
+    /// The answer is not HTTP.
+    Malformed,
+    /// Anything else that the system reports.
+    Io,
+}
+
+/// What an attempt was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Looking the host up.
+    Resolve,
+    /// Opening the TCP connection.
+    Connect,
+    /// Asking the proxy for a tunnel.
+    Proxy,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Write,
+    /// Waiting for the answer or reading it.
+    Read,
+}
+
+impl ErrorKind {
+    /// The kind's name in Ruby, such as `refused`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::Eof => "eof",
+            Self::Proxy => "proxy",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::Io => "io",
+        }
+    }
+
+    /// Whether the same request may succeed later. An answer that is too large will be no smaller next time.
+    pub fn transient(self) -> bool {
+        self != Self::TooLarge
+    }
+}
+
+impl Phase {
+    /// The phase's name in Ruby, such as `connect`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Proxy => "proxy",
+            Self::Tls => "tls",
+            Self::Write => "write",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// `duration` for a reader: `10 s`, `0.4 s`.
+pub fn seconds(duration: Duration) -> String {
+    format!("{} s", (duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_shown_without_noise() {
+        assert_eq!(seconds(Duration::from_secs(10)), "10 s");
+        assert_eq!(seconds(Duration::from_millis(400)), "0.4 s");
+        assert_eq!(seconds(Duration::from_nanos(1_234_567_890)), "1.235 s");
+    }
+}

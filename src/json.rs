@@ -1,0 +1,194 @@
+//! JSON text, written as Ruby's own JSON library writes it.
+
+use std::convert::Infallible;
+use std::ops::Range;
+
+use indexmap::IndexMap;
+
+/// How deep arrays and objects may nest, the outermost one included; Ruby's limit too.
+pub const MAX_NESTING: usize = 100;
+
+/// Appends `text` as a JSON string. Only what must be escaped is.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    #[expect(clippy::expect_used, reason = "a Vec takes every write")]
+    serde_json::to_writer(out, text).expect("writing to a Vec");
+}
+
+/// Appends `number` and says true where there is only one way to write it: without an exponent, in no more than 15
+/// digits. Says false, and appends nothing, for the rest, which Ruby has its own way with.
+pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
+    if number != 0.0 && !(1e-4..1e15).contains(&number.abs()) {
+        return false;
+    }
+    let text = format!("{number:?}");
+    let digits = text
+        .trim_start_matches(['-', '0', '.'])
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .count();
+    if digits <= 15 {
+        out.extend_from_slice(text.as_bytes());
+    }
+    digits <= 15
+}
+
+/// `text` with a space for each comment (`/* … */`, or `//` to the end of the line) that stands outside its strings.
+///
+/// ```
+/// use simple_connect_core::json::without_comments;
+///
+/// assert_eq!(without_comments(r#"/* a */ {"b": "/* c */"} // d"#), r#"  {"b": "/* c */"}  "#);
+/// ```
+pub fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(['"', '/']) {
+        let (before, found) = rest.split_at(start);
+        out.push_str(before);
+        let end = match found.as_bytes() {
+            [b'"', ..] => end_of_string(found),
+            [b'/', b'*', ..] => found.find("*/").map(|end| end + 2),
+            [b'/', b'/', ..] => Some(found.find('\n').unwrap_or(found.len())),
+            _ => Some(1),
+        };
+        let (token, after) = found.split_at(end.unwrap_or(found.len()));
+        out.push_str(if token.starts_with("/*") || token.starts_with("//") {
+            " "
+        } else {
+            token
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where the string that `text` begins with ends; None where it does not.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().enumerate().skip(1).find_map(|(position, byte)| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends.then_some(position + 1)
+    })
+}
+
+/// A JSON object under construction: members stand where their key first came and have the value that came last.
+///
+/// ```
+/// use simple_connect_core::json::Object;
+///
+/// let mut object = Object::default();
+/// object.text("a", "1");
+/// object.text("b", "2");
+/// object.text("a", "3");
+/// let mut out = Vec::new();
+/// object.write(&mut out);
+/// assert_eq!(out, br#"{"a":"3","b":"2"}"#);
+/// ```
+#[derive(Default)]
+pub struct Object {
+    /// The values, each already JSON, one behind the other.
+    values: Vec<u8>,
+    members: IndexMap<String, Range<usize>>,
+}
+
+impl Object {
+    /// Sets `key` to what `write` appends to its buffer. Where `write` fails, the object is of no more use.
+    pub fn set<E>(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let start = self.values.len();
+        write(&mut self.values)?;
+        let value = start..self.values.len();
+        match self.members.get_mut(key) {
+            Some(old) => *old = value,
+            None => {
+                self.members.insert(key.to_owned(), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets `key` to a JSON string.
+    pub fn text(&mut self, key: &str, text: &str) {
+        let Ok(()) = self.set(key, |out| {
+            string(out, text);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// Appends the object to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(self.values.len() + self.members.keys().map(|key| key.len() + 4).sum::<usize>() + 2);
+        out.push(b'{');
+        for (position, (key, value)) in self.members.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            string(out, key);
+            out.push(b':');
+            out.extend_from_slice(&self.values[value.clone()]);
+        }
+        out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(text in any::<String>()) {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn plain_floats_read_back_and_show_a_point(digits in -10i64.pow(15)..10i64.pow(15), point in 0..19) {
+            let number = digits as f64 / 10f64.powi(point);
+            let mut out = Vec::new();
+            if plain_float(&mut out, number) {
+                prop_assert_eq!(std::str::from_utf8(&out).unwrap().parse(), Ok(number));
+                prop_assert!(out.contains(&b'.') && !out.contains(&b'e'));
+            } else {
+                prop_assert!(out.is_empty());
+            }
+        }
+
+        #[test]
+        fn what_has_no_comments_stays(text in any::<String>(), number in any::<i32>()) {
+            let json = serde_json::to_string(&(text, number)).unwrap();
+            prop_assert_eq!(without_comments(&json), json);
+        }
+
+        #[test]
+        fn looking_for_comments_never_panics(text in "[\"/*\\\\\n\u{e9}a]{0,30}") {
+            without_comments(&text);
+        }
+
+        #[test]
+        fn an_object_keeps_first_places_and_last_values(
+            members in proptest::collection::vec(("[a-d]", any::<String>()), 0..20)
+        ) {
+            let mut object = Object::default();
+            let mut expected: IndexMap<String, String> = IndexMap::new();
+            for (key, value) in &members {
+                object.text(key, value);
+                expected.insert(key.clone(), value.clone());
+            }
+            let mut out = Vec::new();
+            object.write(&mut out);
+            let read: IndexMap<String, String> = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(read.into_iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn floats_that_ruby_writes_with_an_exponent_are_left_to_it() {
+        for number in [f64::NAN, f64::INFINITY, 1e15, -1e300, 9.9e-5, 5e-324] {
+            assert!(!plain_float(&mut Vec::new(), number), "{number}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! HTTP proxies, and who goes past them.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use crate::endpoint::{Endpoint, EndpointError};
+
+/// A proxy to go through.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// The proxy's host, an IPv6 address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The value of `Proxy-Authorization`, where the URL held a name and a password.
+    pub authorization: Option<Zeroizing<String>>,
+}
+
+/// Why a text is no proxy. The text may hold a password and is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the proxy's URL cannot be used: write it like http://user:password@proxy.example:3128")]
+pub struct ProxyError;
+
+impl Proxy {
+    /// Takes `url` apart, such as `http://user:password@proxy.example:3128`; the scheme may be missing.
+    ///
+    /// # Errors
+    /// [`ProxyError`] where it is no URL of an HTTP proxy.
+    ///
+    /// ```
+    /// use simple_connect_core::proxy::Proxy;
+    ///
+    /// let proxy = Proxy::parse("http://me:pa%40ss@proxy.example:3128").unwrap();
+    /// assert_eq!((proxy.host.as_str(), proxy.port), ("proxy.example", 3128));
+    /// assert_eq!(proxy.authorization.unwrap().as_str(), "Basic bWU6cGFAc3M=");
+    /// ```
+    pub fn parse(url: &str) -> Result<Self, ProxyError> {
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some(_) => return Err(ProxyError),
+            None => url,
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (credentials, server) = match authority.rsplit_once('@') {
+            Some((credentials, server)) => (Some(credentials), server),
+            None => (None, authority),
+        };
+        let Endpoint { host, port, .. } =
+            Endpoint::parse(&format!("http://{server}/")).map_err(|_: EndpointError| ProxyError)?;
+        let authorization = credentials.map(|credentials| {
+            let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+            let mut pair = Zeroizing::new(percent_decode_str(user).collect::<Vec<u8>>());
+            pair.push(b':');
+            pair.extend(percent_decode_str(password));
+            Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*pair)))
+        });
+        Ok(Self {
+            host,
+            port,
+            authorization,
+        })
+    }
+}
+
+/// Whether requests to `host` stay on this machine; nobody means the environment's proxy for those.
+pub fn is_local(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether the list `no_proxy` names `host` and `port`: `*`, a host, a domain (with or without a leading dot, its
+/// subdomains included), an address or a network such as `10.0.0.0/8`; each but the last may end in `:port`.
+///
+/// ```
+/// use simple_connect_core::proxy::bypasses;
+///
+/// assert!(bypasses("localhost, .example.org", "app.example.org", 443));
+/// assert!(!bypasses("example.org:8443", "example.org", 443));
+/// assert!(bypasses("10.0.0.0/8", "10.1.2.3", 80));
+/// ```
+pub fn bypasses(no_proxy: &str, host: &str, port: u16) -> bool {
+    let address = host.parse::<IpAddr>().ok();
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    no_proxy
+        .split([',', ' '])
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .any(|entry| {
+            if entry == "*" {
+                return true;
+            }
+            if let (Some(address), Ok(network)) = (address, entry.parse::<IpNet>()) {
+                return network.contains(&address);
+            }
+            let (name, entry_port) = split_port(entry);
+            if entry_port.is_some_and(|entry_port| entry_port != port) {
+                return false;
+            }
+            if let Some(address) = address {
+                return name.parse() == Ok(address);
+            }
+            let name = name
+                .trim_start_matches("*.")
+                .trim_matches('.')
+                .to_ascii_lowercase();
+            !name.is_empty()
+                && host
+                    .strip_suffix(&name)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+}
+
+/// `example.org:80`, `[::1]:80` and `[::1]` taken apart; a bare IPv6 address has no port.
+fn split_port(entry: &str) -> (&str, Option<u16>) {
+    if entry.parse::<IpAddr>().is_ok() {
+        return (entry, None);
+    }
+    let (name, port) = match entry.rsplit_once(':') {
+        Some((name, digits)) if !digits.contains(']') => (name, digits.parse().ok()),
+        _ => (entry, None),
+    };
+    (name.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(serde::Deserialize)]
+    struct Table {
+        proxies: Vec<ProxyCase>,
+        no_proxy: Vec<NoProxyCase>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct ProxyCase {
+        url: String,
+        host: Option<String>,
+        port: Option<u16>,
+        authorization: Option<String>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct NoProxyCase {
+        list: String,
+        host: String,
+        port: u16,
+        bypass: bool,
+    }
+
+    #[test]
+    fn the_table_of_proxies_holds() {
+        let table: Table =
+            serde_json::from_str(include_str!("../spec/conformance/own/proxies.json")).unwrap();
+        for case in table.proxies {
+            let parsed = Proxy::parse(&case.url).ok();
+            assert_eq!(parsed.as_ref().map(|p| p.host.clone()), case.host, "{}", case.url);
+            assert_eq!(parsed.as_ref().map(|p| p.port), case.port, "{}", case.url);
+            let authorization = parsed
+                .and_then(|p| p.authorization)
+                .map(|value| value.to_string());
+            assert_eq!(authorization, case.authorization, "{}", case.url);
+        }
+        for case in table.no_proxy {
+            assert_eq!(
+                bypasses(&case.list, &case.host, case.port),
+                case.bypass,
+                "{} in {}",
+                case.host,
+                case.list
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in ".{0,40}", host in ".{0,20}", port in any::<u16>()) {
+            let _ = Proxy::parse(&text);
+            let _ = bypasses(&text, &host, port);
+        }
+    }
+}

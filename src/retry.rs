@@ -1,0 +1,113 @@
+//! How often a request is sent: a state machine that whoever sends drives.
+
+/// What became of one attempt, as far as repeating it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is settled: a success, or a failure that repeating would not mend.
+    Final,
+    /// The same request may succeed later.
+    Transient,
+}
+
+impl Verdict {
+    /// The verdict on an answer: only 5xx is worth another attempt.
+    pub fn on_status(status: u16) -> Self {
+        if status >= 500 {
+            Self::Transient
+        } else {
+            Self::Final
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Wait as the policy says after this many failed attempts, then send again.
+    Wait {
+        /// The number of the attempt that has just failed, from 1.
+        failed: u32,
+    },
+    /// The last outcome is the result.
+    Done,
+}
+
+/// Counts the attempts of one request.
+///
+/// ```
+/// use simple_connect_core::retry::{Next, Retry, Verdict};
+///
+/// let mut retry = Retry::new(2);
+/// assert_eq!(retry.attempt(), 1);
+/// assert_eq!(retry.after(Verdict::Transient), Next::Wait { failed: 1 });
+/// assert_eq!(retry.attempt(), 2);
+/// assert_eq!(retry.after(Verdict::Transient), Next::Done);
+/// ```
+#[derive(Debug)]
+pub struct Retry {
+    attempt: u32,
+    max_attempts: u32,
+}
+
+impl Retry {
+    /// For at most `max_attempts` attempts; one is always made.
+    pub fn new(max_attempts: u32) -> Self {
+        Self {
+            attempt: 1,
+            max_attempts,
+        }
+    }
+
+    /// The number of the attempt under way, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Takes the attempt's outcome and says what to do next.
+    pub fn after(&mut self, verdict: Verdict) -> Next {
+        if verdict == Verdict::Final || self.attempt >= self.max_attempts {
+            return Next::Done;
+        }
+        let failed = self.attempt;
+        self.attempt += 1;
+        Next::Wait { failed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_5xx_is_transient() {
+        for status in 100..600 {
+            let expected = if status >= 500 {
+                Verdict::Transient
+            } else {
+                Verdict::Final
+            };
+            assert_eq!(Verdict::on_status(status), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sends_until_settled_or_spent(max in 0u32..20, settled_at in 1u32..25) {
+            let mut retry = Retry::new(max);
+            let mut sent = 1;
+            loop {
+                prop_assert_eq!(retry.attempt(), sent);
+                let verdict = if sent == settled_at { Verdict::Final } else { Verdict::Transient };
+                match retry.after(verdict) {
+                    Next::Wait { failed } => {
+                        prop_assert_eq!(failed, sent);
+                        sent += 1;
+                    }
+                    Next::Done => break,
+                }
+            }
+            prop_assert_eq!(sent, settled_at.min(max.max(1)));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Waiting: the one thing that differs between those who drive an [`Attempt`](crate::attempt::Attempt).
+
+use std::net::IpAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+/// What a socket is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Something to read.
+    Read,
+    /// Room to write.
+    Write,
+    /// Either.
+    ReadOrWrite,
+}
+
+/// A name that could not be resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveError {
+    /// The Ruby class of the error, such as `SocketError`.
+    pub class: String,
+    /// What the resolver says.
+    pub message: String,
+}
+
+/// A way to wait. `Stop` is why it would not wait any longer; the attempt is then dropped or driven on later.
+pub trait Wait {
+    /// Why waiting was given up.
+    type Stop;
+
+    /// Returns when `fd` is ready or `until` has passed, or earlier: whoever asked looks for himself.
+    ///
+    /// # Errors
+    /// `Stop`, at once, where it must not be waited any longer.
+    fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Self::Stop>;
+
+    /// The addresses of `host`, in the order in which to try them.
+    ///
+    /// # Errors
+    /// `Stop`, at once, where it must not be waited any longer.
+    fn resolve(&mut self, host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Self::Stop>;
+}
+
+/// Wakes a thread that waits in [`poll_with`]. Each waiting thread needs its own.
+#[derive(Debug)]
+pub struct Waker {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Waker {
+    /// A new waker.
+    ///
+    /// # Errors
+    /// Where the process has no descriptors left.
+    pub fn new() -> Result<Self, Errno> {
+        use rustix::pipe::{PipeFlags, pipe_with};
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Self { reader, writer })
+    }
+
+    /// Ends the present wait, or the next. Never blocks.
+    pub fn wake(&self) {
+        // A full pipe has been written to before: the thread will wake.
+        let _ = rustix::io::write(&self.writer, &[0]);
+    }
+
+    /// Forgets all calls of [`wake`](Self::wake) so far.
+    pub fn reset(&self) {
+        while let Ok(1..) = rustix::io::read(&self.reader, &mut [0u8; 64]) {}
+    }
+}
+
+/// Waits until `fd` is ready, `until` has passed, a signal has come, or `waker` was woken; says whether it was that.
+pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: Option<&Waker>) -> bool {
+    let flags = match interest {
+        Interest::Read => PollFlags::IN,
+        Interest::Write => PollFlags::OUT,
+        Interest::ReadOrWrite => PollFlags::IN | PollFlags::OUT,
+    };
+    let timeout = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+    let Some(waker) = waker else {
+        let _ = poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref());
+        return false;
+    };
+    let mut fds = [
+        PollFd::from_borrowed_fd(fd, flags),
+        PollFd::new(&waker.reader, PollFlags::IN),
+    ];
+    // The only error that can come is a signal, and a signal is a reason to look around.
+    poll(&mut fds, timeout.as_ref()).is_err() || !fds[1].revents().is_empty()
+}
