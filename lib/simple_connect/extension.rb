@@ -4,9 +4,9 @@
 # that is there and cannot be loaded is an error to be seen.
 directory = File.join(__dir__, "../simple_connect_client")
 places = [
-  # A gem built for a platform has one for each Ruby.
+  # `rake compile`, and gems built for a platform: one for each Ruby.
   File.join(directory, RUBY_VERSION[/\A\d+\.\d+/], "simple_connect_client"),
-  # RubyGems from 3.4.6 on, and `rake compile`.
+  # RubyGems from 3.4.6 on.
   File.join(directory, "simple_connect_client"),
   # RubyGems before: Debian 12 has 3.3.15.
   File.join(__dir__, "../simple_connect-client")

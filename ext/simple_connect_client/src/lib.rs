@@ -12,6 +12,14 @@ use magnus::{Error, Module, Ruby, function, prelude::*};
 
 #[magnus::init(name = "simple_connect_client")]
 fn init(ruby: &Ruby) -> Result<(), Error> {
+    // A Ruby of another version has other layouts in memory: to go on would corrupt it.
+    let (built_for, running) = (env!("BUILT_FOR_RUBY"), raw::running_ruby());
+    if built_for != running {
+        let advice = "install the gem again: `gem pristine simple_connect-client`";
+        let message =
+            format!("this extension was compiled for Ruby {built_for}, and this is {running}: {advice}");
+        return Err(Error::new(ruby.exception_load_error(), message));
+    }
     let module = ruby.define_module("SimpleConnect")?;
     let codec = module.define_module("Codec")?;
     codec.define_singleton_method("flat_event", function!(encode::flat, 6))?;

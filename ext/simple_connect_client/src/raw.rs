@@ -126,6 +126,13 @@ pub fn fiber_scheduler(_ruby: &Ruby) -> Option<Value> {
     (!magnus::value::ReprValue::is_nil(scheduler)).then_some(scheduler)
 }
 
+/// The version of the Ruby that runs, such as `3.4`. Can be asked before anything else may be.
+pub fn running_ruby() -> String {
+    // SAFETY: three integers that every Ruby exports, and never changes.
+    let [major, minor, _] = unsafe { rb_sys::ruby_api_version };
+    format!("{major}.{minor}")
+}
+
 /// RubyGems before 3.4.6 (Debian 12 has 3.3.15) names the library after the gem, and Ruby then asks for this symbol.
 // SAFETY: nothing else can have a name with a dash in it.
 #[unsafe(export_name = "Init_simple_connect-client")]
