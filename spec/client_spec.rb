@@ -48,7 +48,8 @@ RSpec.describe SimpleConnect::Client do
     expect(3.times.map { server.closed.pop }).to contain_exactly(0, 1, 2)
   end
 
-  it "allocates no more than 40 objects in a delivery" do
+  # Checking a call against its signature allocates, too.
+  it "allocates no more than 40 objects in a delivery", unchecked: true do
     client = client()
     recipient = { name: "Ramesh Kumar", mobile_no: "+919812345678" }
     event = { payment_amount: "450.00", event_id: "pp_payment_42" }
@@ -98,9 +99,12 @@ RSpec.describe SimpleConnect::Client do
     expect(server.requests.size).to eq(4)
   end
 
-  it "takes its options along into `with`, and leaves the original alone" do
+  it "takes its options along into `with`" do
     short = client(event_keys: %w[order_paid]).with(total_timeout: 3, read_timeout: 1)
     expect { deliver(short) }.to raise_error(SimpleConnect::UnknownEventError)
+  end
+
+  it "takes nothing but bounds on time into `with`", unchecked: true do
     expect { client.with(pool_size: 3) }.to raise_error(ArgumentError, "unknown keyword: :pool_size")
     expect { client.with(total_timeout: 0) }.to raise_error(SimpleConnect::ConfigurationError, /total_timeout/)
   end

@@ -79,27 +79,13 @@ pub struct AnswerReader {
 impl AnswerReader {
     /// For the answer to a GET or POST.
     pub fn new(limits: Limits) -> Self {
-        let answer = Answer {
-            status: 0,
-            head: Vec::new(),
-            body: None,
-            keep_alive: false,
-            idle_limit: None,
-        };
-        Self {
-            limits,
-            tunnel: false,
-            state: State::Head,
-            answer,
-        }
+        let answer = Answer { status: 0, head: Vec::new(), body: None, keep_alive: false, idle_limit: None };
+        Self { limits, tunnel: false, state: State::Head, answer }
     }
 
     /// For the answer to a CONNECT.
     pub fn for_tunnel(limits: Limits) -> Self {
-        Self {
-            tunnel: true,
-            ..Self::new(limits)
-        }
+        Self { tunnel: true, ..Self::new(limits) }
     }
 
     /// The answer, once [`feed`](Self::feed) or [`end`](Self::end) has said that it is complete.
@@ -149,9 +135,7 @@ impl AnswerReader {
             Ok(Status::Complete(length)) if length <= limit => length,
             Ok(Status::Partial) if available <= limit => return Ok(false),
             Ok(_) => {
-                return Err(AnswerError::TooLarge(format!(
-                    "the answer's head is larger than {limit} bytes"
-                )));
+                return Err(AnswerError::TooLarge(format!("the answer's head is larger than {limit} bytes")));
             }
             Err(httparse::Error::TooManyHeaders) => {
                 return Err(AnswerError::TooLarge(format!(
@@ -159,15 +143,11 @@ impl AnswerReader {
                 )));
             }
             Err(error) => {
-                return Err(AnswerError::Malformed(format!(
-                    "the answer is not HTTP ({error})"
-                )));
+                return Err(AnswerError::Malformed(format!("the answer is not HTTP ({error})")));
             }
         };
         let Some(status @ 100..) = head.code else {
-            return Err(AnswerError::Malformed(
-                "the answer's status is below 100".to_owned(),
-            ));
+            return Err(AnswerError::Malformed("the answer's status is below 100".to_owned()));
         };
         // 1xx announces the answer; 101 would be one, but we never ask for another protocol.
         if (100..200).contains(&status) && status != 101 {
@@ -179,9 +159,7 @@ impl AnswerReader {
         let http_1_1 = head.version == Some(1);
         let framing = match status {
             101 => {
-                return Err(AnswerError::Malformed(
-                    "the server switched protocols unasked".to_owned(),
-                ));
+                return Err(AnswerError::Malformed("the server switched protocols unasked".to_owned()));
             }
             204 | 304 => None,
             200..=299 if self.tunnel => None,
@@ -200,11 +178,7 @@ impl AnswerReader {
         match framing {
             None => self.state = State::Complete,
             Some(framing) => {
-                let expected = if let Framing::Length(length) = framing {
-                    length
-                } else {
-                    0
-                };
+                let expected = if let Framing::Length(length) = framing { length } else { 0 };
                 self.admit(expected)?;
                 // What a server announces is no reason to set memory aside before it comes.
                 self.answer.body = Some(Vec::with_capacity(expected.min(64 * 1024) as usize));
@@ -234,11 +208,7 @@ impl AnswerReader {
                 Ok(Status::Complete((length, size))) => {
                     self.admit(size)?;
                     input.consume(length);
-                    State::Body(if size == 0 {
-                        Framing::Trailers
-                    } else {
-                        Framing::ChunkData(size)
-                    })
+                    State::Body(if size == 0 { Framing::Trailers } else { Framing::ChunkData(size) })
                 }
                 Ok(Status::Partial) if input.unread().len() <= MAX_CHUNK_LINE => return Ok(false),
                 _ => {
@@ -268,9 +238,7 @@ impl AnswerReader {
                     }
                     Ok(Status::Partial) if input.unread().len() <= self.limits.head => return Ok(false),
                     Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-                        return Err(AnswerError::TooLarge(
-                            "the answer's trailers are too large".to_owned(),
-                        ));
+                        return Err(AnswerError::TooLarge("the answer's trailers are too large".to_owned()));
                     }
                     Err(error) => {
                         return Err(AnswerError::Malformed(format!(
@@ -289,10 +257,7 @@ impl AnswerReader {
         let available = input.unread().len();
         let taken = usize::try_from(most).map_or(available, |most| most.min(available));
         self.admit(taken as u64)?;
-        self.answer
-            .body
-            .get_or_insert_default()
-            .extend_from_slice(&input.unread()[..taken]);
+        self.answer.body.get_or_insert_default().extend_from_slice(&input.unread()[..taken]);
         input.consume(taken);
         Ok(taken as u64)
     }
@@ -318,42 +283,28 @@ fn framing(headers: &Headers<'_>) -> Result<Framing, AnswerError> {
         return if chunked {
             Ok(Framing::ChunkSize)
         } else {
-            Err(AnswerError::Malformed(
-                "the answer has a transfer coding that was not asked for".to_owned(),
-            ))
+            Err(AnswerError::Malformed("the answer has a transfer coding that was not asked for".to_owned()))
         };
     }
-    let mut lengths = headers
-        .all("content-length")
-        .flat_map(|value| value.split(|b| *b == b','))
-        .map(|text| {
+    let mut lengths =
+        headers.all("content-length").flat_map(|value| value.split(|b| *b == b',')).map(|text| {
             let text = text.trim_ascii();
             let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-            std::str::from_utf8(text)
-                .ok()
-                .filter(|_| digits)
-                .and_then(|text| text.parse::<u64>().ok())
+            std::str::from_utf8(text).ok().filter(|_| digits).and_then(|text| text.parse::<u64>().ok())
         });
     match lengths.next() {
         None => Ok(Framing::UntilClose),
         Some(Some(length)) if lengths.all(|other| other == Some(length)) => Ok(Framing::Length(length)),
-        Some(_) => Err(AnswerError::Malformed(
-            "the answer's Content-Length is unreadable".to_owned(),
-        )),
+        Some(_) => Err(AnswerError::Malformed("the answer's Content-Length is unreadable".to_owned())),
     }
 }
 
 /// The seconds of `Keep-Alive: timeout=5, max=100`.
 fn idle_limit(value: &[u8]) -> Option<Duration> {
-    let timeout = std::str::from_utf8(value)
-        .ok()?
-        .split(',')
-        .find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("timeout")
-                .then(|| value.trim().parse().ok())?
-        })?;
+    let timeout = std::str::from_utf8(value).ok()?.split(',').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| value.trim().parse().ok())?
+    })?;
     Some(Duration::from_secs(timeout))
 }
 
@@ -361,10 +312,7 @@ struct Headers<'a>(&'a [httparse::Header<'a>]);
 
 impl<'a> Headers<'a> {
     fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        self.0
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| header.value)
+        self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
     fn get(&self, name: &'static str) -> Option<&'a [u8]> {
@@ -383,10 +331,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits {
-        head: 2000,
-        body: 1000,
-    };
+    const LIMITS: Limits = Limits { head: 2000, body: 1000 };
 
     #[derive(serde::Deserialize)]
     struct Table {
@@ -456,19 +401,9 @@ mod tests {
             let (answer, left) = read([case.bytes.as_bytes()].into_iter(), case.closed).unwrap();
             let answer = answer.unwrap_or_else(|| panic!("{} is not complete", case.name));
             assert_eq!(answer.status, case.status, "{}", case.name);
-            assert_eq!(
-                answer.body.map(|body| String::from_utf8(body).unwrap()),
-                case.body,
-                "{}",
-                case.name
-            );
+            assert_eq!(answer.body.map(|body| String::from_utf8(body).unwrap()), case.body, "{}", case.name);
             assert_eq!(answer.keep_alive, case.keep_alive, "{}", case.name);
-            assert_eq!(
-                answer.idle_limit.map(|limit| limit.as_secs()),
-                case.idle_limit,
-                "{}",
-                case.name
-            );
+            assert_eq!(answer.idle_limit.map(|limit| limit.as_secs()), case.idle_limit, "{}", case.name);
             assert_eq!(String::from_utf8(left).unwrap(), case.left, "{}", case.name);
         }
         for case in table().failures {
@@ -494,14 +429,8 @@ mod tests {
             let error = read([bytes.as_bytes()].into_iter(), false).unwrap_err();
             assert_eq!(kind(&error), "too_large", "{error}");
         }
-        let bytes = format!(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1{}",
-            " ".repeat(5000)
-        );
-        assert_eq!(
-            kind(&read([bytes.as_bytes()].into_iter(), false).unwrap_err()),
-            "malformed"
-        );
+        let bytes = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1{}", " ".repeat(5000));
+        assert_eq!(kind(&read([bytes.as_bytes()].into_iter(), false).unwrap_err()), "malformed");
     }
 
     #[test]

@@ -35,8 +35,13 @@ pub struct Outcome {
 /// What an attempt needs next.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// The addresses of this host, by [`Attempt::resolved`].
-    Resolve(&'a str),
+    /// The addresses of a host, by [`Attempt::resolved`].
+    Resolve {
+        /// The host.
+        host: &'a str,
+        /// How long to look for them.
+        until: Instant,
+    },
     /// To be advanced again when `fd` is ready, or at `until`.
     Wait {
         /// The socket.
@@ -94,8 +99,8 @@ struct Connecting {
     addresses: std::vec::IntoIter<SocketAddr>,
     /// The address being tried, and until when.
     trying: Option<(TcpStream, SocketAddr, Instant)>,
-    /// Why the one before it failed.
-    failure: Option<Failure>,
+    /// Why the one before it failed, or what it means that there is none.
+    failure: Failure,
     until: Instant,
 }
 
@@ -113,6 +118,7 @@ struct Talk {
 }
 
 /// What went wrong, before it is known with whom.
+#[derive(Clone)]
 struct Failure {
     kind: ErrorKind,
     phase: Phase,
@@ -124,7 +130,7 @@ struct Failure {
 enum Move {
     /// Another stage.
     On,
-    Resolve,
+    Resolve(Instant),
     Wait(Interest, Instant),
     Answered(Answer),
 }
@@ -140,52 +146,51 @@ impl Attempt {
     ) -> Self {
         let (started, reused, reconnects) = (Instant::now(), false, 0);
         let stage = Stage::Start;
-        Self {
-            transport,
-            local,
-            request,
-            repeatable,
-            timeouts,
-            deadline,
-            started,
-            reused,
-            reconnects,
-            stage,
-        }
+        Self { transport, local, request, repeatable, timeouts, deadline, started, reused, reconnects, stage }
     }
 
     /// Goes as far as it can without waiting.
     pub fn advance(&mut self) -> Step<'_> {
-        let waits = loop {
+        let (interest, until) = loop {
             match self.step(Instant::now()) {
                 Ok(Move::On) => {}
-                Ok(Move::Resolve) => break None,
-                Ok(Move::Wait(interest, until)) => break Some((interest, self.cap(until))),
+                Ok(Move::Resolve(until)) => break (None, self.cap(until)),
+                Ok(Move::Wait(interest, until)) => break (Some(interest), self.cap(until)),
                 Ok(Move::Answered(answer)) => return Step::Done(self.outcome(Ok(answer))),
                 Err(failure) => return Step::Done(self.outcome(Err(self.error(failure)))),
             }
         };
         let fd = match &self.stage {
-            Stage::Connecting(Connecting {
-                trying: Some((socket, ..)),
-                ..
-            }) => Some(socket.as_fd()),
+            Stage::Connecting(Connecting { trying: Some((socket, ..)), .. }) => Some(socket.as_fd()),
             Stage::Tunnelling { connection, .. }
             | Stage::Handshaking { connection, .. }
             | Stage::Talking { connection, .. } => Some(connection.fd()),
             _ => None,
         };
-        match (waits, fd) {
-            (Some((interest, until)), Some(fd)) => Step::Wait { fd, interest, until },
-            _ => Step::Resolve(self.peer().0),
+        match (interest, fd) {
+            (Some(interest), Some(fd)) => Step::Wait { fd, interest, until },
+            _ => Step::Resolve { host: self.peer().0, until },
         }
     }
 
     /// Answers [`Step::Resolve`].
     pub fn resolved(&mut self, addresses: Result<Vec<IpAddr>, ResolveError>) {
-        if let Stage::Resolving { until } = self.stage {
-            self.stage = Stage::Connecting(self.connecting(addresses, until));
-        }
+        let Stage::Resolving { until } = self.stage else { return };
+        let connecting = match addresses {
+            Ok(addresses) => {
+                self.local.remember(Some(addresses.clone()));
+                self.connecting(addresses, until)
+            }
+            Err(ResolveError::Failed { class, message }) => {
+                let message =
+                    format!("the name cannot be resolved ({message}): check its spelling and the DNS");
+                let failure = Failure { class: class.into(), ..Failure::dns(message) };
+                Connecting { failure, ..self.connecting(Vec::new(), until) }
+            }
+            // The time is up: that is found at the next move.
+            Err(ResolveError::TimedOut) => return,
+        };
+        self.stage = Stage::Connecting(connecting);
     }
 
     /// Drives the attempt to its end, waiting by `wait`.
@@ -196,8 +201,8 @@ impl Attempt {
         loop {
             match self.advance() {
                 Step::Wait { fd, interest, until } => wait.wait(fd, interest, until)?,
-                Step::Resolve(host) => {
-                    let addresses = wait.resolve(host)?;
+                Step::Resolve { host, until } => {
+                    let addresses = wait.resolve(host, until)?;
                     self.resolved(addresses);
                 }
                 Step::Done(outcome) => return Ok(outcome),
@@ -208,11 +213,7 @@ impl Attempt {
     fn step(&mut self, now: Instant) -> Result<Move, Failure> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Start => {
-                let idle = if self.reconnects == 0 {
-                    self.local.pool.take()
-                } else {
-                    None
-                };
+                let idle = if self.reconnects == 0 { self.local.pool.take() } else { None };
                 self.stage = match idle {
                     Some(connection) => self.talking(connection, now),
                     None => self.looking_up(now),
@@ -220,8 +221,9 @@ impl Attempt {
                 Ok(Move::On)
             }
             Stage::Resolving { until } => {
+                self.in_time(until, now, Phase::Resolve)?;
                 self.stage = Stage::Resolving { until };
-                Ok(Move::Resolve)
+                Ok(Move::Resolve(until))
             }
             Stage::Connecting(mut connecting) => {
                 let wait = connecting.step(now)?;
@@ -236,23 +238,12 @@ impl Attempt {
                 };
                 Ok(wait.map_or(Move::On, |until| Move::Wait(Interest::Write, until)))
             }
-            Stage::Tunnelling {
-                mut connection,
-                ask,
-                mut talk,
-                until,
-            } => {
-                let wait = talk
-                    .step(&mut connection, &ask, self.timeouts, now)
-                    .map_err(Failure::in_tunnel)?;
+            Stage::Tunnelling { mut connection, ask, mut talk, until } => {
+                let wait =
+                    talk.step(&mut connection, &ask, self.timeouts, now).map_err(Failure::in_tunnel)?;
                 if let Some(interest) = wait {
                     self.in_time(until, now, Phase::Proxy)?;
-                    self.stage = Stage::Tunnelling {
-                        connection,
-                        ask,
-                        talk,
-                        until,
-                    };
+                    self.stage = Stage::Tunnelling { connection, ask, talk, until };
                     return Ok(Move::Wait(interest, until));
                 }
                 match talk.reader.into_answer().status {
@@ -261,13 +252,8 @@ impl Attempt {
                 }
                 Ok(Move::On)
             }
-            Stage::Handshaking {
-                mut connection,
-                until,
-            } => {
-                let wait = connection
-                    .handshake()
-                    .map_err(|error| Failure::io(Phase::Tls, &error))?;
+            Stage::Handshaking { mut connection, until } => {
+                let wait = connection.handshake().map_err(|error| Failure::io(Phase::Tls, &error))?;
                 if let Some(interest) = wait {
                     self.in_time(until, now, Phase::Tls)?;
                     self.stage = Stage::Handshaking { connection, until };
@@ -276,37 +262,31 @@ impl Attempt {
                 self.stage = self.talking(connection, now);
                 Ok(Move::On)
             }
-            Stage::Talking {
-                mut connection,
-                mut talk,
-            } => match talk.step(&mut connection, &self.request, self.timeouts, now) {
-                Ok(Some(interest)) => {
-                    let until = talk.until;
-                    self.in_time(until, now, if talk.sent { Phase::Read } else { Phase::Write })?;
-                    self.stage = Stage::Talking { connection, talk };
-                    Ok(Move::Wait(interest, until))
-                }
-                Ok(None) => {
-                    let complete = talk.sent && talk.broken.is_none();
-                    let answer = talk.reader.into_answer();
-                    if complete && answer.keep_alive {
-                        self.local.pool.put(connection, answer.idle_limit);
+            Stage::Talking { mut connection, mut talk } => {
+                match talk.step(&mut connection, &self.request, self.timeouts, now) {
+                    Ok(Some(interest)) => {
+                        let until = talk.until;
+                        self.in_time(until, now, if talk.sent { Phase::Read } else { Phase::Write })?;
+                        self.stage = Stage::Talking { connection, talk };
+                        Ok(Move::Wait(interest, until))
                     }
-                    Ok(Move::Answered(answer))
+                    Ok(None) => {
+                        let complete = talk.sent && talk.broken.is_none();
+                        let answer = talk.reader.into_answer();
+                        if complete && answer.keep_alive {
+                            self.local.pool.put(connection, answer.idle_limit);
+                        }
+                        Ok(Move::Answered(answer))
+                    }
+                    Err(failure) if self.may_reconnect(&connection, &talk, &failure) => {
+                        self.reconnects += 1;
+                        self.stage = Stage::Start;
+                        Ok(Move::On)
+                    }
+                    Err(failure) => Err(failure),
                 }
-                Err(failure) if self.may_reconnect(&connection, &talk, &failure) => {
-                    self.reconnects += 1;
-                    self.stage = Stage::Start;
-                    Ok(Move::On)
-                }
-                Err(failure) => Err(failure),
-            },
-            Stage::Over => Err(Failure::new(
-                ErrorKind::Io,
-                Phase::Read,
-                "IOError",
-                "this attempt has ended",
-            )),
+            }
+            Stage::Over => Err(Failure::new(ErrorKind::Io, Phase::Read, "IOError", "this attempt has ended")),
         }
     }
 
@@ -324,66 +304,33 @@ impl Attempt {
         self.reused = connection.reused;
         connection.written = false;
         let reader = AnswerReader::new(self.transport.settings().limits);
-        Stage::Talking {
-            connection,
-            talk: Talk::new(reader, now + self.timeouts.write),
-        }
+        Stage::Talking { connection, talk: Talk::new(reader, now + self.timeouts.write) }
     }
 
     fn looking_up(&self, now: Instant) -> Stage {
         let until = now + self.timeouts.open;
         if let Ok(address) = self.peer().0.parse() {
-            return Stage::Connecting(self.connecting(Ok(vec![address]), until));
+            return Stage::Connecting(self.connecting(vec![address], until));
         }
         match self.local.addresses() {
-            Some(addresses) => Stage::Connecting(self.connecting(Ok(addresses), until)),
+            Some(addresses) => Stage::Connecting(self.connecting(addresses, until)),
             None => Stage::Resolving { until },
         }
     }
 
-    fn connecting(&self, found: Result<Vec<IpAddr>, ResolveError>, until: Instant) -> Connecting {
-        let (host, port) = self.peer();
-        let (addresses, failure) = match found {
-            Ok(addresses) => {
-                if host.parse::<IpAddr>().is_err() {
-                    self.local.remember(Some(addresses.clone()));
-                }
-                (addresses, None)
-            }
-            Err(ResolveError { class, message }) => {
-                let message =
-                    format!("the name cannot be resolved ({message}): check its spelling and the DNS");
-                (
-                    Vec::new(),
-                    Some(Failure {
-                        class: class.into(),
-                        ..Failure::dns(message)
-                    }),
-                )
-            }
-        };
+    fn connecting(&self, addresses: Vec<IpAddr>, until: Instant) -> Connecting {
         let wanted = self.transport.settings().ip_version;
         let addresses: Vec<SocketAddr> = addresses
             .into_iter()
             .filter(|address| wanted.is_none_or(|version| (version == IpVersion::V4) == address.is_ipv4()))
-            .map(|address| SocketAddr::new(address, port))
+            .map(|address| SocketAddr::new(address, self.peer().1))
             .collect();
-        let failure = failure.or_else(|| {
-            let version = if wanted == Some(IpVersion::V6) {
-                "IPv6"
-            } else {
-                "IPv4"
-            };
-            Some(Failure::dns(format!(
-                "the name has no {version} address (ip_version:)"
-            )))
+        let failure = Failure::dns(match wanted {
+            Some(IpVersion::V4) => "it has no IPv4 address (ip_version: :ipv4)",
+            Some(IpVersion::V6) => "it has no IPv6 address (ip_version: :ipv6)",
+            None => "it has no address",
         });
-        Connecting {
-            addresses: addresses.into_iter(),
-            trying: None,
-            failure,
-            until,
-        }
+        Connecting { addresses: addresses.into_iter(), trying: None, failure, until }
     }
 
     fn connected(&self, connection: Connection, until: Instant, now: Instant) -> Result<Stage, Failure> {
@@ -399,16 +346,8 @@ impl Attempt {
             ask.extend_from_slice(b"\r\n");
         }
         ask.extend_from_slice(b"\r\n");
-        let talk = Talk::new(
-            AnswerReader::for_tunnel(settings.limits),
-            now + self.timeouts.open,
-        );
-        Ok(Stage::Tunnelling {
-            connection,
-            ask,
-            talk,
-            until,
-        })
+        let talk = Talk::new(AnswerReader::for_tunnel(settings.limits), now + self.timeouts.open);
+        Ok(Stage::Tunnelling { connection, ask, talk, until })
     }
 
     /// Begins TLS, where the scheme asks for it.
@@ -453,10 +392,7 @@ impl Attempt {
             Phase::Write => format!("nothing could be sent for {} (write_timeout)", seconds(write)),
             Phase::Read => format!("no answer for {} (read_timeout)", seconds(read)),
             Phase::Tls => format!("no TLS connection within {} (open_timeout)", seconds(open)),
-            Phase::Proxy => format!(
-                "no tunnel through the proxy within {} (open_timeout)",
-                seconds(open)
-            ),
+            Phase::Proxy => format!("no tunnel through the proxy within {} (open_timeout)", seconds(open)),
             Phase::Resolve | Phase::Connect => {
                 format!("no connection within {} (open_timeout)", seconds(open))
             }
@@ -465,30 +401,16 @@ impl Attempt {
     }
 
     fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
-        Outcome {
-            answer,
-            elapsed: self.started.elapsed(),
-            reused: self.reused,
-            reconnects: self.reconnects,
-        }
+        Outcome { answer, elapsed: self.started.elapsed(), reused: self.reused, reconnects: self.reconnects }
     }
 
     fn error(&self, failure: Failure) -> NetworkError {
-        let Failure {
-            kind,
-            phase,
-            class,
-            message,
-        } = failure;
+        let Failure { kind, phase, class, message } = failure;
         let (host, port) = self.peer();
         if matches!(phase, Phase::Resolve | Phase::Connect) {
             self.local.remember(None);
         }
-        let via = if self.transport.settings().proxy.is_some() {
-            "proxy "
-        } else {
-            ""
-        };
+        let via = if self.transport.settings().proxy.is_some() { "proxy " } else { "" };
         let unknown = if matches!(phase, Phase::Write | Phase::Read) && kind != ErrorKind::TooLarge {
             "; the server may have taken the request"
         } else {
@@ -530,14 +452,11 @@ impl Connecting {
                     return Ok(Some(until));
                 }
                 Ok(false) => {}
-                Err(error) => self.failure = Some(Failure::io(Phase::Connect, &error)),
+                Err(error) => self.failure = Failure::io(Phase::Connect, &error),
             }
         }
         let Some(address) = self.addresses.next() else {
-            return Err(self
-                .failure
-                .take()
-                .unwrap_or_else(|| Failure::dns("the name has no address".to_owned())));
+            return Err(self.failure.clone());
         };
         match open(address) {
             Ok(socket) => {
@@ -548,7 +467,7 @@ impl Connecting {
                 Ok(Some(until))
             }
             Err(error) => {
-                self.failure = Some(Failure::io(Phase::Connect, &error));
+                self.failure = Failure::io(Phase::Connect, &error);
                 Ok(None)
             }
         }
@@ -557,11 +476,7 @@ impl Connecting {
 
 /// Begins to connect to `address`.
 fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(
         family,
         SocketType::STREAM,
@@ -582,14 +497,7 @@ fn connected_to_itself(socket: &TcpStream) -> bool {
 
 impl Talk {
     fn new(reader: AnswerReader, until: Instant) -> Self {
-        Self {
-            written: 0,
-            sent: false,
-            broken: None,
-            heard: false,
-            reader,
-            until,
-        }
+        Self { written: 0, sent: false, broken: None, heard: false, reader, until }
     }
 
     /// Sends and reads what can be: None when the answer is complete, else what to wait for.
@@ -611,11 +519,7 @@ impl Talk {
         loop {
             match connection.read() {
                 Ok(Io::Blocked) => {
-                    return Ok(Some(if self.sent {
-                        Interest::Read
-                    } else {
-                        Interest::ReadOrWrite
-                    }));
+                    return Ok(Some(if self.sent { Interest::Read } else { Interest::ReadOrWrite }));
                 }
                 Ok(Io::Moved(0)) => return self.end(connection).map(|()| None),
                 Ok(Io::Moved(_)) => {
@@ -627,11 +531,7 @@ impl Talk {
                 }
                 Err(error) => {
                     let error = self.broken.take().unwrap_or(error);
-                    let phase = if self.heard || self.sent {
-                        Phase::Read
-                    } else {
-                        Phase::Write
-                    };
+                    let phase = if self.heard || self.sent { Phase::Read } else { Phase::Write };
                     return Err(Failure::io(phase, &error));
                 }
             }
@@ -673,12 +573,7 @@ impl Talk {
 
 impl Failure {
     fn new(kind: ErrorKind, phase: Phase, class: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            phase,
-            class: class.into(),
-            message: message.into(),
-        }
+        Self { kind, phase, class: class.into(), message: message.into() }
     }
 
     fn timeout(phase: Phase, message: String) -> Self {
@@ -690,7 +585,7 @@ impl Failure {
         Self::new(ErrorKind::Timeout, phase, class, message)
     }
 
-    fn dns(message: String) -> Self {
+    fn dns(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Dns, Phase::Resolve, "SocketError", message)
     }
 
@@ -708,40 +603,20 @@ impl Failure {
     }
 
     fn refused_by_proxy(status: u16) -> Self {
-        let class = if status >= 500 {
-            "Net::HTTPFatalError"
-        } else {
-            "Net::HTTPClientException"
-        };
-        let advice = if status == 407 {
-            ": put the user and password into the proxy's URL"
-        } else {
-            ""
-        };
-        Self::new(
-            ErrorKind::Proxy,
-            Phase::Proxy,
-            class,
-            format!("it answered {status} to CONNECT{advice}"),
-        )
+        let class = if status >= 500 { "Net::HTTPFatalError" } else { "Net::HTTPClientException" };
+        let advice = if status == 407 { ": put the user and password into the proxy's URL" } else { "" };
+        Self::new(ErrorKind::Proxy, Phase::Proxy, class, format!("it answered {status} to CONNECT{advice}"))
     }
 
     fn in_tunnel(self) -> Self {
-        Self {
-            kind: ErrorKind::Proxy,
-            phase: Phase::Proxy,
-            ..self
-        }
+        Self { kind: ErrorKind::Proxy, phase: Phase::Proxy, ..self }
     }
 
     /// What the system, or TLS through it, reports.
     fn io(phase: Phase, error: &io::Error) -> Self {
         use io::ErrorKind as System;
         if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return Self {
-                phase,
-                ..Self::tls(format!("no trusted TLS connection ({error})"))
-            };
+            return Self { phase, ..Self::tls(format!("no trusted TLS connection ({error})")) };
         }
         let (kind, class, message): (_, _, Cow<'_, str>) = match error.kind() {
             System::ConnectionRefused => (
@@ -749,11 +624,9 @@ impl Failure {
                 "Errno::ECONNREFUSED",
                 "the connection was refused: nothing listens there".into(),
             ),
-            System::ConnectionReset | System::ConnectionAborted => (
-                ErrorKind::Reset,
-                "Errno::ECONNRESET",
-                "the connection was reset".into(),
-            ),
+            System::ConnectionReset | System::ConnectionAborted => {
+                (ErrorKind::Reset, "Errno::ECONNRESET", "the connection was reset".into())
+            }
             System::BrokenPipe => (
                 ErrorKind::Reset,
                 "Errno::EPIPE",
@@ -769,21 +642,13 @@ impl Failure {
                 "EOFError",
                 "the connection was closed before the answer was complete".into(),
             ),
-            System::HostUnreachable => (
-                ErrorKind::Unreachable,
-                "Errno::EHOSTUNREACH",
-                "there is no route to it".into(),
-            ),
-            System::NetworkUnreachable => (
-                ErrorKind::Unreachable,
-                "Errno::ENETUNREACH",
-                "there is no route to its network".into(),
-            ),
-            System::TimedOut => (
-                ErrorKind::Timeout,
-                "Errno::ETIMEDOUT",
-                "the connection timed out".into(),
-            ),
+            System::HostUnreachable => {
+                (ErrorKind::Unreachable, "Errno::EHOSTUNREACH", "there is no route to it".into())
+            }
+            System::NetworkUnreachable => {
+                (ErrorKind::Unreachable, "Errno::ENETUNREACH", "there is no route to its network".into())
+            }
+            System::TimedOut => (ErrorKind::Timeout, "Errno::ETIMEDOUT", "the connection timed out".into()),
             _ => (ErrorKind::Io, "SystemCallError", error.to_string().into()),
         };
         Self::new(kind, phase, class, message)
@@ -824,7 +689,7 @@ mod tests {
             Ok(())
         }
 
-        fn resolve(&mut self, _host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Infallible> {
+        fn resolve(&mut self, _: &str, _: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Infallible> {
             Ok(Ok(self.0.clone()))
         }
     }
@@ -860,18 +725,12 @@ mod tests {
     fn transport(host: &str, port: u16) -> Arc<Transport> {
         let settings = Settings {
             endpoint: Endpoint::parse(&format!("http://{host}:{port}/events")).unwrap(),
-            credentials: Credentials::Signed {
-                key_id: "k".to_owned(),
-                signer: Signer::new(b"s"),
-            },
+            credentials: Credentials::Signed { key_id: "k".to_owned(), signer: Signer::new(b"s") },
             user_agent: "test".to_owned(),
             proxy: None,
             trust: Trust::default(),
             ip_version: None,
-            limits: Limits {
-                head: 65_536,
-                body: 65_536,
-            },
+            limits: Limits { head: 65_536, body: 65_536 },
             pool_size: 5,
             idle_timeout: Duration::from_secs(30),
         };
@@ -879,12 +738,7 @@ mod tests {
     }
 
     fn send(transport: &Arc<Transport>, repeatable: bool) -> Outcome {
-        let request = Request {
-            method: Method::Post,
-            target: "/events",
-            body: b"body",
-            repeatable,
-        };
+        let request = Request { method: Method::Post, target: "/events", body: b"body", repeatable };
         let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
         let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
         outcome
@@ -918,20 +772,14 @@ mod tests {
         let transport = transport("127.0.0.1", port);
         assert_eq!(status(send(&transport, false)), (202, false, 0));
         let outcome = send(&transport, false);
-        assert_eq!(
-            (outcome.answer.unwrap_err().kind, outcome.reconnects),
-            (ErrorKind::Eof, 0)
-        );
+        assert_eq!((outcome.answer.unwrap_err().kind, outcome.reconnects), (ErrorKind::Eof, 0));
     }
 
     #[test]
     fn a_new_connection_that_dies_is_not_replaced() {
         let (port, _seen) = serve(vec![vec![b""], vec![ACCEPTED]]);
         let outcome = send(&transport("127.0.0.1", port), true);
-        assert_eq!(
-            (outcome.answer.unwrap_err().kind, outcome.reconnects),
-            (ErrorKind::Eof, 0)
-        );
+        assert_eq!((outcome.answer.unwrap_err().kind, outcome.reconnects), (ErrorKind::Eof, 0));
     }
 
     #[test]
@@ -947,19 +795,11 @@ mod tests {
     fn every_address_of_a_name_is_tried() {
         let (port, _seen) = serve(vec![vec![ACCEPTED]]);
         let transport = transport("app.example", port);
-        let request = Request {
-            method: Method::Post,
-            target: "/events",
-            body: b"body",
-            repeatable: true,
-        };
+        let request = Request { method: Method::Post, target: "/events", body: b"body", repeatable: true };
         let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
         // Nothing listens on the first.
-        let mut addresses = Plain(
-            ["127.0.0.2", "127.0.0.1"]
-                .map(|address| address.parse().unwrap())
-                .to_vec(),
-        );
+        let mut addresses =
+            Plain(["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap()).to_vec());
         let Ok(outcome) = attempt.run(&mut addresses);
         assert_eq!(status(outcome), (202, false, 0));
     }
@@ -970,10 +810,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let error = send(&transport("127.0.0.1", port), true).answer.unwrap_err();
-        assert_eq!(
-            (error.kind, error.phase, error.port),
-            (ErrorKind::Refused, Phase::Connect, port)
-        );
+        assert_eq!((error.kind, error.phase, error.port), (ErrorKind::Refused, Phase::Connect, port));
         assert_eq!(error.class, "Errno::ECONNREFUSED");
         assert_eq!(
             error.to_string(),

@@ -76,14 +76,7 @@ pub struct Connection {
 impl Connection {
     /// A connection over `socket`, which must be non-blocking.
     pub fn new(socket: TcpStream) -> Self {
-        Self {
-            socket,
-            tls: None,
-            input: Buffer::default(),
-            reused: false,
-            written: false,
-            idle_until: None,
-        }
+        Self { socket, tls: None, input: Buffer::default(), reused: false, written: false, idle_until: None }
     }
 
     /// From here on everything goes through `tls`.
@@ -157,9 +150,7 @@ impl Connection {
     /// What the socket reports; with TLS also [`io::ErrorKind::UnexpectedEof`] where the other side closed without
     /// saying so, and [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
     pub fn read(&mut self) -> io::Result<Io> {
-        let Self {
-            socket, tls, input, ..
-        } = self;
+        let Self { socket, tls, input, .. } = self;
         let Some(tls) = tls else {
             return blocked(input.fill(|space| socket.read(space)));
         };
@@ -203,12 +194,7 @@ fn process(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()>
 fn blocked(outcome: io::Result<usize>) -> io::Result<Io> {
     match outcome {
         Ok(count) => Ok(Io::Moved(count)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
             Ok(Io::Blocked)
         }
         Err(error) => Err(error),

@@ -6,11 +6,7 @@ use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stays as it is in a path segment; the published gem's choice, so that its users' stubs still match.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'*')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
 const EVENTS: &str = "/events";
 const STATUS: &str = "/status";
@@ -76,9 +72,7 @@ impl Endpoint {
         if let Some(odd) = url.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(unparsable(&format!("it contains {odd:?}")));
         }
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| EndpointError::NotHttp(url.to_owned()))?;
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| EndpointError::NotHttp(url.to_owned()))?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
@@ -91,9 +85,7 @@ impl Endpoint {
         if authority.is_empty() || authority.starts_with(':') {
             return Err(EndpointError::NoHost(url.to_owned()));
         }
-        let uri: Uri = url
-            .parse()
-            .map_err(|e: http::uri::InvalidUri| unparsable(&e.to_string()))?;
+        let uri: Uri = url.parse().map_err(|e: http::uri::InvalidUri| unparsable(&e.to_string()))?;
         let host = uri.host().ok_or_else(|| EndpointError::NoHost(url.to_owned()))?;
         let port = match (uri.port(), authority.rsplit_once(':')) {
             (Some(port), _) => port.as_u16(),
@@ -102,11 +94,7 @@ impl Endpoint {
             }
             (None, _) => default_port(tls),
         };
-        let path = if rest[authority.len()..].starts_with('/') {
-            uri.path()
-        } else {
-            ""
-        };
+        let path = if rest[authority.len()..].starts_with('/') { uri.path() } else { "" };
         Ok(Self {
             tls,
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
@@ -118,11 +106,7 @@ impl Endpoint {
 
     /// The same server, another collection.
     pub fn at(self, path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            query: None,
-            ..self
-        }
+        Self { path: path.to_owned(), query: None, ..self }
     }
 
     /// The host as a URL writes it: an IPv6 address in brackets.
@@ -141,11 +125,7 @@ impl Endpoint {
 
     /// Scheme and authority, such as `https://app.example`.
     pub fn origin(&self) -> String {
-        format!(
-            "{}://{}",
-            if self.tls { "https" } else { "http" },
-            self.authority()
-        )
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
     }
 
     /// The request target of the collection itself.

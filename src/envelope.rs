@@ -86,12 +86,8 @@ pub fn generate_event_id() -> Result<String, getrandom::Error> {
 mod tests {
     use super::*;
 
-    const ENVELOPE: Envelope<'_> = Envelope {
-        event_key: "order_paid",
-        event_id: "ord_1",
-        occurred_at: "t",
-        language: "en",
-    };
+    const ENVELOPE: Envelope<'_> =
+        Envelope { event_key: "order_paid", event_id: "ord_1", occurred_at: "t", language: "en" };
 
     fn flat(fields: &[(&str, &str)]) -> String {
         let mut body = ENVELOPE.flat();
@@ -114,10 +110,7 @@ mod tests {
         let mut event = Object::default();
         event.text("language", "as given");
         event.text("amount", "450.00");
-        let recipient = Recipient {
-            name: "Asha",
-            mobile_no: "+91",
-        };
+        let recipient = Recipient { name: "Asha", mobile_no: "+91" };
         assert_eq!(
             String::from_utf8(ENVELOPE.nested(recipient, event)).unwrap(),
             r#"{"recipient":{"name":"Asha","mobile_no":"+91"},"event":{"language":"en","amount":"450.00","event_id":"ord_1","name":"order_paid","occurred_at":"t"}}"#

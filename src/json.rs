@@ -21,11 +21,7 @@ pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
         return false;
     }
     let text = format!("{number:?}");
-    let digits = text
-        .trim_start_matches(['-', '0', '.'])
-        .bytes()
-        .filter(u8::is_ascii_digit)
-        .count();
+    let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
     if digits <= 15 {
         out.extend_from_slice(text.as_bytes());
     }
@@ -52,11 +48,7 @@ pub fn without_comments(text: &str) -> String {
             _ => Some(1),
         };
         let (token, after) = found.split_at(end.unwrap_or(found.len()));
-        out.push_str(if token.starts_with("/*") || token.starts_with("//") {
-            " "
-        } else {
-            token
-        });
+        out.push_str(if token.starts_with("/*") || token.starts_with("//") { " " } else { token });
         rest = after;
     }
     out.push_str(rest);

@@ -21,11 +21,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 impl Pool {
     /// A pool that keeps up to `size` connections, each for up to `idle_timeout`.
     pub fn new(size: usize, idle_timeout: Duration) -> Self {
-        Self {
-            idle: Mutex::default(),
-            size,
-            idle_timeout,
-        }
+        Self { idle: Mutex::default(), size, idle_timeout }
     }
 
     /// The connection that was used last, of those still usable. The others met on the way are closed.
@@ -41,9 +37,8 @@ impl Pool {
     /// Keeps `connection` for later, unless the pool is full. Its last answer must have been read to the end.
     /// `idle_limit` is how long the server says that it keeps it open.
     pub fn put(&self, mut connection: Connection, idle_limit: Option<Duration>) {
-        let limit = idle_limit.map_or(self.idle_timeout, |limit| {
-            limit.saturating_sub(MARGIN).min(self.idle_timeout)
-        });
+        let limit =
+            idle_limit.map_or(self.idle_timeout, |limit| limit.saturating_sub(MARGIN).min(self.idle_timeout));
         if limit.is_zero() || !connection.input.unread().is_empty() {
             return;
         }
@@ -52,10 +47,8 @@ impl Pool {
         connection.idle_until = now.checked_add(limit);
         let mut idle = self.idle();
         // The oldest stand first; where they are past their time, nobody would take them any more.
-        let expired = idle
-            .iter()
-            .take_while(|other| other.idle_until.is_some_and(|until| until <= now))
-            .count();
+        let expired =
+            idle.iter().take_while(|other| other.idle_until.is_some_and(|until| until <= now)).count();
         idle.drain(..expired);
         if idle.len() < self.size {
             idle.push(connection);

@@ -59,11 +59,7 @@ impl Proxy {
             pair.extend(percent_decode_str(password));
             Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*pair)))
         });
-        Ok(Self {
-            host,
-            port,
-            authorization,
-        })
+        Ok(Self { host, port, authorization })
     }
 }
 
@@ -86,33 +82,24 @@ pub fn is_local(host: &str) -> bool {
 pub fn bypasses(no_proxy: &str, host: &str, port: u16) -> bool {
     let address = host.parse::<IpAddr>().ok();
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    no_proxy
-        .split([',', ' '])
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-        .any(|entry| {
-            if entry == "*" {
-                return true;
-            }
-            if let (Some(address), Ok(network)) = (address, entry.parse::<IpNet>()) {
-                return network.contains(&address);
-            }
-            let (name, entry_port) = split_port(entry);
-            if entry_port.is_some_and(|entry_port| entry_port != port) {
-                return false;
-            }
-            if let Some(address) = address {
-                return name.parse() == Ok(address);
-            }
-            let name = name
-                .trim_start_matches("*.")
-                .trim_matches('.')
-                .to_ascii_lowercase();
-            !name.is_empty()
-                && host
-                    .strip_suffix(&name)
-                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
+    no_proxy.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+        if entry == "*" {
+            return true;
+        }
+        if let (Some(address), Ok(network)) = (address, entry.parse::<IpNet>()) {
+            return network.contains(&address);
+        }
+        let (name, entry_port) = split_port(entry);
+        if entry_port.is_some_and(|entry_port| entry_port != port) {
+            return false;
+        }
+        if let Some(address) = address {
+            return name.parse() == Ok(address);
+        }
+        let name = name.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
+        !name.is_empty()
+            && host.strip_suffix(&name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 /// `example.org:80`, `[::1]:80` and `[::1]` taken apart; a bare IPv6 address has no port.
@@ -162,9 +149,7 @@ mod tests {
             let parsed = Proxy::parse(&case.url).ok();
             assert_eq!(parsed.as_ref().map(|p| p.host.clone()), case.host, "{}", case.url);
             assert_eq!(parsed.as_ref().map(|p| p.port), case.port, "{}", case.url);
-            let authorization = parsed
-                .and_then(|p| p.authorization)
-                .map(|value| value.to_string());
+            let authorization = parsed.and_then(|p| p.authorization).map(|value| value.to_string());
             assert_eq!(authorization, case.authorization, "{}", case.url);
         }
         for case in table.no_proxy {

@@ -12,11 +12,7 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict on an answer: only 5xx is worth another attempt.
     pub fn on_status(status: u16) -> Self {
-        if status >= 500 {
-            Self::Transient
-        } else {
-            Self::Final
-        }
+        if status >= 500 { Self::Transient } else { Self::Final }
     }
 }
 
@@ -52,10 +48,7 @@ pub struct Retry {
 impl Retry {
     /// For at most `max_attempts` attempts; one is always made.
     pub fn new(max_attempts: u32) -> Self {
-        Self {
-            attempt: 1,
-            max_attempts,
-        }
+        Self { attempt: 1, max_attempts }
     }
 
     /// The number of the attempt under way, from 1.
@@ -82,11 +75,7 @@ mod tests {
     #[test]
     fn only_5xx_is_transient() {
         for status in 100..600 {
-            let expected = if status >= 500 {
-                Verdict::Transient
-            } else {
-                Verdict::Final
-            };
+            let expected = if status >= 500 { Verdict::Transient } else { Verdict::Final };
             assert_eq!(Verdict::on_status(status), expected);
         }
     }

@@ -54,16 +54,8 @@ mod tests {
         } else {
             key[..secret.len()].copy_from_slice(secret);
         }
-        let inner = Sha256::new()
-            .chain_update(key.map(|b| b ^ 0x36))
-            .chain_update(message)
-            .finalize();
-        hex::encode(
-            Sha256::new()
-                .chain_update(key.map(|b| b ^ 0x5c))
-                .chain_update(inner)
-                .finalize(),
-        )
+        let inner = Sha256::new().chain_update(key.map(|b| b ^ 0x36)).chain_update(message).finalize();
+        hex::encode(Sha256::new().chain_update(key.map(|b| b ^ 0x5c)).chain_update(inner).finalize())
     }
 
     proptest! {

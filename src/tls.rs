@@ -48,11 +48,7 @@ impl Trust {
     pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
         let system = openssl_probe::probe();
         let additional = ca_file.map(read_pem).transpose()?.unwrap_or_default();
-        Ok(Self {
-            file: system.cert_file,
-            dirs: system.cert_dir,
-            additional,
-        })
+        Ok(Self { file: system.cert_file, dirs: system.cert_dir, additional })
     }
 
     /// The TLS settings that this trust amounts to. Reads some hundred certificates: make it once.
@@ -97,10 +93,7 @@ pub fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnectio
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |reason: String| TlsError::CaFile {
-        path: path.to_owned(),
-        reason,
-    };
+    let failed = |reason: String| TlsError::CaFile { path: path.to_owned(), reason };
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| failed(error.to_string()))?;

@@ -142,20 +142,12 @@ impl Transport {
                 add("Authorization", "api_key", &value)?;
             }
         }
-        if let (false, Some(authorization)) = (
-            settings.endpoint.tls,
-            settings
-                .proxy
-                .as_ref()
-                .and_then(|proxy| proxy.authorization.as_ref()),
-        ) {
+        if let (false, Some(authorization)) =
+            (settings.endpoint.tls, settings.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref()))
+        {
             add("Proxy-Authorization", "the proxy's password", authorization)?;
         }
-        Ok(Self {
-            settings,
-            headers,
-            local: PerProcess::default(),
-        })
+        Ok(Self { settings, headers, local: PerProcess::default() })
     }
 
     /// The settings.
@@ -192,17 +184,10 @@ impl Transport {
 
     /// The request as it goes out: head and body in one piece, for one write.
     fn serialize(&self, request: Request<'_>, timestamp: i64) -> Zeroizing<Vec<u8>> {
-        let Request {
-            method, target, body, ..
-        } = request;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(
-            self.headers.len() + target.len() + body.len() + 512,
-        ));
-        let mut add = |parts: &[&str]| {
-            parts
-                .iter()
-                .for_each(|part| bytes.extend_from_slice(part.as_bytes()))
-        };
+        let Request { method, target, body, .. } = request;
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(self.headers.len() + target.len() + body.len() + 512));
+        let mut add = |parts: &[&str]| parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
         add(&[if method == Method::Post { "POST " } else { "GET " }]);
         if self.settings.proxy.is_some() && !self.settings.endpoint.tls {
             add(&[&self.settings.endpoint.origin()]);
@@ -210,11 +195,7 @@ impl Transport {
         add(&[target, " HTTP/1.1\r\n", &self.headers]);
         if let Credentials::Signed { signer, .. } = &self.settings.credentials {
             add(&["X-SimpleConnect-Timestamp: ", &timestamp.to_string()]);
-            add(&[
-                "\r\nX-SimpleConnect-Signature: ",
-                &signer.sign(timestamp, body),
-                "\r\n",
-            ]);
+            add(&["\r\nX-SimpleConnect-Signature: ", &signer.sign(timestamp, body), "\r\n"]);
         }
         if method == Method::Post {
             add(&["Content-Length: ", &body.len().to_string(), "\r\n"]);
@@ -257,9 +238,7 @@ impl<T> PerProcess<T> {
     fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         abandon_foreign(&mut slot);
-        slot.get_or_insert_with(|| (std::process::id(), Arc::new(make())))
-            .1
-            .clone()
+        slot.get_or_insert_with(|| (std::process::id(), Arc::new(make()))).1.clone()
     }
 
     fn existing(&self) -> Option<Arc<T>> {
@@ -271,9 +250,7 @@ impl<T> PerProcess<T> {
 
 impl<T> Default for PerProcess<T> {
     fn default() -> Self {
-        Self {
-            slot: Mutex::default(),
-        }
+        Self { slot: Mutex::default() }
     }
 }
 
@@ -285,10 +262,7 @@ impl<T> Drop for PerProcess<T> {
 
 /// Empties `slot` where its value is another process's, without dropping that value.
 fn abandon_foreign<T>(slot: &mut Option<(u32, Arc<T>)>) {
-    if slot
-        .as_ref()
-        .is_some_and(|(process, _)| *process != std::process::id())
-    {
+    if slot.as_ref().is_some_and(|(process, _)| *process != std::process::id()) {
         std::mem::forget(slot.take());
     }
 }

@@ -20,11 +20,16 @@ pub enum Interest {
 
 /// A name that could not be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolveError {
-    /// The Ruby class of the error, such as `SocketError`.
-    pub class: String,
-    /// What the resolver says.
-    pub message: String,
+pub enum ResolveError {
+    /// The resolver gave up.
+    Failed {
+        /// The Ruby class of the error, such as `SocketError`.
+        class: String,
+        /// What the resolver says.
+        message: String,
+    },
+    /// It took too long.
+    TimedOut,
 }
 
 /// A way to wait. `Stop` is why it would not wait any longer; the attempt is then dropped or driven on later.
@@ -38,11 +43,15 @@ pub trait Wait {
     /// `Stop`, at once, where it must not be waited any longer.
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Self::Stop>;
 
-    /// The addresses of `host`, in the order in which to try them.
+    /// The addresses of `host`, in the order in which to try them; to be found before `until`.
     ///
     /// # Errors
     /// `Stop`, at once, where it must not be waited any longer.
-    fn resolve(&mut self, host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Self::Stop>;
+    fn resolve(
+        &mut self,
+        host: &str,
+        until: Instant,
+    ) -> Result<Result<Vec<IpAddr>, ResolveError>, Self::Stop>;
 }
 
 /// Wakes a thread that waits in [`poll_with`]. Each waiting thread needs its own.
@@ -87,10 +96,7 @@ pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: 
         let _ = poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref());
         return false;
     };
-    let mut fds = [
-        PollFd::from_borrowed_fd(fd, flags),
-        PollFd::new(&waker.reader, PollFlags::IN),
-    ];
+    let mut fds = [PollFd::from_borrowed_fd(fd, flags), PollFd::new(&waker.reader, PollFlags::IN)];
     // The only error that can come is a signal, and a signal is a reason to look around.
     poll(&mut fds, timeout.as_ref()).is_err() || !fds[1].revents().is_empty()
 }

@@ -6,7 +6,7 @@ module SimpleConnect
   # A failed delivery raises none of them: it gives a failed {Result}. A mistake in a call raises ArgumentError.
   class Error < StandardError; end
 
-  # A client cannot be built with these options. The message says what to write instead.
+  # A client, or a sandbox, cannot be built with these options. The message says what to write instead.
   class ConfigurationError < Error; end
 
   # An event key that is not among the client's `event_keys:`.

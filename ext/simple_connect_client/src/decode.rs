@@ -79,10 +79,7 @@ fn decode(ruby: &Ruby, raw: &RawValue, depth: usize) -> Result<Option<Value>, Er
 
 fn number(ruby: &Ruby, text: &str) -> Result<Option<Value>, Error> {
     if text.contains(['.', 'e', 'E']) {
-        return Ok(text
-            .parse()
-            .ok()
-            .map(|float: f64| ruby.float_from_f64(float).as_value()));
+        return Ok(text.parse().ok().map(|float: f64| ruby.float_from_f64(float).as_value()));
     }
     match text.parse::<i64>() {
         Ok(small) => Ok(Some(ruby.integer_from_i64(small).as_value())),

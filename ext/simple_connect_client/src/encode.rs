@@ -23,9 +23,7 @@ pub fn flat(
         let stamp = Stamp::new(ruby, event_key, event_id, occurred_at, language)?;
         let mut body = stamp.envelope().flat();
         for members in [fields, keywords] {
-            each(ruby, members, |key, value| {
-                body.set(key, |out| write(ruby, out, value, 1))
-            })?;
+            each(ruby, members, |key, value| body.set(key, |out| write(ruby, out, value, 1)))?;
         }
         let mut out = Vec::new();
         body.write(&mut out);
@@ -59,10 +57,7 @@ pub fn nested(
         })?;
         let stamp = Stamp::new(ruby, event_key, event_id, occurred_at, language)?;
         let (name, mobile_no) = (text(ruby, name.as_value())?, text(ruby, mobile_no.as_value())?);
-        let recipient = Recipient {
-            name: &name,
-            mobile_no: &mobile_no,
-        };
+        let recipient = Recipient { name: &name, mobile_no: &mobile_no };
         utf8(ruby, &stamp.envelope().nested(recipient, event))
     })
 }
@@ -96,31 +91,14 @@ impl Stamp {
             Some(id) => id.to_owned(),
             None => generate_event_id().map_err(|cause| error(ruby, "InternalError", cause.to_string()))?,
         };
-        let language = present(&text(ruby, language)?)
-            .unwrap_or(DEFAULT_LANGUAGE)
-            .to_owned();
+        let language = present(&text(ruby, language)?).unwrap_or(DEFAULT_LANGUAGE).to_owned();
         let occurred_at = time(ruby, occurred_at)?;
-        Ok(Self {
-            event_key: text(ruby, event_key.as_value())?,
-            event_id,
-            occurred_at,
-            language,
-        })
+        Ok(Self { event_key: text(ruby, event_key.as_value())?, event_id, occurred_at, language })
     }
 
     fn envelope(&self) -> Envelope<'_> {
-        let Self {
-            event_key,
-            event_id,
-            occurred_at,
-            language,
-        } = self;
-        Envelope {
-            event_key,
-            event_id,
-            occurred_at,
-            language,
-        }
+        let Self { event_key, event_id, occurred_at, language } = self;
+        Envelope { event_key, event_id, occurred_at, language }
     }
 }
 
@@ -128,9 +106,7 @@ impl Stamp {
 fn time(ruby: &Ruby, value: Value) -> Result<String, Error> {
     if !value.to_bool() {
         let now: Value = ruby.class_time().funcall("now", ())?;
-        return now
-            .funcall::<_, _, Value>("utc", ())?
-            .funcall("strftime", ("%FT%TZ",));
+        return now.funcall::<_, _, Value>("utc", ())?.funcall("strftime", ("%FT%TZ",));
     }
     if !value.is_kind_of(ruby.class_time()) && !value.respond_to("iso8601", false)? {
         return text(ruby, value);
@@ -149,9 +125,7 @@ fn text(ruby: &Ruby, value: Value) -> Result<String, Error> {
     match with_text(string, |text| text.map(str::to_owned)) {
         Some(text) => Ok(text),
         // JSON's own conversion, and its own error where there is none.
-        None => ruby
-            .module_kernel()
-            .funcall("JSON", (json_text(ruby, string.as_value())?,)),
+        None => ruby.module_kernel().funcall("JSON", (json_text(ruby, string.as_value())?,)),
     }
 }
 
@@ -238,19 +212,13 @@ fn deeper(ruby: &Ruby, depth: usize) -> Result<usize, Error> {
         return Ok(depth + 1);
     }
     ruby.require("json")?;
-    let class = ruby
-        .class_object()
-        .const_get::<_, RModule>("JSON")?
-        .const_get("NestingError")?;
+    let class = ruby.class_object().const_get::<_, RModule>("JSON")?.const_get("NestingError")?;
     Err(Error::new(class, format!("nesting of {} is too deep", depth + 1)))
 }
 
 fn write_foreign(ruby: &Ruby, out: &mut Vec<u8>, value: Value) -> Result<(), Error> {
     let json = json_text(ruby, value)?;
-    with_text(json, |text| {
-        text.map(|text| out.extend_from_slice(text.as_bytes()))
-    })
-    .ok_or_else(|| {
+    with_text(json, |text| text.map(|text| out.extend_from_slice(text.as_bytes()))).ok_or_else(|| {
         let message = format!("to_json of {} gave text that is not UTF-8", value.class());
         Error::new(ruby.exception_type_error(), message)
     })

@@ -72,10 +72,7 @@ where
         unsafe { &*waker.cast::<Waker>() }.wake();
     }
 
-    let mut call = Call {
-        work: Some(work),
-        outcome: None,
-    };
+    let mut call = Call { work: Some(work), outcome: None };
     // SAFETY: we hold the GVL (`_ruby` proves it). Both pointers outlive the call. RB_NOGVL_INTR_FAIL keeps Ruby from
     // checking for interrupts before or behind `run`: that would longjmp over our frames and skip their destructors.
     unsafe {

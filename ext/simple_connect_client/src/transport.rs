@@ -80,10 +80,7 @@ impl Transport {
                     Some(_) => Some(IpVersion::V6),
                     None => None,
                 },
-                limits: Limits {
-                    head: MAX_HEAD,
-                    body: option(options, "max_response_bytes")?,
-                },
+                limits: Limits { head: MAX_HEAD, body: option(options, "max_response_bytes")? },
                 pool_size: option(options, "pool_size")?,
                 idle_timeout: seconds(option(options, "idle_timeout")?),
             };
@@ -105,11 +102,7 @@ impl Transport {
             read: seconds(option(options, "read_timeout")?),
         };
         let total = option::<Option<f64>>(options, "total_timeout")?.map(seconds);
-        Ok(Self {
-            core,
-            timeouts,
-            total,
-        })
+        Ok(Self { core, timeouts, total })
     }
 
     /// Sends until it is settled or the policy's attempts are spent, and returns the `Result`.
@@ -172,12 +165,7 @@ impl Transport {
         let timestamp: i64 = now.funcall("to_i", ())?;
         let start = |body: &[u8], method: Method| {
             let signed = matches!(self.core.settings().credentials, Credentials::Signed { .. });
-            let request = Request {
-                method,
-                target,
-                body,
-                repeatable: signed || method == Method::Get,
-            };
+            let request = Request { method, target, body, repeatable: signed || method == Method::Get };
             self.core.attempt(request, timestamp, self.timeouts, deadline)
         };
         let mut exchange = match body {
@@ -227,13 +215,10 @@ impl Transport {
     /// The target of the collection's member with this id; `name` is what the error calls the id.
     fn member_target(ruby: &Ruby, this: &Self, name: String, id: RString) -> Result<String, Error> {
         guard(ruby, || {
-            let id = id
-                .to_string()
-                .map_err(|_| argument_error(ruby, format!("{name} must be valid UTF-8")))?;
+            let id =
+                id.to_string().map_err(|_| argument_error(ruby, format!("{name} must be valid UTF-8")))?;
             let endpoint = &this.core.settings().endpoint;
-            endpoint
-                .member(&id)
-                .map_err(|cause| argument_error(ruby, format!("{name} {cause}")))
+            endpoint.member(&id).map_err(|cause| argument_error(ruby, format!("{name} {cause}")))
         })
     }
 
@@ -259,18 +244,12 @@ fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outco
         Ok(answer) => {
             let body = answer.body.map(|body| utf8(&ruby, &body));
             let head = utf8(&ruby, &answer.head);
-            transport.funcall(
-                "answered",
-                (response_class, attempts, elapsed, answer.status, head, body),
-            )
+            transport.funcall("answered", (response_class, attempts, elapsed, answer.status, head, body))
         }
         Err(error) => {
             let text = format!("{}: {error}", error.class);
             let kind = ruby.to_symbol(error.kind.name());
-            transport.funcall(
-                "failed",
-                (attempts, elapsed, text, kind, ruby.to_symbol(error.phase.name())),
-            )
+            transport.funcall("failed", (attempts, elapsed, text, kind, ruby.to_symbol(error.phase.name())))
         }
     }
 }

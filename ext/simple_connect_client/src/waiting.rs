@@ -30,7 +30,7 @@ fn drive_without_gvl(ruby: &Ruby, attempt: &mut Attempt, waker: &Waker) -> Resul
     loop {
         match raw::without_gvl(ruby, waker, || attempt.run(&mut WithoutGvl { waker })) {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
-            Ok(Some(Err(Pause::Resolve(host)))) => attempt.resolved(resolve(ruby, &host)?),
+            Ok(Some(Err(Pause::Resolve(host, until)))) => attempt.resolved(resolve(ruby, &host, until)?),
             Ok(Some(Err(Pause::Woken)) | None) => {
                 // Before the check, so that whoever wakes us during it wakes us again.
                 waker.reset();
@@ -44,7 +44,7 @@ fn drive_without_gvl(ruby: &Ruby, attempt: &mut Attempt, waker: &Waker) -> Resul
 /// Why waiting without the GVL ends early: only with it can the rest be done.
 enum Pause {
     Woken,
-    Resolve(String),
+    Resolve(String, Instant),
 }
 
 /// Waits in poll(2), without the GVL.
@@ -56,15 +56,11 @@ impl Wait for WithoutGvl<'_> {
     type Stop = Pause;
 
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Pause> {
-        if poll_with(fd, interest, until, Some(self.waker)) {
-            Err(Pause::Woken)
-        } else {
-            Ok(())
-        }
+        if poll_with(fd, interest, until, Some(self.waker)) { Err(Pause::Woken) } else { Ok(()) }
     }
 
-    fn resolve(&mut self, host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Pause> {
-        Err(Pause::Resolve(host.to_owned()))
+    fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Pause> {
+        Err(Pause::Resolve(host.to_owned(), until))
     }
 }
 
@@ -84,38 +80,28 @@ impl Wait for OnScheduler<'_> {
             Interest::ReadOrWrite => readable | writable,
         };
         // The socket stays ours to close.
-        let io: Value = self
-            .ruby
-            .class_io()
-            .funcall("for_fd", (fd.as_raw_fd(), kwargs!("autoclose" => false)))?;
-        raw::wait_on_io(
-            self.ruby,
-            io,
-            events,
-            until.saturating_duration_since(Instant::now()),
-        )
+        let io: Value =
+            self.ruby.class_io().funcall("for_fd", (fd.as_raw_fd(), kwargs!("autoclose" => false)))?;
+        raw::wait_on_io(self.ruby, io, events, until.saturating_duration_since(Instant::now()))
     }
 
-    fn resolve(&mut self, host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-        resolve(self.ruby, host)
+    fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
+        resolve(self.ruby, host, until)
     }
 }
 
 /// Asks Ruby's resolver: it can be interrupted, knows the Fiber scheduler, and is not disturbed by forks.
-fn resolve(ruby: &Ruby, host: &str) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-    let resolver: RModule = ruby
-        .class_object()
-        .const_get::<_, RModule>("SimpleConnect")?
-        .const_get("Resolver")?;
-    let (addresses, class, message): (Vec<String>, Option<String>, Option<String>) =
-        resolver.funcall("addresses", (host,))?;
-    Ok(match (class, message) {
-        (Some(class), Some(message)) => Err(ResolveError { class, message }),
+fn resolve(ruby: &Ruby, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
+    let resolver: RModule =
+        ruby.class_object().const_get::<_, RModule>("SimpleConnect")?.const_get("Resolver")?;
+    let seconds = until.saturating_duration_since(Instant::now()).as_secs_f64();
+    let (addresses, class, message): (Option<Vec<String>>, Option<String>, Option<String>) =
+        resolver.funcall("addresses", (host, seconds))?;
+    Ok(match (addresses, class, message) {
         // An address with a zone (fe80::1%eth0) is of no use without it.
-        _ => Ok(addresses
-            .iter()
-            .filter_map(|address| address.parse().ok())
-            .collect()),
+        (Some(addresses), ..) => Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect()),
+        (None, Some(class), Some(message)) => Err(ResolveError::Failed { class, message }),
+        (None, ..) => Err(ResolveError::TimedOut),
     })
 }
 
@@ -128,10 +114,7 @@ struct Wakers {
     free: Vec<Waker>,
 }
 
-static WAKERS: Mutex<Wakers> = Mutex::new(Wakers {
-    process: 0,
-    free: Vec::new(),
-});
+static WAKERS: Mutex<Wakers> = Mutex::new(Wakers { process: 0, free: Vec::new() });
 
 /// More than that are not kept.
 const MOST_WAKERS: usize = 25;
@@ -141,10 +124,7 @@ impl Wakers {
         let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
         if wakers.process != std::process::id() {
             // The parent's are shared with it: what it wakes would wake us.
-            *wakers = Wakers {
-                process: std::process::id(),
-                free: Vec::new(),
-            };
+            *wakers = Wakers { process: std::process::id(), free: Vec::new() };
         }
         match wakers.free.pop() {
             Some(waker) => Ok(waker),

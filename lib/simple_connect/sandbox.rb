@@ -1,0 +1,382 @@
+# frozen_string_literal: true
+
+require "json"
+require "socket"
+require_relative "errors"
+require_relative "sandbox/credentials"
+require_relative "sandbox/ledger"
+
+module SimpleConnect
+  # The service, as far as this gem talks to it, on your own machine: for development and for tests. It takes both
+  # layouts of events and the messages of {MessagesClient}, checks signatures and keys, knows duplicates, and fails on
+  # command. Nothing is sent to anybody, and nothing outlives it.
+  #
+  # It must be asked for, with `require "simple_connect/sandbox"`. {.start} serves it through Puma on a port of its own;
+  # it also is a Rack app, to be mounted in another server. Threads may share it.
+  #
+  # @example In a spec
+  #   require "simple_connect/sandbox"
+  #
+  #   SimpleConnect::Sandbox.start do |sandbox|
+  #     client = SimpleConnect::Client.new(
+  #       endpoint_url: sandbox.endpoint_url, key_id: sandbox.key_id, secret: sandbox.secret
+  #     )
+  #     client.events.deliver("order_paid", recipient: { mobile_no: "+919812345678" }, event: { order: 7 })
+  #     sandbox.events.last["payload"] # => { "order" => 7 }
+  #   end
+  # @example As a Rack app, in a config.ru
+  #   run SimpleConnect::Sandbox.new(event_keys: %w[order_paid order_sent])
+  class Sandbox
+    # A request that came: `verb`, `path`, `headers` (their names in lower case, an API key redacted), `body`, and the
+    # `status` it was answered with; nil while it has no answer, and where the connection was cut instead.
+    Request = Struct.new(:verb, :path, :headers, :body, :status)
+
+    # A request that the service refuses.
+    class Refusal < StandardError
+      # @return [Integer]
+      attr_reader :status
+      # @return [Hash{String => Object}] what the answer holds
+      attr_reader :json
+
+      def initialize(status, message, json = {})
+        super(message)
+        @status = status
+        @json = { "error" => message, **json }
+      end
+    end
+    private_constant :Refusal
+
+    # The most bytes that a request's body may have.
+    MAX_BODY_BYTES = 1024 * 1024
+    # Two levels less than readers of JSON take: that much deeper an event lies in the answer that shows it.
+    MAX_NESTING = 98
+
+    ROUTES = {
+      %r{\A/api/v1/integrations/[^/]+/events/?\z} => ["POST", :deliver_event],
+      %r{\A/api/v1/integrations/[^/]+/events/([^/]+)/?\z} => ["GET", :show_event],
+      %r{\A/api/v1/integrations/([^/]+)/status/?\z} => ["GET", :show_status],
+      %r{\A/api/v1/whatsapp_messages/?\z} => ["POST", :deliver_messages],
+      %r{\A/api/v1/whatsapp_messages/([^/]+)/?\z} => ["GET", :show_message]
+    }.freeze
+
+    Fault = Struct.new(:kind, :delay)
+    # Faults that are no answer: what is written before the connection is closed.
+    CUTS = { reset: nil, close: nil, garbage: "\x16\x03garbage, and no HTTP\r\n\r\n" }.freeze
+    private_constant :MAX_BODY_BYTES, :MAX_NESTING, :ROUTES, :Fault, :CUTS
+
+    # @return [String] what clients sign with
+    attr_reader :key_id, :secret
+    # @return [String] what {MessagesClient} sends
+    attr_reader :api_key
+
+    # Starts a new sandbox. With a block, it is stopped when the block ends.
+    #
+    # @param host [String] the address to listen on
+    # @param port [Integer] 0 for any that is free
+    # @param options [Hash] see {#initialize}
+    # @yieldparam sandbox [Sandbox]
+    # @return [Sandbox, Object] what the block gives, where there is one
+    # @raise [ConfigurationError] for an option that cannot be used
+    # @raise [LoadError] where Puma is missing
+    # @raise [SystemCallError, SocketError] where it cannot listen there
+    # @example
+    #   sandbox = SimpleConnect::Sandbox.start(event_keys: %w[order_paid])
+    #   at_exit { sandbox.stop }
+    def self.start(host: "127.0.0.1", port: 0, **options)
+      sandbox = new(**options).start(host:, port:)
+      return sandbox unless block_given?
+
+      begin
+        yield sandbox
+      ensure
+        sandbox.stop
+      end
+    end
+
+    # @param key_id [String] the key id to accept
+    # @param secret [String] the signing secret
+    # @param previous_secret [String, nil] the secret before a rotation: it is still accepted, and flagged
+    # @param api_key [String] the key to accept for messages
+    # @param event_keys [Array<String, Symbol>, nil] the event keys to accept; nil accepts all
+    # @param tolerance [Numeric] how many seconds a timestamp may be off, in either direction
+    # @raise [ConfigurationError] for an option that cannot be used; the message says what to write
+    # @example A secret in rotation
+    #   SimpleConnect::Sandbox.new(secret: "new", previous_secret: "old")
+    def initialize(key_id: "wa_sec_sandbox", secret: "sandbox-secret", previous_secret: nil, api_key: "sandbox-api-key",
+                   event_keys: nil, tolerance: 300)
+      { key_id:, secret:, api_key: }.each do |name, value|
+        raise ConfigurationError, "#{name} is required" if value.to_s.strip.empty?
+      end
+      @key_id = key_id
+      @secret = secret
+      @api_key = api_key
+      # A blank one would let in whoever signs with nothing.
+      secrets = [secret, previous_secret].reject { |value| value.to_s.strip.empty? }
+      @credentials = Credentials.new(key_id, secrets, api_key, seconds(tolerance))
+      @event_keys = event_keys && names(event_keys)
+      # Guards all that follows, and wakes whoever is held up.
+      @lock = Mutex.new
+      @wake = ConditionVariable.new
+      reset
+    end
+
+    # Serves through Puma, in the background.
+    #
+    # @param host [String] the address to listen on
+    # @param port [Integer] 0 for any that is free
+    # @return [Sandbox] self
+    # @raise [Error] where it is started already
+    # @raise [LoadError] where Puma is missing
+    # @raise [SystemCallError, SocketError] where it cannot listen there
+    # @example
+    #   sandbox = SimpleConnect::Sandbox.new.start(port: 9292)
+    def start(host: "127.0.0.1", port: 0)
+      raise Error, "this sandbox is started already, at #{url}" if @server
+
+      server = puma
+      server.add_tcp_listener(host, port)
+      server.run
+      @url = "http://#{host.include?(":") ? "[#{host.delete("[]")}]" : host}:#{server.connected_ports.first}"
+      @server = server
+      self
+    end
+
+    # Stops serving, after answering what is under way. What has come stays readable.
+    #
+    # @return [void]
+    def stop
+      server = @lock.synchronize do
+        @server.tap do
+          @server = nil
+          @wake.broadcast
+        end
+      end
+      server&.stop(true)
+      nil
+    end
+
+    # @return [String] where it serves, such as `"http://127.0.0.1:9292"`: the `base_url:` of a {MessagesClient}
+    # @raise [Error] where it was never started
+    def url = @url || raise(Error, "the sandbox has no URL yet: call start first")
+
+    # @return [String] the `endpoint_url:` of a {Client}
+    # @raise [Error] where it was never started
+    # @example
+    #   sandbox.endpoint_url # => "http://127.0.0.1:9292/api/v1/integrations/sandbox/events"
+    def endpoint_url = "#{url}/api/v1/integrations/sandbox/events"
+
+    # Answers one request: what Rack calls.
+    #
+    # @param env [Hash{String => Object}]
+    # @return [Array(Integer, Hash{String => String}, Array<String>)] status, headers and body
+    # @raise [ConfigurationError] where {#fail_next} asked for a cut that this server cannot make
+    def call(env)
+      request = read(env)
+      fault = @lock.synchronize do
+        @requests << request
+        @faults.shift
+      end
+      hold_up(fault.delay) if fault
+      return cut(env, fault.kind) if fault && CUTS.key?(fault.kind)
+
+      status, json, headers = fault&.kind ? [fault.kind, { "error" => "scripted by fail_next" }] : respond(env, request)
+      request.status = status
+      body = request.verb == "HEAD" ? [] : [JSON.generate(json)]
+      [status, { "content-type" => "application/json", **headers.to_h }, body]
+    end
+
+    # Makes the coming requests fail, whatever they ask, before anything else is done with them. Several calls queue up.
+    #
+    # Note that a client with an idle connection takes its being cut for old age, and sends the request once more
+    # without counting an attempt.
+    #
+    # @param fault [Integer, :reset, :close, :garbage, nil] the HTTP status to answer; or to reset the connection, to
+    #   close it, or to write what is no HTTP, for which the server must offer Rack's full hijack, as Puma does; nil for
+    #   the delay alone
+    # @param times [Integer] how many requests
+    # @param delay [Numeric] for how many seconds to hold each up first; without a fault it is then answered as usual,
+    #   also when the client has given up
+    # @return [void]
+    # @raise [ArgumentError] for anything else
+    # @example
+    #   sandbox.fail_next(503)             # the next attempt gets a 503
+    #   sandbox.fail_next(:reset, times: 2)
+    #   sandbox.fail_next(delay: 1.5)      # the event is taken, but the answer is late
+    def fail_next(fault = nil, times: 1, delay: 0)
+      unless fault.nil? || CUTS.key?(fault) || (fault.is_a?(Integer) && fault.between?(400, 599))
+        raise ArgumentError, "fault must be a status from 400 to 599, :reset, :close or :garbage, not #{fault.inspect}"
+      end
+      unless times.is_a?(Integer) && times.positive?
+        raise ArgumentError, "times: must be an Integer of 1 or more, not #{times.inspect}"
+      end
+
+      delay = seconds(delay, "delay:", ArgumentError)
+      raise ArgumentError, "pass a fault, such as 503, or a delay:, such as 1.5" if fault.nil? && delay.zero?
+
+      @lock.synchronize { @faults.concat([Fault.new(fault, delay)] * times) }
+      nil
+    end
+
+    # @return [Array<Hash{String => Object}>] the events taken, in order: `"log_id"`, `"event_id"`, `"event_key"`,
+    #   `"recipient"`, `"language"`, `"payload"`, `"used_previous_secret"` and more; frozen
+    # @example
+    #   expect(sandbox.events.map { |event| event["event_key"] }).to eq(%w[order_paid order_sent])
+    def events = @lock.synchronize { @ledger.events }
+
+    # @return [Array<Hash{String => Object}>] the messages taken from {MessagesClient}, in order, one for each
+    #   recipient: `"message_id"`, `"template_name"`, `"recipient"`, `"status"` and whatever else was sent; frozen
+    # @example
+    #   expect(sandbox.messages.last["recipient"]).to eq("mobile_no" => "+919812345678")
+    def messages = @lock.synchronize { @ledger.messages }
+
+    # @return [Array<Request>] all requests, also refused ones, in the order in which they came; frozen copies
+    # @example
+    #   expect(sandbox.requests.map(&:status)).to eq([503, 202])
+    def requests = @lock.synchronize { @requests.map { |request| request.dup.freeze } }
+
+    # Forgets all events, messages, requests and faults to come.
+    #
+    # @return [void]
+    # @example
+    #   before { sandbox.reset }
+    def reset
+      @lock.synchronize do
+        @ledger = Ledger.new(@event_keys)
+        @requests = []
+        @faults = []
+      end
+      nil
+    end
+
+    # @return [String] without secrets
+    def inspect = "#<#{self.class.name} #{@server ? @url : "not started"}>"
+
+    private
+
+    def seconds(value, option = "tolerance:", error = ConfigurationError)
+      return value if value.is_a?(Numeric) && value.real? && value.finite? && !value.negative?
+
+      raise error, "#{option} must be a number of seconds, such as 2.5, not #{value.inspect}"
+    end
+
+    def names(event_keys)
+      return event_keys.map(&:to_s) if event_keys.respond_to?(:map) && !event_keys.is_a?(Hash)
+
+      raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{event_keys.class}"
+    end
+
+    def puma
+      # Puma sets this where it is missing, and an application loaded later would go by it.
+      environment = ENV.fetch("RACK_ENV", nil)
+      require "puma"
+      Puma::Server.new(self)
+    rescue LoadError => e
+      raise unless e.path == "puma"
+
+      raise LoadError, "the sandbox is served by Puma, which is missing: add gem \"puma\" to your Gemfile, " \
+                       "or run gem install puma"
+    ensure
+      ENV["RACK_ENV"] = environment
+    end
+
+    def read(env)
+      fields = env.select { |name, _| name.match?(/\A(HTTP_|CONTENT_TYPE\z)/) }
+      headers = fields.transform_keys { |name| name.delete_prefix("HTTP_").downcase.tr("_", "-") }
+      headers["authorization"] &&= "[redacted]"
+      # One byte too many tells a body that is too large.
+      body = env["rack.input"]&.read(MAX_BODY_BYTES + 1).to_s.dup.force_encoding(Encoding::UTF_8)
+      Request.new(env["REQUEST_METHOD"], env["PATH_INFO"], headers, body)
+    end
+
+    # Until the time is up, or the server stops, which waits for what is under way.
+    def hold_up(seconds)
+      deadline = now + seconds
+      @lock.synchronize do
+        server = @server
+        @wake.wait(@lock, deadline - now) while @server.equal?(server) && now < deadline
+      end
+    end
+
+    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+
+    def cut(env, kind)
+      hijack = env["rack.hijack"]
+      unless hijack
+        raise ConfigurationError, "this server lets no app cut a connection, as fail_next(#{kind.inspect}) asks: " \
+                                  "start the sandbox with Sandbox.start, or run it under Puma"
+      end
+
+      io = hijack.call
+      io.write(CUTS[kind]) if CUTS[kind]
+      # Unsent and unread data are dropped, and the client gets a reset.
+      io.to_io.setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER, [1, 0].pack("ii")) if kind == :reset
+      io.close
+      # Nobody reads this: the connection is no longer the server's.
+      [200, {}, []]
+    rescue IOError, SystemCallError
+      # The client went first.
+      [200, {}, []]
+    end
+
+    def respond(env, request)
+      pattern, (verb, action) = ROUTES.find { |pattern, _| pattern.match?(request.path) }
+      raise Refusal.new(404, "not found") unless pattern
+
+      unless request.verb == verb
+        return [405, { "error" => "#{request.verb} is not allowed here: use #{verb}" }, { "allow" => verb }]
+      end
+
+      body = request.body
+      raise Refusal.new(413, "the body is larger than #{MAX_BODY_BYTES} bytes") if body.bytesize > MAX_BODY_BYTES
+
+      __send__(action, env, body, unescape(request.path[pattern, 1]))
+    rescue Refusal => e
+      [e.status, e.json]
+    end
+
+    def deliver_event(env, body, _)
+      previous = @credentials.check_signature(env, body)
+      event = parse(body)
+      @lock.synchronize { @ledger.deliver_event(event, previous) }
+    end
+
+    def show_event(env, body, event_id)
+      @credentials.check_signature(env, body)
+      @lock.synchronize { @ledger.show_event(event_id) }
+    end
+
+    def show_status(env, body, provider)
+      @credentials.check_signature(env, body)
+      @lock.synchronize { @ledger.show_status(provider) }
+    end
+
+    def deliver_messages(env, body, _)
+      @credentials.check_api_key(env)
+      messages = parse(body)
+      @lock.synchronize { @ledger.deliver_messages(messages) }
+    end
+
+    def show_message(env, _, message_id)
+      @credentials.check_api_key(env)
+      @lock.synchronize { @ledger.show_message(message_id) }
+    end
+
+    # Percent-encoding alone: in a path, a plus is a plus.
+    def unescape(segment)
+      segment&.b&.gsub(/%\h\h/) { |escape| escape[1..].to_i(16).chr }&.force_encoding(Encoding::UTF_8)
+    end
+
+    def parse(body)
+      raise Refusal.new(422, "the body is not UTF-8") unless body.valid_encoding?
+
+      json = JSON.parse(body, max_nesting: MAX_NESTING, freeze: true)
+      raise Refusal.new(422, "the body is not a JSON object") unless json.is_a?(Hash)
+
+      # What cannot be written again could not be shown: 1e400 is read as infinite.
+      JSON.generate(json)
+      json
+    rescue JSON::ParserError, JSON::GeneratorError => e
+      raise Refusal.new(422, "the body is not JSON: #{e.message[0, 100].scrub}")
+    end
+  end
+end

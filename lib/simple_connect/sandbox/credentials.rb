@@ -1,0 +1,68 @@
+# frozen_string_literal: true
+
+require "openssl"
+
+module SimpleConnect
+  class Sandbox
+    # Tells whether a request comes from who it says. Written with Ruby's OpenSSL, so that it shares no line with the
+    # code that signs.
+    # @api private
+    class Credentials
+      # @param key_id [String]
+      # @param secrets [Array<String>] the present one first
+      # @param api_key [String]
+      # @param tolerance [Numeric] seconds
+      def initialize(key_id, secrets, api_key, tolerance)
+        @key_id = key_id
+        @secrets = secrets
+        @api_key = api_key
+        @tolerance = tolerance
+      end
+
+      # @param env [Hash] Rack's
+      # @param body [String] as it came
+      # @return [Boolean] whether it was signed with the previous secret
+      # @raise [Refusal]
+      def check_signature(env, body)
+        key_id = header(env, "X-SimpleConnect-Key-Id")
+        timestamp = header(env, "X-SimpleConnect-Timestamp")
+        signature = header(env, "X-SimpleConnect-Signature")
+        raise Refusal.new(401, "Unknown key id") unless key_id == @key_id.b
+
+        # All are compared, and the signature comes before the clock: a stranger learns nothing from either.
+        matches = @secrets.map { |secret| OpenSSL.secure_compare(sign(secret, timestamp, body), signature) }
+        raise Refusal.new(401, "Invalid signature") unless matches.any?
+
+        check_age(timestamp)
+        !matches.first
+      end
+
+      # @param env [Hash] Rack's
+      # @raise [Refusal]
+      def check_api_key(env)
+        key = env["HTTP_AUTHORIZATION"].to_s[/\ABearer +(.+)\z/i, 1].to_s
+        raise Refusal.new(401, "Invalid API key") unless OpenSSL.secure_compare(@api_key, key)
+      end
+
+      private
+
+      def header(env, name)
+        env["HTTP_#{name.upcase.tr("-", "_")}"] || raise(Refusal.new(401, "Missing #{name}"))
+      end
+
+      def sign(secret, timestamp, body)
+        "sha256=#{OpenSSL::HMAC.hexdigest("SHA256", secret, "#{timestamp}.#{body.b}")}"
+      end
+
+      def check_age(timestamp)
+        raise Refusal.new(401, "Invalid timestamp") unless timestamp.match?(/\A[0-9]{1,12}\z/)
+
+        age = Time.now.to_i - timestamp.to_i
+        return if age.abs <= @tolerance
+
+        raise Refusal.new(401, "Stale timestamp: it is off by #{age.abs} s, and #{@tolerance} s are tolerated")
+      end
+    end
+    private_constant :Credentials
+  end
+end

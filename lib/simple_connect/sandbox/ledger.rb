@@ -1,0 +1,138 @@
+# frozen_string_literal: true
+
+require "time"
+
+module SimpleConnect
+  class Sandbox
+    # What the service has taken, and what it says about it: each method gives the status and the JSON of an answer.
+    # Not thread-safe.
+    # @api private
+    class Ledger
+      # The members of either layout that are no payload, beside the event key.
+      ENVELOPE = %w[event_id occurred_at language].freeze
+      private_constant :ENVELOPE
+
+      # @param event_keys [Array<String>, nil] the known ones; nil for any
+      def initialize(event_keys)
+        @event_keys = event_keys
+        @events = {}
+        @messages = {}
+      end
+
+      def events = @events.values
+
+      def messages = @messages.values
+
+      def deliver_event(json, previous_secret)
+        event = read(json)
+        event_id = event["event_id"]
+        duplicate = @events.key?(event_id)
+        unless duplicate
+          @events[event_id] =
+            { "log_id" => @events.size + 1, **event, "used_previous_secret" => previous_secret }.freeze
+        end
+        answer = { "status" => "accepted", "log_id" => @events[event_id]["log_id"], "event_id" => event_id }
+        answer["duplicate"] = true if duplicate
+        answer["used_previous_secret"] = true if previous_secret
+        [duplicate ? 200 : 202, answer]
+      end
+
+      def show_event(event_id)
+        row = @events[event_id] or raise Refusal.new(404, "not found")
+        message = {
+          "message_id" => "wamid.sandbox.#{row["log_id"]}", "status" => "delivered",
+          "timestamp" => row["updated_at"], "recipient" => row["recipient"]
+        }
+        [200, { "event_log" => row, "message" => { "event" => "message.status", "data" => message } }]
+      end
+
+      # Where any event will do, those seen are the ones that are set up.
+      def show_status(provider)
+        flows = (@event_keys || events.map { |row| row["event_key"] }.uniq).map do |event_key|
+          { "event_key" => event_key, "state" => "enabled", "enabled" => true, "needs_attention" => false,
+            "template" => { "name" => event_key, "language" => "en", "status" => "approved" } }
+        end
+        [200, { "integration" => { "provider" => provider, "status" => "connected" }, "event_flows" => flows }]
+      end
+
+      def deliver_messages(json)
+        pairs = list(json, "messages").flat_map { |message| list(message, "recipients").map { |to| [message, to] } }
+        queued = []
+        errors = []
+        pairs.each do |message, recipient|
+          queued << queue(message, recipient)
+        rescue Refusal => e
+          errors << { "recipient" => recipient, "message" => e.message }
+        end
+        answer = { "queued_messages" => queued, "errors" => errors }
+        raise Refusal.new(422, "nothing queued", { "success" => false, **answer }) if queued.empty?
+
+        [200, { "success" => true, **answer }]
+      end
+
+      def show_message(message_id)
+        message = @messages[message_id] or raise Refusal.new(404, "Message not found")
+        [200, message.slice("message_id", "status", "message_group", "recipient")]
+      end
+
+      private
+
+      def read(json)
+        # The flat layout has the event key where the nested one has the event.
+        nested = json["event"].is_a?(Hash)
+        event = nested ? json["event"] : json
+        event_key = nested ? required(event, "name", "event.name") : required(event, "event")
+        now = Time.now.utc.iso8601(6)
+        {
+          "event_id" => required(event, "event_id"), "event_key" => known(event_key), "status" => "dispatched",
+          "recipient" => nested ? recipient(json["recipient"]) : flat_recipient(event),
+          "language" => event["language"], "payload" => event.except(nested ? "name" : "event", *ENVELOPE).freeze,
+          "occurred_at" => event["occurred_at"], "created_at" => now, "updated_at" => now, "error_text" => nil
+        }
+      end
+
+      def known(event_key)
+        return event_key if @event_keys.nil? || @event_keys.include?(event_key)
+
+        raise Refusal.new(422, "Unknown event_key '#{event_key}'. Must be one of: #{@event_keys.join(", ")}")
+      end
+
+      def recipient(json)
+        required(json, "mobile_no", "recipient.mobile_no")
+        json
+      end
+
+      # Which field has the number would be set up with the service: the sandbox goes by its name.
+      def flat_recipient(fields)
+        _, mobile_no = fields.find { |name, _| name.end_with?("mobile_no") }
+        { "mobile_no" => mobile_no }.freeze if mobile_no
+      end
+
+      def queue(message, recipient)
+        required(message, "template_name")
+        mobile_no = required(recipient, "mobile_no")
+        message_id = "message-#{@messages.size + 1}"
+        @messages[message_id] = { "message_id" => message_id, "status" => "delivered", "recipient" => recipient,
+                                  **message.except("recipients") }.freeze
+        { "message_id" => message_id, "recipient" => mobile_no, "status" => "queued" }
+      end
+
+      # A text that is not blank; a number will do.
+      def required(json, name, called = name)
+        value = json[name] if json.is_a?(Hash)
+        text = value.to_s if value.is_a?(String) || value.is_a?(Integer)
+        raise Refusal.new(422, "#{called} is required") if text.nil? || text.strip.empty?
+
+        text
+      end
+
+      def list(json, name)
+        value = json[name] if json.is_a?(Hash)
+        return value if value.is_a?(Array) && !value.empty?
+
+        raise Refusal.new(422, "#{name} must be a non-empty array")
+      end
+    end
+    private_constant :Ledger
+  end
+end

@@ -1,0 +1,27 @@
+# frozen_string_literal: true
+
+require "open3"
+require "rbconfig"
+require "tmpdir"
+
+# As in Debian's experimental packages of Ruby 3.4.
+no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
+
+RSpec.describe "bin/quickstart", skip: no_puma do
+  # Its Ruby part: what it does before is bin/setup's.
+  it "delivers to a sandbox and shows each result, from any folder" do
+    root = File.expand_path("..", __dir__)
+    out, err, status = Dir.mktmpdir do |elsewhere|
+      Open3.capture3(RbConfig.ruby, "-x", "-I", "#{root}/lib", "#{root}/bin/quickstart", chdir: elsewhere)
+    end
+
+    expect([status.exitstatus, err]).to eq([0, ""])
+    expect(out.scan(/=> HTTP (\d+), attempt 1/).flatten).to eq(%w[202 200 202 422 200 200])
+    expect(out).to include(
+      "accepted: event_id pp_payment_42, log_id 1", "accepted before, so nothing was done: event_id pp_payment_42",
+      "accepted: event_id pp_invoice_7, log_id 2", "refused: Unknown event_key 'customer_paymnet_received'",
+      "dispatched, with payment_mode UPI, payment_amount 450.00", "to +919812345678: delivered", "sandbox: connected"
+    )
+    expect(out.lines.length).to be < 40
+  end
+end
