@@ -26,5 +26,16 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     codec.define_singleton_method("nested_event", function!(encode::nested, 4))?;
     codec.define_singleton_method("generate", function!(encode::generate, 1))?;
     codec.define_singleton_method("parse", function!(decode::parse, 1))?;
+    #[cfg(feature = "testing")]
+    codec.define_singleton_method("panic", function!(panic, 1))?;
     transport::init(ruby, &module)
+}
+
+/// Panics as a bug would, with the GVL or without it.
+#[cfg(feature = "testing")]
+fn panic(ruby: &Ruby, without_gvl: bool) -> Result<(), Error> {
+    error::guard(ruby, || match without_gvl {
+        true => waiting::without_gvl(ruby, || panic!("on purpose, without the GVL")),
+        false => panic!("on purpose"),
+    })
 }

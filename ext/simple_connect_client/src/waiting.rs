@@ -41,6 +41,16 @@ fn drive_without_gvl(ruby: &Ruby, attempt: &mut Attempt, waker: &Waker) -> Resul
     }
 }
 
+/// Runs `work` as an attempt runs.
+#[cfg(feature = "testing")]
+pub fn without_gvl(ruby: &Ruby, work: impl FnOnce() + Send) -> Result<(), Error> {
+    let waker = Wakers::borrow(ruby)?;
+    match raw::without_gvl(ruby, &waker, work) {
+        Ok(_) => Ok(()),
+        Err(panic) => go_on_panicking(panic),
+    }
+}
+
 /// Why waiting without the GVL ends early: only with it can the rest be done.
 enum Pause {
     Woken,
