@@ -110,6 +110,12 @@ impl AnswerReader {
         }
     }
 
+    /// Whether this is a 4xx or 5xx of whose body only the end of the connection tells that it is over. Its status is
+    /// worth more than to know whether the text behind it is complete.
+    pub fn refused_until_close(&self) -> bool {
+        self.answer.status >= 400 && matches!(self.state, State::Body(Framing::UntilClose))
+    }
+
     /// Takes note that nothing more will come, and says whether the answer is complete by that.
     ///
     /// # Errors
@@ -141,6 +147,12 @@ impl AnswerReader {
                 return Err(AnswerError::TooLarge(format!(
                     "the answer has more than {MAX_HEADERS} header lines"
                 )));
+            }
+            // An alert.
+            Err(_) if input.unread().first() == Some(&0x15) => {
+                return Err(AnswerError::Malformed(
+                    "the answer is TLS: the URL should begin with https://".to_owned(),
+                ));
             }
             Err(error) => {
                 return Err(AnswerError::Malformed(format!("the answer is not HTTP ({error})")));
@@ -431,6 +443,25 @@ mod tests {
         }
         let bytes = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1{}", " ".repeat(5000));
         assert_eq!(kind(&read([bytes.as_bytes()].into_iter(), false).unwrap_err()), "malformed");
+    }
+
+    #[test]
+    fn a_refusal_without_an_announced_end_is_as_good_as_complete() {
+        let refused = |bytes: &str| {
+            let mut input = Buffer::default();
+            let mut reader = AnswerReader::new(LIMITS);
+            input
+                .fill(|space| {
+                    space[..bytes.len()].copy_from_slice(bytes.as_bytes());
+                    Ok(bytes.len())
+                })
+                .unwrap();
+            assert!(!reader.feed(&mut input).unwrap());
+            reader.refused_until_close()
+        };
+        assert!(refused("HTTP/1.0 407 No\r\n\r\nWho are you?"));
+        assert!(!refused("HTTP/1.0 200 OK\r\n\r\n{"));
+        assert!(!refused("HTTP/1.0 407 No\r\nContent-Length: 20\r\n\r\nWho are you?"));
     }
 
     #[test]

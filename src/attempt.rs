@@ -16,7 +16,7 @@ use crate::connection::{Connection, Io};
 use crate::endpoint::url_host;
 use crate::error::{ErrorKind, NetworkError, Phase, seconds};
 use crate::tls;
-use crate::transport::{IpVersion, Local, Timeouts, Transport};
+use crate::transport::{IpVersion, Local, Settings, Timeouts, Transport};
 use crate::wait::{Interest, ResolveError, Wait};
 
 /// What came of an attempt.
@@ -215,7 +215,7 @@ impl Attempt {
             Stage::Start => {
                 let idle = if self.reconnects == 0 { self.local.pool.take() } else { None };
                 self.stage = match idle {
-                    Some(connection) => self.talking(connection, now),
+                    Some(connection) => self.talking(connection, now)?,
                     None => self.looking_up(now),
                 };
                 Ok(Move::On)
@@ -247,6 +247,10 @@ impl Attempt {
                     return Ok(Move::Wait(interest, until));
                 }
                 match talk.reader.into_answer().status {
+                    // Taken for the server's, it would have got past TLS.
+                    200..300 if !connection.input.unread().is_empty() => {
+                        return Err(Failure::talkative_proxy());
+                    }
                     200..300 => self.stage = self.handshaking(connection, until)?,
                     status => return Err(Failure::refused_by_proxy(status)),
                 }
@@ -259,7 +263,7 @@ impl Attempt {
                     self.stage = Stage::Handshaking { connection, until };
                     return Ok(Move::Wait(interest, until));
                 }
-                self.stage = self.talking(connection, now);
+                self.stage = self.talking(connection, now)?;
                 Ok(Move::On)
             }
             Stage::Talking { mut connection, mut talk } => {
@@ -297,14 +301,17 @@ impl Attempt {
             && self.reconnects == 0
             && !talk.heard
             && matches!(failure.kind, ErrorKind::Eof | ErrorKind::Reset)
-            && (self.repeatable || !connection.written)
+            && (self.repeatable || connection.sent == 0)
     }
 
-    fn talking(&mut self, mut connection: Connection, now: Instant) -> Stage {
+    fn talking(&mut self, mut connection: Connection, now: Instant) -> Result<Stage, Failure> {
+        let until = now + self.timeouts.write;
+        // What nobody will wait for is not sent.
+        self.in_time(until, now, Phase::Connect)?;
         self.reused = connection.reused;
-        connection.written = false;
+        connection.sent = 0;
         let reader = AnswerReader::new(self.transport.settings().limits);
-        Stage::Talking { connection, talk: Talk::new(reader, now + self.timeouts.write) }
+        Ok(Stage::Talking { connection, talk: Talk::new(reader, until) })
     }
 
     fn looking_up(&self, now: Instant) -> Stage {
@@ -379,10 +386,10 @@ impl Attempt {
     /// Fails where `until`, the limit of this phase, or the deadline of the whole delivery has passed.
     fn in_time(&self, until: Instant, now: Instant, phase: Phase) -> Result<(), Failure> {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(Failure::timeout(
-                phase,
-                "the delivery took longer than total_timeout allows".to_owned(),
-            ));
+            let elapsed = seconds(now.saturating_duration_since(self.started));
+            let message =
+                format!("the time for all attempts was up (total_timeout), {elapsed} into this one");
+            return Err(Failure::timeout(phase, message));
         }
         if now < until {
             return Ok(());
@@ -406,21 +413,30 @@ impl Attempt {
 
     fn error(&self, failure: Failure) -> NetworkError {
         let Failure { kind, phase, class, message } = failure;
-        let (host, port) = self.peer();
         if matches!(phase, Phase::Resolve | Phase::Connect) {
             self.local.remember(None);
         }
-        let via = if self.transport.settings().proxy.is_some() { "proxy " } else { "" };
+        let Settings { endpoint, proxy, .. } = self.transport.settings();
+        let (host, port, place) = match (proxy, phase) {
+            (None, _) => (&endpoint.host, endpoint.port, String::new()),
+            (Some(proxy), Phase::Resolve | Phase::Connect | Phase::Proxy) => {
+                (&proxy.host, proxy.port, "proxy ".to_owned())
+            }
+            (Some(proxy), _) => {
+                let place = format!("through the proxy {}:{}, ", url_host(&proxy.host), proxy.port);
+                (&endpoint.host, endpoint.port, place)
+            }
+        };
         let unknown = if matches!(phase, Phase::Write | Phase::Read) && kind != ErrorKind::TooLarge {
             "; the server may have taken the request"
         } else {
             ""
         };
-        let message = format!("{via}{}:{port}: {message}{unknown}", url_host(host));
+        let message = format!("{place}{}:{port}: {message}{unknown}", url_host(host));
         NetworkError {
             kind,
             phase,
-            host: host.to_owned(),
+            host: host.clone(),
             port,
             elapsed: self.started.elapsed(),
             class,
@@ -509,11 +525,23 @@ impl Talk {
         now: Instant,
     ) -> Result<Option<Interest>, Failure> {
         if !self.sent {
-            match self.send(connection, request, timeouts, now) {
-                // The answer is hardly there yet: wait for it before the first read.
-                Ok(()) if self.sent && !self.heard => return Ok(Some(Interest::Read)),
-                Ok(()) => {}
+            let before = connection.sent;
+            match self.send(connection, request) {
+                Ok(all) => self.sent = all,
+                // It was dead: what may lie in it answers no request of ours.
+                Err(error) if connection.reused && connection.sent == 0 => {
+                    return Err(Failure::io(Phase::Write, &error));
+                }
                 Err(error) => (self.sent, self.broken) = (true, Some(error)),
+            }
+            if self.sent {
+                self.until = now + timeouts.read;
+            } else if connection.sent > before {
+                self.until = now + timeouts.write;
+            }
+            // The answer is hardly there yet: wait for it before the first read.
+            if self.sent && self.broken.is_none() && !self.heard && connection.drained() {
+                return Ok(Some(Interest::Read));
             }
         }
         loop {
@@ -529,36 +557,28 @@ impl Talk {
                         return Ok(None);
                     }
                 }
+                // Whoever refuses a request may not read all of it, and then the system ends the connection rudely.
+                Err(_) if self.reader.refused_until_close() => return Ok(None),
                 Err(error) => {
-                    let error = self.broken.take().unwrap_or(error);
-                    let phase = if self.heard || self.sent { Phase::Read } else { Phase::Write };
-                    return Err(Failure::io(phase, &error));
+                    return Err(match self.broken.take() {
+                        Some(error) => Failure::io(Phase::Write, &error),
+                        None if self.sent => Failure::io(Phase::Read, &error),
+                        None => Failure::io(Phase::Write, &error),
+                    });
                 }
             }
         }
     }
 
-    fn send(
-        &mut self,
-        connection: &mut Connection,
-        request: &[u8],
-        timeouts: Timeouts,
-        now: Instant,
-    ) -> io::Result<()> {
+    /// Sends what it can, and says whether that was all.
+    fn send(&mut self, connection: &mut Connection, request: &[u8]) -> io::Result<bool> {
         while self.written < request.len() {
             match connection.write(&request[self.written..])? {
-                Io::Blocked => return Ok(()),
-                Io::Moved(count) => {
-                    self.written += count;
-                    self.until = now + timeouts.write;
-                }
+                Io::Blocked => return Ok(false),
+                Io::Moved(count) => self.written += count,
             }
         }
-        if connection.flush()? != Io::Blocked {
-            self.sent = true;
-            self.until = now + timeouts.read;
-        }
-        Ok(())
+        Ok(connection.flush()? != Io::Blocked)
     }
 
     /// The other side has closed.
@@ -604,8 +624,16 @@ impl Failure {
 
     fn refused_by_proxy(status: u16) -> Self {
         let class = if status >= 500 { "Net::HTTPFatalError" } else { "Net::HTTPClientException" };
-        let advice = if status == 407 { ": put the user and password into the proxy's URL" } else { "" };
+        let advice = match status {
+            401 | 407 => ": the proxy's URL must hold the right user and password",
+            _ => "",
+        };
         Self::new(ErrorKind::Proxy, Phase::Proxy, class, format!("it answered {status} to CONNECT{advice}"))
+    }
+
+    fn talkative_proxy() -> Self {
+        let message = "it sent more than an answer to CONNECT";
+        Self::new(ErrorKind::Proxy, Phase::Proxy, "Net::HTTPBadResponse", message)
     }
 
     fn in_tunnel(self) -> Self {
@@ -615,14 +643,14 @@ impl Failure {
     /// What the system, or TLS through it, reports.
     fn io(phase: Phase, error: &io::Error) -> Self {
         use io::ErrorKind as System;
-        if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return Self { phase, ..Self::tls(format!("no trusted TLS connection ({error})")) };
+        if let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return Self { phase, ..Self::tls(tls::explain(cause)) };
         }
         let (kind, class, message): (_, _, Cow<'_, str>) = match error.kind() {
             System::ConnectionRefused => (
                 ErrorKind::Refused,
                 "Errno::ECONNREFUSED",
-                "the connection was refused: nothing listens there".into(),
+                "the connection was refused: nothing listens there, or a firewall forbids it".into(),
             ),
             System::ConnectionReset | System::ConnectionAborted => {
                 (ErrorKind::Reset, "Errno::ECONNRESET", "the connection was reset".into())
@@ -642,12 +670,16 @@ impl Failure {
                 "EOFError",
                 "the connection was closed before the answer was complete".into(),
             ),
-            System::HostUnreachable => {
-                (ErrorKind::Unreachable, "Errno::EHOSTUNREACH", "there is no route to it".into())
-            }
-            System::NetworkUnreachable => {
-                (ErrorKind::Unreachable, "Errno::ENETUNREACH", "there is no route to its network".into())
-            }
+            System::HostUnreachable => (
+                ErrorKind::Unreachable,
+                "Errno::EHOSTUNREACH",
+                "there is no route to it: check the address and the network".into(),
+            ),
+            System::NetworkUnreachable => (
+                ErrorKind::Unreachable,
+                "Errno::ENETUNREACH",
+                "there is no route to its network: check the address and the network".into(),
+            ),
             System::TimedOut => (ErrorKind::Timeout, "Errno::ETIMEDOUT", "the connection timed out".into()),
             _ => (ErrorKind::Io, "SystemCallError", error.to_string().into()),
         };
@@ -666,9 +698,10 @@ mod tests {
 
     use crate::answer::Limits;
     use crate::endpoint::Endpoint;
+    use crate::proxy::Proxy;
     use crate::signature::Signer;
     use crate::tls::Trust;
-    use crate::transport::{Credentials, Method, Request, Settings};
+    use crate::transport::{Credentials, Method, Request};
     use crate::wait::poll_with;
 
     const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
@@ -714,6 +747,9 @@ mod tests {
                         }
                         request.push(byte[0]);
                     }
+                    if request.is_empty() {
+                        break;
+                    }
                     requests.send(number).unwrap();
                     socket.write_all(answer).unwrap();
                 }
@@ -723,11 +759,15 @@ mod tests {
     }
 
     fn transport(host: &str, port: u16) -> Arc<Transport> {
+        through(None, &format!("http://{host}:{port}/events"))
+    }
+
+    fn through(proxy: Option<Proxy>, url: &str) -> Arc<Transport> {
         let settings = Settings {
-            endpoint: Endpoint::parse(&format!("http://{host}:{port}/events")).unwrap(),
+            endpoint: Endpoint::parse(url).unwrap(),
             credentials: Credentials::Signed { key_id: "k".to_owned(), signer: Signer::new(b"s") },
             user_agent: "test".to_owned(),
-            proxy: None,
+            proxy,
             trust: Trust::default(),
             ip_version: None,
             limits: Limits { head: 65_536, body: 65_536 },
@@ -792,6 +832,38 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_sent_when_the_time_is_over() {
+        let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
+        let transport = transport("127.0.0.1", port);
+        assert_eq!(status(send(&transport, true)), (202, false, 0));
+        let request = Request { method: Method::Post, target: "/events", body: b"body", repeatable: true };
+        let mut late = transport.attempt(request, 0, TIMEOUTS, Some(Instant::now()));
+        let Ok(outcome) = late.run(&mut Plain(Vec::new()));
+        let error = outcome.answer.unwrap_err();
+        assert_eq!((error.kind, error.phase), (ErrorKind::Timeout, Phase::Connect));
+        drop((late, transport));
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn a_proxy_cannot_answer_for_the_server() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(&[b"HTTP/1.1 200 Established\r\n\r\n", ACCEPTED].concat()).unwrap();
+            socket.read_to_end(&mut Vec::new()).unwrap();
+        });
+        let proxy = Proxy::parse(&format!("127.0.0.1:{port}")).unwrap();
+        let error = send(&through(Some(proxy), "https://app.example/events"), true).answer.unwrap_err();
+        assert_eq!((error.kind, error.port), (ErrorKind::Proxy, port));
+        assert_eq!(
+            error.to_string(),
+            format!("proxy 127.0.0.1:{port}: it sent more than an answer to CONNECT")
+        );
+    }
+
+    #[test]
     fn every_address_of_a_name_is_tried() {
         let (port, _seen) = serve(vec![vec![ACCEPTED]]);
         let transport = transport("app.example", port);
@@ -814,7 +886,9 @@ mod tests {
         assert_eq!(error.class, "Errno::ECONNREFUSED");
         assert_eq!(
             error.to_string(),
-            format!("127.0.0.1:{port}: the connection was refused: nothing listens there")
+            format!(
+                "127.0.0.1:{port}: the connection was refused: nothing listens there, or a firewall forbids it"
+            )
         );
     }
 }

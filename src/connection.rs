@@ -67,8 +67,8 @@ pub struct Connection {
     pub input: Buffer,
     /// Whether an earlier request was answered on it.
     pub reused: bool,
-    /// Whether any byte of the present request has left, as far as anyone can tell.
-    pub written: bool,
+    /// How many bytes have left for the present request.
+    pub sent: usize,
     /// While idle: when to stop trusting it.
     pub idle_until: Option<Instant>,
 }
@@ -76,7 +76,7 @@ pub struct Connection {
 impl Connection {
     /// A connection over `socket`, which must be non-blocking.
     pub fn new(socket: TcpStream) -> Self {
-        Self { socket, tls: None, input: Buffer::default(), reused: false, written: false, idle_until: None }
+        Self { socket, tls: None, input: Buffer::default(), reused: false, sent: 0, idle_until: None }
     }
 
     /// From here on everything goes through `tls`.
@@ -118,7 +118,9 @@ impl Connection {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<Io> {
         let Some(tls) = &mut self.tls else {
             let outcome = blocked(self.socket.write(bytes))?;
-            self.written |= outcome != Io::Blocked;
+            if let Io::Moved(count) = outcome {
+                self.sent += count;
+            }
             return Ok(outcome);
         };
         match tls.writer().write(bytes)? {
@@ -137,7 +139,7 @@ impl Connection {
             while tls.wants_write() {
                 match blocked(tls.write_tls(&mut self.socket))? {
                     Io::Blocked => return Ok(Io::Blocked),
-                    Io::Moved(_) => self.written = true,
+                    Io::Moved(count) => self.sent += count,
                 }
             }
         }
@@ -165,6 +167,11 @@ impl Connection {
                 Io::Moved(_) => process(tls, socket)?,
             }
         }
+    }
+
+    /// Whether what comes next must come from the socket, so that it can be waited for there.
+    pub fn drained(&self) -> bool {
+        self.input.unread().is_empty() && self.tls.as_ref().is_none_or(|tls| tls.wants_read())
     }
 
     /// Whether a new request may go out on this idle connection: the other side has neither closed it nor said

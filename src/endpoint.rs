@@ -68,6 +68,12 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`] for whatever no request could be sent to.
     pub fn parse(url: &str) -> Result<Self, EndpointError> {
+        // Before anything else, as the other errors show the URL.
+        let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = behind_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(EndpointError::UserInfo);
+        }
         let unparsable = |why: &str| EndpointError::Unparsable(url.to_owned(), why.to_owned());
         if let Some(odd) = url.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(unparsable(&format!("it contains {odd:?}")));
@@ -78,10 +84,6 @@ impl Endpoint {
             "https" => true,
             _ => return Err(EndpointError::NotHttp(url.to_owned())),
         };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.contains('@') {
-            return Err(EndpointError::UserInfo);
-        }
         if authority.is_empty() || authority.starts_with(':') {
             return Err(EndpointError::NoHost(url.to_owned()));
         }

@@ -1,5 +1,9 @@
 //! The two layouts of an event's body.
 
+use std::time::{Duration, UNIX_EPOCH};
+
+use humantime::format_rfc3339_seconds;
+
 use crate::json::{self, Object};
 
 /// The language of an event that names none.
@@ -70,6 +74,20 @@ impl Envelope<'_> {
 pub fn present(text: &str) -> Option<&str> {
     let text = text.trim_matches(|c: char| matches!(c, '\0' | '\t'..='\r' | ' '));
     (!text.is_empty()).then_some(text)
+}
+
+/// A moment (in seconds since 1970) in ISO 8601, to the second, in UTC; None outside the years 1970 to 9999.
+///
+/// ```
+/// use simple_connect_core::envelope::iso8601;
+///
+/// assert_eq!(iso8601(1_776_312_000).as_deref(), Some("2026-04-16T04:00:00Z"));
+/// assert_eq!(iso8601(-1), None);
+/// ```
+pub fn iso8601(seconds: i64) -> Option<String> {
+    const YEAR_10_000: u64 = 253_402_300_800;
+    let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds < YEAR_10_000)?;
+    Some(format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
 }
 
 /// A new idempotency key: `evt_` and 16 hex digits from the system's source of randomness.

@@ -1,9 +1,9 @@
 //! JSON text, written as Ruby's own JSON library writes it.
 
 use std::convert::Infallible;
-use std::ops::Range;
+use std::hash::BuildHasher;
 
-use indexmap::IndexMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// How deep arrays and objects may nest, the outermost one included; Ruby's limit too.
 pub const MAX_NESTING: usize = 100;
@@ -80,21 +80,43 @@ fn end_of_string(text: &str) -> Option<usize> {
 /// ```
 #[derive(Default)]
 pub struct Object {
-    /// The values, each already JSON, one behind the other.
-    values: Vec<u8>,
-    members: IndexMap<String, Range<usize>>,
+    /// The members as JSON, `"key":value`, one behind the other.
+    text: Vec<u8>,
+    members: Vec<Member>,
+    /// Where in `members` a key stands.
+    index: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+struct Member {
+    start: usize,
+    key_end: usize,
+    end: usize,
 }
 
 impl Object {
     /// Sets `key` to what `write` appends to its buffer. Where `write` fails, the object is of no more use.
+    ///
+    /// # Errors
+    /// Those of `write`.
     pub fn set<E>(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
-        let start = self.values.len();
-        write(&mut self.values)?;
-        let value = start..self.values.len();
-        match self.members.get_mut(key) {
-            Some(old) => *old = value,
+        let Self { text, members, index, hasher } = self;
+        let start = text.len();
+        string(text, key);
+        let key_end = text.len();
+        text.push(b':');
+        write(text)?;
+        let end = text.len();
+
+        let key = |member: &Member| &text[member.start..member.key_end];
+        let member = Member { start, key_end, end };
+        let hash = hasher.hash_one(key(&member));
+        match index.find(hash, |&position| key(&members[position]) == key(&member)) {
+            Some(&position) => members[position] = member,
             None => {
-                self.members.insert(key.to_owned(), value);
+                index
+                    .insert_unique(hash, members.len(), |&position| hasher.hash_one(key(&members[position])));
+                members.push(member);
             }
         }
         Ok(())
@@ -110,15 +132,13 @@ impl Object {
 
     /// Appends the object to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.reserve(self.values.len() + self.members.keys().map(|key| key.len() + 4).sum::<usize>() + 2);
+        out.reserve(self.text.len() + self.members.len() + 2);
         out.push(b'{');
-        for (position, (key, value)) in self.members.iter().enumerate() {
+        for (position, member) in self.members.iter().enumerate() {
             if position > 0 {
                 out.push(b',');
             }
-            string(out, key);
-            out.push(b':');
-            out.extend_from_slice(&self.values[value.clone()]);
+            out.extend_from_slice(&self.text[member.start..member.end]);
         }
         out.push(b'}');
     }
@@ -127,6 +147,7 @@ impl Object {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indexmap::IndexMap;
     use proptest::prelude::*;
 
     proptest! {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod json;
 pub mod pool;
 pub mod proxy;
+pub mod replay;
 pub mod retry;
 pub mod signature;
 pub mod tls;

@@ -40,6 +40,9 @@ impl Proxy {
     /// assert_eq!(proxy.authorization.unwrap().as_str(), "Basic bWU6cGFAc3M=");
     /// ```
     pub fn parse(url: &str) -> Result<Self, ProxyError> {
+        if url.contains(|c: char| c.is_control()) {
+            return Err(ProxyError);
+        }
         let rest = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some(_) => return Err(ProxyError),

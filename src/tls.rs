@@ -1,5 +1,6 @@
 //! TLS 1.2 and 1.3, with the system's certificates and no way to do without them.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,9 +47,16 @@ impl Trust {
     /// # Errors
     /// [`TlsError::CaFile`] where `ca_file` holds no readable certificate.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
-        let system = openssl_probe::probe();
+        let file = match env::var_os("SSL_CERT_FILE") {
+            Some(file) => Some(file.into()),
+            None => openssl_probe::probe().cert_file,
+        };
+        let dirs = match env::var_os("SSL_CERT_DIR") {
+            Some(dirs) => env::split_paths(&dirs).collect(),
+            None => openssl_probe::candidate_cert_dirs().map(Path::to_owned).collect(),
+        };
         let additional = ca_file.map(read_pem).transpose()?.unwrap_or_default();
-        Ok(Self { file: system.cert_file, dirs: system.cert_dir, additional })
+        Ok(Self { file, dirs, additional })
     }
 
     /// The TLS settings that this trust amounts to. Reads some hundred certificates: make it once.
@@ -90,6 +98,37 @@ pub fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnectio
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| TlsError::Other(format!("{host} cannot be the name in a certificate")))?;
     ClientConnection::new(config.clone(), name).map_err(|error| TlsError::Other(error.to_string()))
+}
+
+/// What an error of TLS means to whoever runs the client.
+pub fn explain(error: &rustls::Error) -> String {
+    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+    let meaning = match error {
+        Error::InvalidCertificate(cause) => match cause {
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
+                "no authority that is trusted here has signed the server's certificate; if it should be, pass its \
+                 certificate as ca_file:"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "the server's certificate is for another host"
+            }
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. } => {
+                "the server's certificate has expired or is not valid yet, or the clock here is wrong"
+            }
+            _ => "the server's certificate is not acceptable",
+        },
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS on this port: check the port, and that the URL should begin with https://"
+        }
+        Error::AlertReceived(rustls::AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
+            "the server offers neither TLS 1.2 nor 1.3 as it is used today"
+        }
+        _ => return format!("no trusted TLS connection ({error})"),
+    };
+    format!("no trusted TLS connection: {meaning} ({error})")
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

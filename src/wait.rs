@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 /// What a socket is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,17 +87,56 @@ impl Waker {
 
 /// Waits until `fd` is ready, `until` has passed, a signal has come, or `waker` was woken; says whether it was that.
 pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: Option<&Waker>) -> bool {
-    let flags = match interest {
-        Interest::Read => PollFlags::IN,
-        Interest::Write => PollFlags::OUT,
-        Interest::ReadOrWrite => PollFlags::IN | PollFlags::OUT,
-    };
-    let timeout = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+    let fd = PollFd::from_borrowed_fd(fd, interest.flags());
     let Some(waker) = waker else {
-        let _ = poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref());
+        let _ = poll(&mut [fd], timeout(until).as_ref());
         return false;
     };
-    let mut fds = [PollFd::from_borrowed_fd(fd, flags), PollFd::new(&waker.reader, PollFlags::IN)];
+    let mut fds = [fd, PollFd::new(&waker.reader, PollFlags::IN)];
     // The only error that can come is a signal, and a signal is a reason to look around.
-    poll(&mut fds, timeout.as_ref()).is_err() || !fds[1].revents().is_empty()
+    poll(&mut fds, timeout(until).as_ref()).is_err() || !fds[1].revents().is_empty()
+}
+
+/// Waits until one of `fds` is ready, `until` has passed, a signal has come, or `waker` was woken; None where it was
+/// one of the last two, else which of `fds` are ready.
+pub fn poll_many(fds: &[(BorrowedFd<'_>, Interest)], until: Instant, waker: &Waker) -> Option<Vec<bool>> {
+    let mut fds: Vec<PollFd<'_>> =
+        fds.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
+    fds.push(PollFd::new(&waker.reader, PollFlags::IN));
+    poll(&mut fds, timeout(until).as_ref()).ok()?;
+    let woken = fds.pop().is_some_and(|waker| !waker.revents().is_empty());
+    (!woken).then(|| fds.iter().map(|fd| !fd.revents().is_empty()).collect())
+}
+
+/// `moment` in seconds of the system's monotonic clock, for those who count in that.
+pub fn to_monotonic(moment: Instant) -> f64 {
+    let now = Instant::now();
+    monotonic() + moment.saturating_duration_since(now).as_secs_f64()
+        - now.saturating_duration_since(moment).as_secs_f64()
+}
+
+/// The moment that is `seconds` on the system's monotonic clock; now, where it has passed.
+pub fn from_monotonic(seconds: f64) -> Instant {
+    let left = Duration::try_from_secs_f64(seconds - monotonic()).unwrap_or_default();
+    let now = Instant::now();
+    now.checked_add(left).unwrap_or(now)
+}
+
+fn monotonic() -> f64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+impl Interest {
+    fn flags(self) -> PollFlags {
+        match self {
+            Self::Read => PollFlags::IN,
+            Self::Write => PollFlags::OUT,
+            Self::ReadOrWrite => PollFlags::IN | PollFlags::OUT,
+        }
+    }
+}
+
+fn timeout(until: Instant) -> Option<Timespec> {
+    Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
 }

@@ -16,14 +16,15 @@ module SimpleConnect
     # @param transport [Transport]
     # @param retryable [#call]
     # @param log [Log, nil]
-    # @param total_timeout [Float, nil] seconds
-    def initialize(transport, retryable:, log:, total_timeout: nil)
+    # @param batch [Batch, nil] that its requests belong to
+    def initialize(transport, retryable:, log:, batch: nil)
       @transport = transport
       @retryable = retryable
       @log = log
-      @total_timeout = total_timeout
+      @batch = batch
       # A subclass that decides for itself when to try again must be asked.
       @plain = retryable.is_a?(Retryable) && retryable.method(:call).owner.equal?(Retryable)
+      @max_attempts = retryable.attempt_limit if @plain
     end
 
     # @param target [String] path and query
@@ -42,17 +43,24 @@ module SimpleConnect
     # @param bounds [Hash] see {Transport.bounds}
     # @return [Request] with the same connections and other bounds on time
     def within(bounds)
-      self.class.new(@transport.with(bounds), retryable: @retryable, log: @log, total_timeout: bounds[:total_timeout])
+      self.class.new(@transport.with(bounds), retryable: @retryable, log: @log)
+    end
+
+    # @param batch [Batch]
+    # @return [Request] the same, giving way to the others of a batch
+    def in(batch)
+      self.class.new(@transport, retryable: @retryable, log: @log, batch:)
     end
 
     private
 
     def perform(target, body, response_class)
-      return @transport.deliver(target, body, response_class, @retryable, @log) if @plain
+      return @transport.deliver(target, body, response_class, @retryable, @max_attempts, @log, @batch) if @plain
 
-      deadline = @total_timeout && (now + @total_timeout)
+      total_timeout = @transport.total_timeout
+      deadline = total_timeout && (now + total_timeout)
       result = @retryable.call(retriable_if: RETRIABLE) do |attempt|
-        @transport.attempt(target, body, attempt, deadline && (deadline - now), @log)
+        @transport.attempt(target, body, attempt, deadline && (deadline - now), @log, @batch)
       end
       with_data(result, response_class)
     end

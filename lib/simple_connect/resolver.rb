@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # Looks host names up with Ruby's own resolver, on behalf of the transport.
+  # Looks host names up as this process does, on behalf of the transport.
   # @api private
   module Resolver
     # @param host [String]
@@ -11,22 +11,22 @@ module SimpleConnect
     def self.addresses(host, seconds)
       # Not before it is needed: an endpoint may well be an address.
       require "socket"
-      # A Fiber scheduler has its own way to look a name up without blocking, and to end that.
-      return [lookup(host), nil, nil] if Fiber.current_scheduler
-
-      # The system's resolver cannot be interrupted before Ruby 3.3, nor told when to give up. A thread of its own can
-      # be left behind; it ends when the resolver does.
-      thread = Thread.new { lookup(host) }
-      thread.report_on_exception = false
-      thread.join(seconds) ? [thread.value, nil, nil] : [nil, nil, nil]
-    rescue SocketError => e
-      [nil, e.class.name, e.message]
-    ensure
-      thread&.kill
+      # The system's resolver cannot be told when to give up, cannot be interrupted before Ruby 3.3, and would block a
+      # Fiber scheduler. A thread that waits for it can be left behind, and ends when it does. It is not killed: Ruby
+      # 3.1 would try that again and again, at full speed.
+      Thread.new { look_up(host) }.join(seconds)&.value || [nil, nil, nil]
     end
 
-    def self.lookup(host) = Addrinfo.getaddrinfo(host, nil, nil, :STREAM).map(&:ip_address)
-    private_class_method :lookup
+    def self.look_up(host)
+      Thread.current.report_on_exception = false
+      # Who replaces this method, as resolv-replace does, wants names looked up otherwise than by the system.
+      replaced = IPSocket.method(:getaddress).source_location
+      found = replaced ? [IPSocket.getaddress(host)] : Addrinfo.getaddrinfo(host, nil, nil, :STREAM).map(&:ip_address)
+      [found, nil, nil]
+    rescue SocketError => e
+      [nil, e.class.name, e.message]
+    end
+    private_class_method :look_up
   end
   private_constant :Resolver
 end

@@ -30,11 +30,10 @@ module SimpleConnect
     ERROR_LENGTH = 300
     # The characters of a body that a {MalformedResponseError} shows.
     EXCERPT_LENGTH = 120
-    private_constant :ERROR_LENGTH, :EXCERPT_LENGTH
-
-    # What the transport knows beyond the members.
-    Exchange = Struct.new(:elapsed, :head, :network_error, :network_phase)
-    private_constant :Exchange
+    # How every gzip stream begins, and what is shown in its place.
+    GZIP = "\x1F\x8B".b.freeze
+    COMPRESSED = "(in gzip, which was not asked for: the server, or a proxy before it, ignores Accept-Encoding)"
+    private_constant :ERROR_LENGTH, :EXCERPT_LENGTH, :GZIP, :COMPRESSED
 
     # @return [Boolean] whether the answer was a 2xx
     attr_reader :success
@@ -59,13 +58,13 @@ module SimpleConnect
       def answered(response_class, attempts, elapsed, status, head, body)
         success = status.between?(200, 299)
         data = response_class && data(success ? response_class : Responses::ErrorResponse, body, success)
-        allocate.fill(success, status, body, success ? nil : refusal(status, head, body), attempts, data,
-                      Exchange.new(elapsed, head).freeze)
+        error = success ? nil : refusal(status, head, body)
+        allocate.fill(success, status, body, error, attempts, data, elapsed, head, nil, nil)
       end
 
       # @api private
       def failed(attempts, elapsed, error, kind, phase)
-        allocate.fill(false, 0, nil, error, attempts, nil, Exchange.new(elapsed, nil, kind, phase).freeze)
+        allocate.fill(false, 0, nil, error, attempts, nil, elapsed, nil, kind, phase)
       end
 
       # @api private
@@ -77,19 +76,21 @@ module SimpleConnect
         value = Codec.parse(body)
         return (response_class.new(value) unless value.nil?) unless value == :invalid
 
-        raise MalformedResponseError, "Unparseable JSON body: #{body[0, EXCERPT_LENGTH].scrub}" if success
+        raise MalformedResponseError, "Unparseable JSON body: #{readable(body)[0, EXCERPT_LENGTH].scrub}" if success
       end
 
       private
 
       def refusal(status, head, body)
-        text = body ? body[0, ERROR_LENGTH + 1].scrub : ""
+        text = body ? readable(body)[0, ERROR_LENGTH + 1].scrub : ""
         text = "#{text[0, ERROR_LENGTH]}…" if text.length > ERROR_LENGTH
-        location = head[/^location:[ \t]*([^\r\n]+)/i, 1] if status.between?(300, 399)
+        location = head.scrub[/^location:[ \t]*([^\r\n]+)/i, 1] if status.between?(300, 399)
         return "HTTP #{status}: #{text}" unless location
 
-        "HTTP #{status}: #{text} (redirects are not followed; this one leads to #{location.scrub})"
+        "HTTP #{status}: #{text} (redirects are not followed; this one leads to #{location})"
       end
+
+      def readable(body) = body.byteslice(0, 2).b == GZIP ? COMPRESSED : body
     end
 
     # @param success [Boolean]
@@ -102,7 +103,7 @@ module SimpleConnect
     # @example A Result for a spec of your own
     #   SimpleConnect::Result.new(success: false, status_code: 422, error: "HTTP 422: unknown event")
     def initialize(success:, status_code: 0, response_body: nil, error: nil, attempts: 1, data: nil)
-      fill(success, status_code, response_body, error, attempts, data, nil)
+      fill(success, status_code, response_body, error, attempts, data, nil, nil, nil, nil)
     end
 
     # @return [Boolean] whether the answer was a 2xx
@@ -112,14 +113,22 @@ module SimpleConnect
     def failed? = !success
 
     # @return [Float, nil] how long the last attempt took, in seconds
-    def elapsed = @exchange&.elapsed
+    attr_reader :elapsed
+
+    # @return [Symbol, nil] why no answer came: `:refused`, `:unreachable`, `:reset`, `:timeout`, `:dns`, `:tls`,
+    #   `:eof`, `:proxy`, `:too_large`, `:malformed` or `:io`; nil where one came
+    attr_reader :network_error
+
+    # @return [Symbol, nil] what was under way then: `:resolve`, `:connect`, `:proxy`, `:tls`, `:write` or `:read`.
+    #   From `:write` on the server may have taken the request: repeat it with the same `event_id`
+    attr_reader :network_phase
 
     # @return [Hash{String => String}] the answer's header fields, their names in lower case; several of a name are
     #   joined with a comma
     # @example
     #   result.headers["content-type"] # => "application/json"
     def headers
-      lines = @exchange&.head.to_s.scrub.split(/\r?\n/).drop(1)
+      lines = @head.to_s.scrub.split(/\r?\n/).drop(1)
       lines.each_with_object({}) do |line, headers|
         name, value = line.split(":", 2)
         name = name.downcase
@@ -129,14 +138,6 @@ module SimpleConnect
 
     # @return [String, nil] the server's name for this request (`X-Request-Id`), to tell its support
     def request_id = headers["x-request-id"]
-
-    # @return [Symbol, nil] why no answer came: `:refused`, `:unreachable`, `:reset`, `:timeout`, `:dns`, `:tls`,
-    #   `:eof`, `:proxy`, `:too_large`, `:malformed` or `:io`; nil where one came
-    def network_error = @exchange&.network_error
-
-    # @return [Symbol, nil] what was under way then: `:resolve`, `:connect`, `:proxy`, `:tls`, `:write` or `:read`.
-    #   From `:write` on the server may have taken the request: repeat it with the same `event_id`
-    def network_phase = @exchange&.network_phase
 
     # @param new_data [Object]
     # @return [Result] a copy with other data
@@ -151,7 +152,7 @@ module SimpleConnect
       unknown = changes.keys - MEMBERS
       raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
 
-      self.class.allocate.fill(*to_h.merge(changes).values, @exchange)
+      self.class.allocate.fill(*to_h.merge(changes).values, @elapsed, @head, @network_error, @network_phase)
     end
 
     # @yield [name, value] each member, where a block is given
@@ -186,14 +187,17 @@ module SimpleConnect
     alias to_s inspect
 
     # @api private
-    def fill(success, status_code, response_body, error, attempts, data, exchange)
+    def fill(success, status_code, response_body, error, attempts, data, elapsed, head, network_error, network_phase)
       @success = success
       @status_code = status_code
       @response_body = response_body
       @error = error
       @attempts = attempts
       @data = data
-      @exchange = exchange
+      @elapsed = elapsed
+      @head = head
+      @network_error = network_error
+      @network_phase = network_phase
       freeze
     end
   end

@@ -54,12 +54,13 @@ module SimpleConnect
     # @api private
     # @param failed [Integer] the number of that attempt
     # @param seconds_left [Float, nil] how long the whole delivery may still take
+    # @param batch [Batch, nil] whose other deliveries go on meanwhile, unless this policy has a sleep of its own
     # @return [Boolean] false, at once, where the wait would outlast that
-    def pause(failed, seconds_left = nil)
+    def pause(failed, seconds_left = nil, batch = nil)
       delay = @delay.call(failed)
       return false if seconds_left && delay.to_f >= seconds_left
 
-      @sleep.call(delay)
+      batch && @sleep == Kernel.method(:sleep) ? batch.sleep(delay) : @sleep.call(delay)
       true
     end
 

@@ -70,9 +70,13 @@ module SimpleConnect
 
     private
 
-    def answered(...) = Result.answered(...)
+    def answered(response_class, attempts, elapsed, status, head, body)
+      Result.answered(response_class, attempts, elapsed, status, head, body)
+    end
 
-    def failed(...) = Result.failed(...)
+    def failed(attempts, elapsed, error, kind, phase)
+      Result.failed(attempts, elapsed, error, kind, phase)
+    end
   end
   private_constant :Transport
 end

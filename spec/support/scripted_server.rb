@@ -7,8 +7,9 @@ require "zlib"
 
 # A real HTTP server that does to each request what its script says: the next step, the last one for ever.
 #
-# A step is a Hash in the notation of spec/conformance/README.md, or a Proc that gets the connection and the request
-# and writes what it likes.
+# A step is a Hash in the notation of spec/conformance/README.md, or a Proc that gets the connection and the request,
+# writes what it likes, and says whether to keep the connection open. Instead of a script there may be one Proc, which
+# gets each connection before anything was read from it.
 class ScriptedServer
   # A request as it came. `connection` counts the connections from 0; `headers` has lower-case names.
   Request = Struct.new(:verb, :target, :headers, :body, :at, :connection)
@@ -28,11 +29,11 @@ class ScriptedServer
     server&.stop
   end
 
-  # @param script [Array<Hash, Proc>]
+  # @param script [Array<Hash, Proc>, Proc]
   # @param tls [OpenSSL::SSL::SSLContext, nil]
   # @param host [String] the address to listen on
   def initialize(script = nil, tls: nil, host: "127.0.0.1")
-    @script = script.nil? || script.empty? ? [{}] : script
+    @script = script.is_a?(Proc) || script&.any? ? script : [{}]
     @tls = tls
     @requests = []
     @arrived = Queue.new
@@ -54,6 +55,22 @@ class ScriptedServer
   def wait_for(count)
     count.times { @arrived.pop }
     requests
+  end
+
+  # @return [Request, nil] the next on this connection; nil where the client has closed it
+  def read(connection)
+    io = connection.io
+    line = io.gets("\n", 8192) or return
+    raise IOError, "not HTTP" unless line.match?(%r{\A[A-Z]+ \S+ HTTP/1\.[01]\r\n\z})
+
+    headers = {}
+    while (field = io.gets&.chomp) && !field.empty?
+      name, value = field.split(/:\s*/, 2)
+      headers[name.downcase] = value
+    end
+    body = io.read(headers["content-length"].to_i)
+    verb, target = line.split
+    Request.new(verb, target, headers, body, Process.clock_gettime(Process::CLOCK_MONOTONIC), connection.number)
   end
 
   def stop
@@ -122,6 +139,8 @@ class ScriptedServer
 
   def serve(connection)
     connection.greet
+    return @script.call(connection) if @script.is_a?(Proc)
+
     while (request = read(connection))
       step = @lock.synchronize do
         @requests << request
@@ -136,21 +155,6 @@ class ScriptedServer
   ensure
     connection.close_quietly
     @closed << connection.number
-  end
-
-  def read(connection)
-    io = connection.io
-    line = io.gets("\n", 8192) or return
-    raise IOError, "not HTTP" unless line.match?(%r{\A[A-Z]+ \S+ HTTP/1\.[01]\r\n\z})
-
-    headers = {}
-    while (field = io.gets&.chomp) && !field.empty?
-      name, value = field.split(/:\s*/, 2)
-      headers[name.downcase] = value
-    end
-    body = io.read(headers["content-length"].to_i)
-    verb, target = line.split
-    Request.new(verb, target, headers, body, Process.clock_gettime(Process::CLOCK_MONOTONIC), connection.number)
   end
 
   # Says whether to keep the connection open.

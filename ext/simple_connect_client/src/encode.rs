@@ -1,13 +1,19 @@
 //! Request bodies: Ruby values as JSON, in one walk.
 
 use magnus::r_hash::ForEach;
-use magnus::value::ReprValue;
+use magnus::value::{LazyId, ReprValue};
 use magnus::{Error, Float, Integer, Module, RArray, RHash, RModule, RString, Ruby, Symbol, Value};
-use simple_connect_core::envelope::{DEFAULT_LANGUAGE, Envelope, Recipient, generate_event_id, present};
+use simple_connect_core::envelope::{
+    DEFAULT_LANGUAGE, Envelope, Recipient, generate_event_id, iso8601, present,
+};
 use simple_connect_core::json::{self, MAX_NESTING, Object};
 
-use crate::error::{error, guard};
+use crate::error::{argument_error, error, guard};
 use crate::raw::with_text;
+
+static NOW: LazyId = LazyId::new("now");
+static TO_I: LazyId = LazyId::new("to_i");
+static TO_S: LazyId = LazyId::new("to_s");
 
 /// The flat body of an event; `keywords` win over `fields`, fields over the envelope.
 pub fn flat(
@@ -35,11 +41,15 @@ pub fn flat(
 pub fn nested(
     ruby: &Ruby,
     event_key: RString,
-    name: RString,
-    mobile_no: RString,
+    name: Value,
+    mobile_no: Value,
     fields: RHash,
 ) -> Result<RString, Error> {
     guard(ruby, || {
+        let (name, mobile_no) = (text(ruby, name)?, text(ruby, mobile_no)?);
+        if present(&mobile_no).is_none() {
+            return Err(argument_error(ruby, "recipient[:mobile_no] is required"));
+        }
         let nil = ruby.qnil().as_value();
         let (mut event_id, mut occurred_at, mut language) = (nil, nil, nil);
         let mut event = Object::default();
@@ -56,7 +66,6 @@ pub fn nested(
             Ok(())
         })?;
         let stamp = Stamp::new(ruby, event_key, event_id, occurred_at, language)?;
-        let (name, mobile_no) = (text(ruby, name.as_value())?, text(ruby, mobile_no.as_value())?);
         let recipient = Recipient { name: &name, mobile_no: &mobile_no };
         utf8(ruby, &stamp.envelope().nested(recipient, event))
     })
@@ -105,8 +114,11 @@ impl Stamp {
 /// When an event occurred: nil and false mean now, anything that knows ISO 8601 is written so.
 fn time(ruby: &Ruby, value: Value) -> Result<String, Error> {
     if !value.to_bool() {
-        let now: Value = ruby.class_time().funcall("now", ())?;
-        return now.funcall::<_, _, Value>("utc", ())?.funcall("strftime", ("%FT%TZ",));
+        let now: Value = ruby.class_time().funcall(*NOW, ())?;
+        return match iso8601(now.funcall(*TO_I, ())?) {
+            Some(text) => Ok(text),
+            None => now.funcall::<_, _, Value>("utc", ())?.funcall("strftime", ("%FT%TZ",)),
+        };
     }
     if !value.is_kind_of(ruby.class_time()) && !value.respond_to("iso8601", false)? {
         return text(ruby, value);
@@ -120,7 +132,7 @@ fn time(ruby: &Ruby, value: Value) -> Result<String, Error> {
 fn text(ruby: &Ruby, value: Value) -> Result<String, Error> {
     let string = match RString::from_value(value) {
         Some(string) => string,
-        None => value.funcall("to_s", ())?,
+        None => value.funcall(*TO_S, ())?,
     };
     match with_text(string, |text| text.map(str::to_owned)) {
         Some(text) => Ok(text),
@@ -136,11 +148,10 @@ fn each(
     mut member: impl FnMut(&str, Value) -> Result<(), Error>,
 ) -> Result<(), Error> {
     hash.foreach(|key: Value, value: Value| {
-        let key = match Symbol::from_value(key) {
-            Some(symbol) => symbol.name()?.into_owned(),
-            None => text(ruby, key)?,
-        };
-        member(&key, value)?;
+        match Symbol::from_value(key) {
+            Some(symbol) => member(&symbol.name()?, value)?,
+            None => member(&text(ruby, key)?, value)?,
+        }
         Ok(ForEach::Continue)
     })
 }

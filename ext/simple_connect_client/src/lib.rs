@@ -5,6 +5,8 @@ mod decode;
 mod encode;
 mod error;
 mod raw;
+mod replay;
+mod signature;
 mod transport;
 mod waiting;
 
@@ -28,6 +30,8 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     codec.define_singleton_method("parse", function!(decode::parse, 1))?;
     #[cfg(feature = "testing")]
     codec.define_singleton_method("panic", function!(panic, 1))?;
+    signature::init(ruby, &module)?;
+    replay::init(ruby, &module)?;
     transport::init(ruby, &module)
 }
 

@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::ffi::c_void;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, RString, Ruby, Value};
-use simple_connect_core::wait::Waker;
+use simple_connect_core::wait::{self, Interest, Waker};
 
 /// What a panic leaves behind.
 pub type Panic = Box<dyn Any + Send>;
@@ -68,20 +69,24 @@ where
 
     extern "C" fn wake(waker: *mut c_void) {
         // SAFETY: `waker` is borrowed until rb_nogvl returns, and Ruby calls this only until then. Waking takes
-        // `&self`, calls nothing of Ruby's and cannot panic.
+        // `&self`, calls nothing of Ruby's and cannot panic. It is one write(2), so signal handlers may do it, too.
         unsafe { &*waker.cast::<Waker>() }.wake();
     }
 
     let mut call = Call { work: Some(work), outcome: None };
     // SAFETY: we hold the GVL (`_ruby` proves it). Both pointers outlive the call. RB_NOGVL_INTR_FAIL keeps Ruby from
     // checking for interrupts before or behind `run`: that would longjmp over our frames and skip their destructors.
+    // So does RB_NOGVL_UBF_ASYNC_SAFE: without it Ruby 3.1 starts a thread to call `wake`, if there is no other thread
+    // yet, and checks for interrupts when it joins that.
+    let flags = rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE;
+    // SAFETY: see above.
     unsafe {
         rb_sys::rb_nogvl(
             Some(run::<F, T>),
             (&raw mut call).cast(),
             Some(wake),
             std::ptr::from_ref(waker).cast_mut().cast(),
-            rb_sys::RB_NOGVL_INTR_FAIL as _,
+            flags as _,
         );
     }
     call.outcome.transpose()
@@ -98,6 +103,13 @@ pub fn check_interrupts(_ruby: &Ruby) -> Result<(), Error> {
         rb_sys::Qnil as rb_sys::VALUE
     })
     .map(drop)
+}
+
+/// Waits for several sockets of attempts that nobody advances meanwhile; see [`wait::poll_many`].
+pub fn poll_many(sockets: &[(RawFd, Interest)], until: Instant, waker: &Waker) -> Option<Vec<bool>> {
+    // SAFETY: the sockets stay open: they belong to attempts, and those are suspended until this returns.
+    let borrow = |(fd, interest): &(RawFd, Interest)| (unsafe { BorrowedFd::borrow_raw(*fd) }, *interest);
+    wait::poll_many(&sockets.iter().map(borrow).collect::<Vec<_>>(), until, waker)
 }
 
 /// Waits on `io` as the current Fiber scheduler does, for any of `events` (bits of `IO::READABLE` and `IO::WRITABLE`).

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use magnus::value::LazyId;
 use magnus::{Error, Module, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*};
 use simple_connect_core::answer::Limits;
 use simple_connect_core::attempt::Outcome;
@@ -18,7 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{argument_error, error, guard};
 use crate::raw::with_bytes;
-use crate::waiting::drive;
+use crate::waiting::{drive, poll};
+
+static NOW: LazyId = LazyId::new("now");
+static TO_I: LazyId = LazyId::new("to_i");
+static ANSWERED: LazyId = LazyId::new("answered");
 
 /// The bytes that an answer's head may have.
 const MAX_HEAD: usize = 64 * 1024;
@@ -34,7 +39,10 @@ struct Transport {
 struct Call {
     target: String,
     body: Option<RString>,
+    /// Is told of each attempt, unless it is nil.
     log: Value,
+    /// The `Batch` that this belongs to, or nil.
+    batch: Value,
 }
 
 impl Transport {
@@ -106,6 +114,7 @@ impl Transport {
     }
 
     /// Sends until it is settled or the policy's attempts are spent, and returns the `Result`.
+    #[expect(clippy::too_many_arguments, reason = "magnus takes what Ruby passes one by one")]
     fn deliver(
         ruby: &Ruby,
         this: Value,
@@ -113,18 +122,20 @@ impl Transport {
         body: Option<RString>,
         response_class: Value,
         policy: Value,
+        max_attempts: u32,
         log: Value,
+        batch: Value,
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
-            let call = Call { target, body, log };
+            let call = Call { target, body, log, batch };
             let deadline = transport.deadline();
-            let mut retry = Retry::new(policy.funcall("attempt_limit", ())?);
+            let mut retry = Retry::new(max_attempts);
             loop {
                 let outcome = transport.attempt_once(ruby, &call, retry.attempt(), deadline)?;
                 let attempts = retry.attempt();
                 match retry.after(verdict(&outcome)) {
-                    Next::Wait { failed } if transport.pause(policy, failed, deadline)? => {}
+                    Next::Wait { failed } if transport.pause(policy, failed, deadline, batch)? => {}
                     _ => return result(this, response_class, attempts, outcome),
                 }
             }
@@ -132,6 +143,7 @@ impl Transport {
     }
 
     /// Sends once, as a policy of the user's own asks, and returns the `Result`, as yet without data.
+    #[expect(clippy::too_many_arguments, reason = "magnus takes what Ruby passes one by one")]
     fn attempt(
         ruby: &Ruby,
         this: Value,
@@ -140,11 +152,13 @@ impl Transport {
         attempt: u32,
         seconds_left: Option<f64>,
         log: Value,
+        batch: Value,
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
             let deadline = seconds_left.map(|left| Instant::now() + seconds(left));
-            let outcome = transport.attempt_once(ruby, &Call { target, body, log }, attempt, deadline)?;
+            let outcome =
+                transport.attempt_once(ruby, &Call { target, body, log, batch }, attempt, deadline)?;
             result(this, ruby.qnil().as_value(), attempt, outcome)
         })
     }
@@ -156,13 +170,13 @@ impl Transport {
         attempt: u32,
         deadline: Option<Instant>,
     ) -> Result<Outcome, Error> {
-        let Call { target, body, log } = call;
+        let Call { target, body, log, batch } = call;
         let verb = if body.is_some() { "POST" } else { "GET" };
         if !log.is_nil() {
             let _: Value = log.funcall("sending", (verb, target.as_str(), *body, attempt))?;
         }
-        let now: Value = ruby.class_time().funcall("now", ())?;
-        let timestamp: i64 = now.funcall("to_i", ())?;
+        let now: Value = ruby.class_time().funcall(*NOW, ())?;
+        let timestamp: i64 = now.funcall(*TO_I, ())?;
         let start = |body: &[u8], method: Method| {
             let signed = matches!(self.core.settings().credentials, Credentials::Signed { .. });
             let request = Request { method, target, body, repeatable: signed || method == Method::Get };
@@ -172,7 +186,7 @@ impl Transport {
             Some(body) => with_bytes(*body, |body| start(body, Method::Post)),
             None => start(&[], Method::Get),
         };
-        let outcome = drive(ruby, &mut exchange)?;
+        let outcome = drive(ruby, &mut exchange, *batch)?;
         if !log.is_nil() {
             let _: Value = match &outcome.answer {
                 Ok(answer) => {
@@ -186,9 +200,15 @@ impl Transport {
     }
 
     /// Waits between attempts, by the policy; false where the deadline leaves no time for that.
-    fn pause(&self, policy: Value, failed: u32, deadline: Option<Instant>) -> Result<bool, Error> {
+    fn pause(
+        &self,
+        policy: Value,
+        failed: u32,
+        deadline: Option<Instant>,
+        batch: Value,
+    ) -> Result<bool, Error> {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
-        policy.funcall("pause", (failed, left))
+        policy.funcall("pause", (failed, left, batch))
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -222,6 +242,11 @@ impl Transport {
         })
     }
 
+    /// The seconds that a whole delivery may take, where they are bounded.
+    fn total_timeout(&self) -> Option<f64> {
+        self.total.map(|total| total.as_secs_f64())
+    }
+
     /// Scheme, host and port, such as `https://app.example:8443`.
     fn origin(&self) -> String {
         self.core.settings().endpoint.origin()
@@ -244,7 +269,7 @@ fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outco
         Ok(answer) => {
             let body = answer.body.map(|body| utf8(&ruby, &body));
             let head = utf8(&ruby, &answer.head);
-            transport.funcall("answered", (response_class, attempts, elapsed, answer.status, head, body))
+            transport.funcall(*ANSWERED, (response_class, attempts, elapsed, answer.status, head, body))
         }
         Err(error) => {
             let text = format!("{}: {error}", error.class);
@@ -275,13 +300,15 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     let class = module.define_class("Transport", ruby.class_object())?;
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(Transport::new, 1))?;
+    class.define_singleton_method("poll", function!(poll, 1))?;
     class.define_method("with", method!(Transport::with, 1))?;
-    class.define_method("deliver", method!(Transport::deliver, 5))?;
-    class.define_method("attempt", method!(Transport::attempt, 5))?;
+    class.define_method("deliver", method!(Transport::deliver, 7))?;
+    class.define_method("attempt", method!(Transport::attempt, 6))?;
     class.define_method("close", method!(Transport::close, 0))?;
     class.define_method("target", method!(Transport::target, 0))?;
     class.define_method("status_target", method!(Transport::status_target, 0))?;
     class.define_method("member_target", method!(Transport::member_target, 2))?;
     class.define_method("origin", method!(Transport::origin, 0))?;
+    class.define_method("total_timeout", method!(Transport::total_timeout, 0))?;
     Ok(())
 }

@@ -1,32 +1,45 @@
 //! The two ways in which a Ruby thread waits for an attempt.
 
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use magnus::{Error, Module, RModule, Ruby, Value, kwargs, prelude::*};
+use magnus::value::LazyId;
+use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
 use simple_connect_core::attempt::{Attempt, Outcome};
-use simple_connect_core::wait::{Interest, ResolveError, Wait, Waker, poll_with};
+use simple_connect_core::wait::{
+    Interest, ResolveError, Wait, Waker, from_monotonic, poll_with, to_monotonic,
+};
 
-use crate::error::{error, go_on_panicking};
+use crate::error::{error, go_on_panicking, guard};
 use crate::raw;
 
-/// Drives `attempt` to its end and lets other threads, or other fibers, go on meanwhile.
+/// Drives `attempt` to its end and lets others go on meanwhile: the other deliveries of `batch`, where there is one,
+/// else other threads, or other fibers.
 ///
 /// # Errors
 /// What is raised at this thread meanwhile. Nothing that merely wakes it disturbs the attempt.
-pub fn drive(ruby: &Ruby, attempt: &mut Attempt) -> Result<Outcome, Error> {
+pub fn drive(ruby: &Ruby, attempt: &mut Attempt, batch: Value) -> Result<Outcome, Error> {
+    let process = std::process::id();
+    if !batch.is_nil() {
+        return attempt.run(&mut InBatch { ruby, batch, process });
+    }
     if raw::fiber_scheduler(ruby).is_some() {
-        return attempt.run(&mut OnScheduler { ruby });
+        return attempt.run(&mut OnScheduler { ruby, process });
     }
     let waker = Wakers::borrow(ruby)?;
-    let outcome = drive_without_gvl(ruby, attempt, &waker);
-    Wakers::give_back(waker);
+    let outcome = drive_without_gvl(ruby, attempt, &waker, process);
+    Wakers::give_back(waker, process);
     outcome
 }
 
-fn drive_without_gvl(ruby: &Ruby, attempt: &mut Attempt, waker: &Waker) -> Result<Outcome, Error> {
+fn drive_without_gvl(
+    ruby: &Ruby,
+    attempt: &mut Attempt,
+    waker: &Waker,
+    process: u32,
+) -> Result<Outcome, Error> {
     loop {
         match raw::without_gvl(ruby, waker, || attempt.run(&mut WithoutGvl { waker })) {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
@@ -35,10 +48,21 @@ fn drive_without_gvl(ruby: &Ruby, attempt: &mut Attempt, waker: &Waker) -> Resul
                 // Before the check, so that whoever wakes us during it wakes us again.
                 waker.reset();
                 raw::check_interrupts(ruby)?;
+                stay_in(ruby, process)?;
             }
             Err(panic) => go_on_panicking(panic),
         }
     }
+}
+
+/// Refuses to go on in a child of `process`, to which a fork has brought the attempt: by a signal's handler, or by
+/// another fiber. The connection is the parent's.
+fn stay_in(ruby: &Ruby, process: u32) -> Result<(), Error> {
+    if process == std::process::id() {
+        return Ok(());
+    }
+    let message = format!("this delivery was begun by another process ({process}), which goes on with it");
+    Err(error(ruby, "Error", message))
 }
 
 /// Runs `work` as an attempt runs.
@@ -77,26 +101,96 @@ impl Wait for WithoutGvl<'_> {
 /// Waits as the Fiber scheduler does, so that other fibers of this thread go on.
 struct OnScheduler<'a> {
     ruby: &'a Ruby,
+    process: u32,
 }
 
 impl Wait for OnScheduler<'_> {
     type Stop = Error;
 
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Error> {
-        let (readable, writable) = (1, 4);
-        let events = match interest {
-            Interest::Read => readable,
-            Interest::Write => writable,
-            Interest::ReadOrWrite => readable | writable,
-        };
         // The socket stays ours to close.
         let io: Value =
             self.ruby.class_io().funcall("for_fd", (fd.as_raw_fd(), kwargs!("autoclose" => false)))?;
-        raw::wait_on_io(self.ruby, io, events, until.saturating_duration_since(Instant::now()))
+        raw::wait_on_io(self.ruby, io, events(interest), until.saturating_duration_since(Instant::now()))?;
+        stay_in(self.ruby, self.process)
     }
 
     fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
         resolve(self.ruby, host, until)
+    }
+}
+
+/// Gives way to the other deliveries of a `SimpleConnect::Batch`, which waits for all of them together.
+struct InBatch<'a> {
+    ruby: &'a Ruby,
+    batch: Value,
+    process: u32,
+}
+
+impl Wait for InBatch<'_> {
+    type Stop = Error;
+
+    fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Error> {
+        let wait = (fd.as_raw_fd(), events(interest), to_monotonic(until));
+        let _: Value = self.batch.funcall(*WAIT, wait)?;
+        stay_in(self.ruby, self.process)
+    }
+
+    fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
+        resolve(self.ruby, host, until)
+    }
+}
+
+static WAIT: LazyId = LazyId::new("wait");
+
+const READABLE: i32 = 1;
+const WRITABLE: i32 = 4;
+
+/// As `IO::READABLE` and `IO::WRITABLE` have it.
+fn events(interest: Interest) -> i32 {
+    match interest {
+        Interest::Read => READABLE,
+        Interest::Write => WRITABLE,
+        Interest::ReadOrWrite => READABLE | WRITABLE,
+    }
+}
+
+/// Waits until one of `waiting` is ready or its time is up, and gives the positions of those. Each is a descriptor or
+/// nil, the events to wait for, and a deadline in seconds of the monotonic clock.
+pub fn poll(ruby: &Ruby, waiting: RArray) -> Result<Vec<usize>, Error> {
+    guard(ruby, || {
+        let waiting: Vec<(Option<RawFd>, i32, f64)> = waiting.to_vec()?;
+        let until = waiting.iter().map(|(.., deadline)| *deadline).fold(f64::INFINITY, f64::min);
+        let until = from_monotonic(until);
+        let sockets: Vec<(RawFd, Interest)> =
+            waiting.iter().filter_map(|(fd, events, _)| Some(((*fd)?, interest(*events)))).collect();
+        let process = std::process::id();
+        let waker = Wakers::borrow(ruby)?;
+        let outcome = raw::without_gvl(ruby, &waker, || raw::poll_many(&sockets, until, &waker));
+        let ready = match outcome {
+            Ok(ready) => ready.flatten(),
+            Err(panic) => go_on_panicking(panic),
+        };
+        if ready.is_none() {
+            waker.reset();
+        }
+        Wakers::give_back(waker, process);
+        raw::check_interrupts(ruby)?;
+        let now = to_monotonic(Instant::now());
+        let mut ready = ready.unwrap_or_default().into_iter();
+        let mut is_ready = |(fd, _, deadline): &(Option<RawFd>, i32, f64)| {
+            let io = fd.is_some() && ready.next() == Some(true);
+            io || *deadline <= now
+        };
+        Ok((0..waiting.len()).filter(|position| is_ready(&waiting[*position])).collect())
+    })
+}
+
+fn interest(events: i32) -> Interest {
+    match events {
+        READABLE => Interest::Read,
+        WRITABLE => Interest::Write,
+        _ => Interest::ReadOrWrite,
     }
 }
 
@@ -143,10 +237,12 @@ impl Wakers {
         }
     }
 
-    fn give_back(waker: Waker) {
-        waker.reset();
+    /// Keeps what `process` has borrowed, if it still is this one. The waker may be awake; then whoever gets it next
+    /// looks around once for nothing.
+    fn give_back(waker: Waker, process: u32) {
         let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if wakers.process == std::process::id() && wakers.free.len() < MOST_WAKERS {
+        let ours = wakers.process == process && process == std::process::id();
+        if ours && wakers.free.len() < MOST_WAKERS {
             wakers.free.push(waker);
         }
     }

@@ -4,12 +4,10 @@ module SimpleConnect
   module Api
     # Delivers events and looks them up: {Client#events}.
     class Events
+      include DeliverAll
+
       # The language of an event that names none.
       DEFAULT_LANGUAGE = "en"
-
-      # The members of the flat envelope that are keywords of {#deliver}.
-      STAMP = %i[event_id language occurred_at].freeze
-      private_constant :STAMP
 
       # @api private
       def initialize(request:, event_keys: nil, envelope: nil)
@@ -54,7 +52,10 @@ module SimpleConnect
       def deliver(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
         event_key = known(event_key)
         body = if nested?(keywords)
-                 refuse_flat(fields, { event_id:, occurred_at: }, language, keywords)
+                 unless fields.nil? && event_id.nil? && occurred_at.nil? && language.equal?(DEFAULT_LANGUAGE) &&
+                        keywords.size <= (keywords.key?(:event) ? 2 : 1)
+                   refuse_mixture(fields, event_id, occurred_at, language, keywords)
+                 end
                  nested(event_key, keywords[:recipient], keywords[:event])
                else
                  Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
@@ -81,6 +82,19 @@ module SimpleConnect
 
       private
 
+      # See {DeliverAll#deliver_all}.
+      def deliver_arguments(item)
+        case item
+        in [event_key, Hash => arguments] then deliver(event_key, **arguments.transform_keys(&:to_sym))
+        in Hash
+          arguments = item.transform_keys(&:to_sym)
+          deliver(arguments[:event_key], **arguments.except(:event_key))
+        else
+          raise ArgumentError, "a delivery must be [event_key, { recipient: { … }, event: { … } }] or " \
+                               "{ event_key: …, recipient: { … }, event: { … } }, not #{item.class}"
+        end
+      end
+
       def known(event_key)
         event_key = event_key.to_s
         raise ArgumentError, "event_key is required" if event_key.empty?
@@ -97,33 +111,28 @@ module SimpleConnect
                              "this client was built with envelope: :nested"
       end
 
-      def refuse_flat(fields, stamp, language, keywords)
-        stray = keywords.keys - %i[recipient event] + stamp.compact.keys
-        stray << :language unless language.equal?(DEFAULT_LANGUAGE)
-        stray << :fields if fields
-        return if stray.empty?
-
+      def refuse_mixture(fields, event_id, occurred_at, language, keywords)
+        language = nil if language.equal?(DEFAULT_LANGUAGE)
+        stray = keywords.keys - %i[recipient event] + { fields:, event_id:, occurred_at:, language: }.compact.keys
         raise ArgumentError, "with recipient: everything else goes into event:, also #{stray.join(", ")}; write " \
                              "deliver(event_key, recipient: { … }, event: { … })"
       end
 
       def nested(event_key, recipient, event)
-        name = mobile_no = nil
         unless recipient.nil? || recipient.is_a?(Hash)
           raise ArgumentError, "recipient: must be a Hash, such as { name: \"Asha\", mobile_no: \"+919812345678\" }, " \
                                "not #{recipient.class}"
         end
 
+        name = mobile_no = nil
+        # The later of a Symbol and a String wins, whichever it is.
         recipient&.each do |key, value|
-          case key.to_s
-          when "name" then name = value
-          when "mobile_no" then mobile_no = value
+          case key
+          when :name, "name" then name = value
+          when :mobile_no, "mobile_no" then mobile_no = value
           end
         end
-        mobile_no = mobile_no.to_s
-        raise ArgumentError, "recipient[:mobile_no] is required" if mobile_no.scrub.strip.empty?
-
-        Codec.nested_event(event_key, name.to_s, mobile_no, members(event, "event:"))
+        Codec.nested_event(event_key, name, mobile_no, members(event, "event:"))
       end
 
       # A Hash of fields; a list of pairs, and whatever else knows to_h, makes one.

@@ -4,6 +4,8 @@ module SimpleConnect
   module Api
     # Sends template messages and looks them up: {MessagesClient#messages}.
     class Messages
+      include DeliverAll
+
       # Where messages go.
       MESSAGES_PATH = "/api/v1/whatsapp_messages"
       # The only kind there is.
@@ -60,6 +62,16 @@ module SimpleConnect
       def inspect = "#<#{self.class.name}>"
 
       private
+
+      # See {DeliverAll#deliver_all}.
+      def deliver_arguments(item)
+        unless item.is_a?(Hash)
+          raise ArgumentError, "a delivery must be { template_name: …, recipients: [{ mobile_no: … }] }, " \
+                               "not #{item.class}"
+        end
+
+        deliver(**item.transform_keys(&:to_sym))
+      end
 
       def required(value, name)
         value = value.to_s

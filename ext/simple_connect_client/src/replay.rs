@@ -1,0 +1,49 @@
+//! `SimpleConnect::SeenKeys`: what a `Webhooks::ReplayGuard` remembers.
+
+use std::time::{Duration, Instant};
+
+use magnus::{Error, Module, RModule, RString, Ruby, Value, function, method, prelude::*};
+use simple_connect_core::replay::ReplayGuard;
+
+use crate::error::guard;
+use crate::raw::with_bytes;
+
+/// The guard's lock is taken only with the GVL held, for as long as a look takes, and nothing of Ruby's runs meanwhile.
+/// So a fork, which holds the GVL too, cannot leave it locked in the child; there, what was seen before is remembered.
+#[magnus::wrap(class = "SimpleConnect::SeenKeys", free_immediately, size)]
+struct SeenKeys(ReplayGuard);
+
+impl SeenKeys {
+    fn new(window: f64, capacity: usize) -> Self {
+        // What is beyond any clock was checked in Ruby.
+        let window = Duration::try_from_secs_f64(window).unwrap_or(Duration::MAX);
+        Self(ReplayGuard::new(window, capacity))
+    }
+
+    fn first_time(ruby: &Ruby, this: &Self, key: RString) -> Result<bool, Error> {
+        guard(ruby, || Ok(with_bytes(key, |key| this.0.first_time(key, Instant::now()))))
+    }
+
+    fn forget(ruby: &Ruby, this: &Self, key: RString) -> Result<(), Error> {
+        guard(ruby, || {
+            with_bytes(key, |key| this.0.forget(key));
+            Ok(())
+        })
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+}
+
+pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
+    let class = module.define_class("SeenKeys", ruby.class_object())?;
+    class.undef_default_alloc_func();
+    class.define_singleton_method("new", function!(SeenKeys::new, 2))?;
+    class.define_method("first_time?", method!(SeenKeys::first_time, 1))?;
+    class.define_method("forget", method!(SeenKeys::forget, 1))?;
+    class.define_method("size", method!(SeenKeys::size, 0))?;
+    // Most processes never load the Ruby half of it.
+    let _: Value = module.funcall("private_constant", ("SeenKeys",))?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! What came not long ago, so that nothing is done twice.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+/// Remembers keys for a while, and no more of them than it may. Threads may share it.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use simple_connect_core::replay::ReplayGuard;
+///
+/// let guard = ReplayGuard::new(Duration::from_secs(300), 1000);
+/// let now = Instant::now();
+/// assert!(guard.first_time(b"a", now));
+/// assert!(!guard.first_time(b"a", now + Duration::from_secs(300)));
+/// assert!(guard.first_time(b"a", now + Duration::from_secs(301)));
+/// ```
+pub struct ReplayGuard {
+    window: Duration,
+    capacity: usize,
+    seen: Mutex<Seen>,
+}
+
+/// Half of a key's SHA-256: whoever looks for two keys with the same looks for some 2^64 tries.
+type Key = [u8; 16];
+
+#[derive(Default)]
+struct Seen {
+    /// When each key came.
+    keys: HashMap<Key, Instant>,
+    /// The same in the order of time; also of keys that have been forgotten.
+    order: VecDeque<(Key, Instant)>,
+}
+
+impl ReplayGuard {
+    /// Remembers each key for `window`, and no more than the last `capacity` (at least 1) of them.
+    pub fn new(window: Duration, capacity: usize) -> Self {
+        Self { window, capacity: capacity.max(1), seen: Mutex::default() }
+    }
+
+    /// Whether `key` is not remembered. From now on it is.
+    pub fn first_time(&self, key: &[u8], now: Instant) -> bool {
+        let key = shorten(key);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        while seen.order.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) > self.window) {
+            seen.drop_oldest();
+        }
+        if seen.keys.contains_key(&key) {
+            return false;
+        }
+        if seen.order.len() >= self.capacity {
+            seen.drop_oldest();
+        }
+        seen.keys.insert(key, now);
+        seen.order.push_back((key, now));
+        true
+    }
+
+    /// Forgets `key`: its next time is the first again.
+    pub fn forget(&self, key: &[u8]) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).keys.remove(&shorten(key));
+    }
+
+    /// How many keys are remembered.
+    pub fn size(&self) -> usize {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).keys.len()
+    }
+}
+
+impl Seen {
+    fn drop_oldest(&mut self) {
+        let Some((key, at)) = self.order.pop_front() else { return };
+        // A key that was forgotten, and came again since, is in there with a later time.
+        if self.keys.get(&key) == Some(&at) {
+            self.keys.remove(&key);
+        }
+    }
+}
+
+fn shorten(key: &[u8]) -> Key {
+    let mut short = Key::default();
+    short.copy_from_slice(&Sha256::digest(key)[..16]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_oldest_make_room() {
+        let guard = ReplayGuard::new(WINDOW, 2);
+        let now = Instant::now();
+        assert_eq!([b"a", b"b", b"c"].map(|key| guard.first_time(key, now)), [true; 3]);
+        assert_eq!([b"c", b"b"].map(|key| guard.first_time(key, now)), [false; 2]);
+        assert!(guard.first_time(b"a", now));
+        assert_eq!(guard.size(), 2);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_new_and_then_remembered_as_long_as_others() {
+        let guard = ReplayGuard::new(WINDOW, 10);
+        let now = Instant::now();
+        let later = now + WINDOW / 2;
+        assert!(guard.first_time(b"a", now));
+        guard.forget(b"a");
+        assert!(guard.first_time(b"a", later));
+        // The first time is over by then, the second is not.
+        assert!(!guard.first_time(b"a", later + WINDOW));
+        assert!(guard.first_time(b"a", later + WINDOW + Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn of_many_threads_one_is_the_first() {
+        let guard = ReplayGuard::new(WINDOW, 1000);
+        let firsts: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let keys = 0u32..1000;
+                        keys.filter(|key| guard.first_time(&key.to_be_bytes(), Instant::now())).count()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(firsts, 1000);
+    }
+
+    proptest! {
+        /// Against the plainest way to say the same: a list of what came, and when.
+        #[test]
+        fn remembers_the_last_ones_for_as_long_as_it_should(
+            capacity in 1usize..6, steps in proptest::collection::vec((0u8..8, 0u64..6), 0..60)
+        ) {
+            let guard = ReplayGuard::new(WINDOW, capacity);
+            let mut now = Instant::now();
+            let mut came: Vec<(u8, Instant)> = Vec::new();
+            for (key, pause) in steps {
+                now += Duration::from_secs(pause);
+                came.retain(|(_, at)| now - *at <= WINDOW);
+                let first = came.iter().all(|(other, _)| *other != key);
+                prop_assert_eq!(guard.first_time(&[key], now), first);
+                if first {
+                    came.push((key, now));
+                    let start = came.len().saturating_sub(capacity);
+                    came.drain(..start);
+                }
+                prop_assert_eq!(guard.size(), came.len());
+            }
+        }
+    }
+}
