@@ -206,8 +206,8 @@ RSpec.describe SimpleConnect::CLI, skip: no_puma do
     end
 
     {
-      [] => "the command must be one of: deliver, detail, verify, sandbox, help",
-      %w[send] => "the command must be one of: deliver, detail, verify, sandbox, help",
+      [] => "the command must be one of: deliver, detail, verify, import, sandbox, help",
+      %w[send] => "the command must be one of: deliver, detail, verify, import, sandbox, help",
       %w[deliver] => "write: simple_connect deliver KEY [FIELD…]",
       %w[detail] => "write: simple_connect detail EVENT_ID",
       %w[detail a b] => "write: simple_connect detail EVENT_ID",

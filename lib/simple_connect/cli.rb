@@ -37,6 +37,11 @@ module SimpleConnect
         detail EVENT_ID                show what became of an event
         verify                         show how the integration is doing
 
+        import FILE [options]          deliver many events: one as JSON on each line, or CSV with a header; - for stdin
+          --concurrency N              how many at a time; by default 8
+          --failures FILE              where those that fail are kept, to be imported again; by default beside FILE
+          --dry-run                    only tell which rows cannot be delivered
+
         sandbox [options]              run a service to try all this on, until Ctrl-C
           --port N                     the port; by default any that is free
           --host HOST                  the address to listen on; by default 127.0.0.1
@@ -52,10 +57,11 @@ module SimpleConnect
 
       Exit codes:
         0    done
-        1    the service refused it (3xx, 4xx), or the integration is not connected
+        1    the service refused it (3xx, 4xx), or the integration is not connected; of an import, some failed for good
         2    the command or the environment is wrong
         70   the service took it, but its answer is malformed: do not repeat it
-        75   the network or the service (5xx) failed, also when tried again: repeat it later, with the same --event-id
+        75   the network or the service (5xx) failed, also when tried again: repeat it later, with the same --event-id;
+             of an import, all that failed did so
         130  interrupted
     TEXT
 
@@ -65,6 +71,7 @@ module SimpleConnect
                     [["--to NUMBER"], ["--name NAME"], ["--event-id ID"], ["--language CODE"], ["--json"]]],
       "detail" => ["EVENT_ID", [["--json"]]],
       "verify" => ["", [["--json"]]],
+      "import" => ["FILE", [["--concurrency N", Integer], ["--failures FILE"], ["--dry-run"]]],
       "sandbox" => ["", [["--port N", Integer], ["--host HOST"]]],
       "help" => ["", []]
     }.freeze
@@ -80,8 +87,10 @@ module SimpleConnect
     # @param out [IO] for what was asked for
     # @param err [IO] for errors
     # @param env [Hash{String => String}, ENV] the environment
-    def initialize(argv, out: $stdout, err: $stderr, env: ENV)
+    # @param input [IO] what `import -` reads
+    def initialize(argv, out: $stdout, err: $stderr, env: ENV, input: $stdin)
       @argv = argv
+      @input = input
       @out = out
       @err = err
       @env = env
@@ -115,6 +124,7 @@ module SimpleConnect
       in ["deliver", key, *fields] then deliver(key, fields, options)
       in ["detail", event_id] then detail(event_id, options)
       in ["verify"] then verify(options)
+      in ["import", path] then import(path, options)
       in ["sandbox"] then sandbox(**options)
       in ["help", *] then say(HELP)
       else raise UsageError, "write: simple_connect #{command} #{COMMANDS[command].first}".strip
@@ -178,6 +188,16 @@ module SimpleConnect
       result = ask { |client| client.integrations.verify }
       code = report(result, options) { |data| integration(data) }
       code == OK && !result.data.connected? ? REFUSED : code
+    end
+
+    def import(path, options)
+      require_relative "cli/import"
+      concurrency = options.fetch(:concurrency, 8)
+      raise UsageError, "--concurrency must be 1 or more" unless concurrency.positive?
+
+      import = Import.new(path, concurrency:, failures: options[:failures], dry_run: options[:"dry-run"],
+                                input: @input, out: @out, err: @err)
+      options[:"dry-run"] ? import.run : ask { |client| import.run { client.events } }
     end
 
     def ask

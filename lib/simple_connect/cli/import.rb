@@ -1,0 +1,219 @@
+# frozen_string_literal: true
+
+require "fileutils"
+require "json"
+require "securerandom"
+require_relative "../cli"
+require_relative "progress"
+require_relative "rows"
+
+module SimpleConnect
+  class CLI
+    # The command `import`: delivers the rows of a file, and can go on where it was ended early.
+    #
+    # Beside the file it notes how far it is, and keeps the rows that failed. Each row has an id, its own or one made
+    # here, and the same one whenever it is repeated; so none is taken twice.
+    # @api private
+    class Import
+      # With these every row would be refused alike.
+      HOPELESS = [401, 403, 404].freeze
+      # The reasons of failures that the summary tells apart.
+      MOST_REASONS = 10
+      # Seconds between notes of how far it is.
+      KEEP_INTERVAL = 1
+      # How far it is: the last line that is done, and what stands for all up to there.
+      Mark = Struct.new(:line, :digest)
+      private_constant :HOPELESS, :MOST_REASONS, :KEEP_INTERVAL, :Mark
+
+      # Takes the place of a client's requests, and sends nothing.
+      class Rehearsal
+        Transport = Struct.new(:target)
+        private_constant :Transport
+
+        def transport = Transport.new("")
+        def in(_batch) = self
+        def post(...) = Result.new(success: true, status_code: 202)
+      end
+      private_constant :Rehearsal
+
+      # @param path [String] `-` for what comes in by `input`
+      # @param concurrency [Integer]
+      # @param failures [String, nil] the file for the rows that fail
+      # @param dry_run [Boolean]
+      # @param input [IO]
+      # @param out [IO]
+      # @param err [IO]
+      def initialize(path, concurrency:, failures:, dry_run:, input:, out:, err:)
+        @path = path
+        @concurrency = concurrency
+        @failures_path = failures || (path == "-" ? "import.failures.jsonl" : "#{path}.failures.jsonl")
+        @note_path = "#{path}.progress" unless path == "-" || dry_run
+        @dry_run = dry_run
+        @input = input
+        @out = out
+        @err = err
+        @delivered = @duplicates = @failed = @temporary = 0
+        @reasons = Hash.new(0)
+        @under_way = {}
+      end
+
+      # @yieldreturn [Api::Events] asked for where something is to be sent
+      # @return [Integer] the exit code
+      # @raise [UsageError] where it cannot begin, or not go on
+      def run
+        open_input do
+          take_up
+          begin
+            deliver_all(@dry_run ? Api::Events.new(request: Rehearsal.new) : yield)
+          ensure
+            @progress.clear
+            keep
+            @err.puts("Ended early; the same command goes on from here.") if @note_path && !@finished
+          end
+        end
+        summarize
+      rescue Rows::FormatError, Errno::ENOENT, Errno::EACCES, Errno::EISDIR => e
+        raise UsageError, e.message
+      end
+
+      private
+
+      def open_input
+        return yield(@io = @input.binmode) if @path == "-"
+
+        File.open(@path, "rb") do |file|
+          raise UsageError, "#{@path} is being imported already" unless file.flock(File::LOCK_EX | File::LOCK_NB)
+
+          @io = file
+          yield
+        end
+      end
+
+      def take_up
+        noted = JSON.parse(File.read(@note_path), symbolize_names: true) if @note_path && File.exist?(@note_path)
+        if noted
+          @err.puts("Going on after line #{noted[:line]}; #{@note_path} says so.")
+        elsif !@dry_run && File.exist?(@failures_path)
+          raise UsageError, "#{@failures_path} is there, from another import: import it, move it away, or name " \
+                            "another file with --failures"
+        end
+        noted ||= { run: SecureRandom.hex(6), line: 0, digest: "" }
+        @run = noted[:run]
+        @before = @done = Mark.new(noted[:line], noted[:digest])
+        @progress = Progress.new(@err, total: @io.is_a?(File) ? @io.size : nil)
+        # Before anything is sent: what was sent before a crash must have the same ids after it.
+        keep
+      end
+
+      def deliver_all(events)
+        ended = events.deliver_all(enum_for(:each_delivery), concurrency: @concurrency) do |result, _, index|
+          break :hopeless if HOPELESS.include?(result.status_code) && (@hopeless = result)
+
+          settle(@under_way[index].last, result)
+          # Only now: what comes in between must not make it forgotten.
+          @under_way.delete(index)
+          keep if now - @kept_at >= KEEP_INTERVAL
+        end
+        @finished = ended != :hopeless
+      end
+
+      def each_delivery
+        index = -1
+        Rows.new(@io, run: @run).each do |row|
+          mark = Mark.new(row.number, row.digest.unpack1("H*"))
+          next if before?(mark)
+
+          if row.delivery
+            @under_way[index += 1] = [@done, row]
+          else
+            failed(row, row.text.dup.force_encoding(Encoding::UTF_8).scrub, row.error)
+          end
+          @done = mark
+          yield row.delivery if row.delivery
+        end
+        refuse_changed if @before.line.positive?
+      end
+
+      # Whether a row was done before this run.
+      def before?(mark)
+        return false if @before.line.zero?
+        return true if mark.line < @before.line
+
+        refuse_changed unless mark == @before
+        @before = Mark.new(0)
+        true
+      end
+
+      def refuse_changed
+        raise UsageError, "#{@path} is not as it was up to line #{@before.line}: restore it, or remove #{@note_path} " \
+                          "to begin anew"
+      end
+
+      def settle(row, result)
+        if result.success?
+          @delivered += 1
+          @duplicates += 1 if result.data&.duplicate?
+        else
+          @temporary += 1 if temporary?(result)
+          failed(row, row.delivery, result.error)
+        end
+        @progress.advance(@failed, (@io.pos if @io.is_a?(File)))
+      end
+
+      def temporary?(result)
+        result.status_code >= 500 || result.status_code == 429 || ![nil, :too_large].include?(result.network_error)
+      end
+
+      def failed(row, what, error)
+        @failed += 1
+        reason = error.lines.first.to_s.strip[0, 200]
+        @reasons[@reasons.key?(reason) || @reasons.size < MOST_REASONS ? reason : "other reasons"] += 1
+        return @out.puts("line #{row.number}: #{reason}") if @dry_run
+
+        @failures ||= File.open(@failures_path, "a").tap { |file| file.sync = true }
+        @failures.puts(JSON.generate({ row: row.number, error:, failed: what }, max_nesting: 0))
+      end
+
+      # Notes how far it is; nothing where it is at the end.
+      def keep
+        @kept_at = now
+        return unless @note_path
+        return FileUtils.rm_f(@note_path) if @finished
+
+        mark = @under_way.empty? ? @done : @under_way.first.last.first
+        File.open("#{@note_path}.new", "w") do |file|
+          file.write(JSON.generate({ run: @run, **mark.to_h }))
+          file.fsync
+        end
+        File.rename("#{@note_path}.new", @note_path)
+      end
+
+      def summarize
+        @out.puts("#{grouped(@delivered)} #{@dry_run ? "can be delivered" : "delivered"}" \
+                  "#{", #{grouped(@duplicates)} of them before" if @duplicates.positive?}, " \
+                  "#{grouped(@failed)} #{@dry_run ? "cannot" : "failed"} " \
+                  "(#{format("%.1f", @progress.elapsed)} s, #{grouped(@progress.rate.round)}/s)")
+        unless @dry_run
+          @reasons.sort_by(&:last).reverse_each { |reason, count| @out.puts("  #{grouped(count)} × #{reason}") }
+        end
+        @out.puts("Mend and import what failed: #{@failures_path}") if @failures
+        code
+      end
+
+      def code
+        if @hopeless
+          @err.puts("The others would have fared no better: #{@hopeless.error}")
+          return REFUSED
+        end
+        return OK if @failed.zero?
+
+        @failed == @temporary ? TEMPORARY : REFUSED
+      end
+
+      def grouped(number) = Progress.grouped(number)
+
+      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
+    private_constant :Import
+  end
+end

@@ -1,0 +1,287 @@
+# frozen_string_literal: true
+
+require "fileutils"
+require "json"
+require "open3"
+require "pty"
+require "rbconfig"
+require "stringio"
+require "tmpdir"
+require "simple_connect/cli/import"
+require_relative "support/scripted_server"
+
+RSpec.describe SimpleConnect::CLI, "import" do
+  root = File.expand_path("..", __dir__)
+  command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect", "import"]
+
+  # Takes an event once for each event_id; `taken` has the bodies by it, and how often each came.
+  def service(refuse: {})
+    @taken = Hash.new { |hash, event_id| hash[event_id] = [] }
+    step = lambda do |connection, request|
+      event = JSON.parse(request.body)
+      event_id = (event["event"].is_a?(Hash) ? event["event"] : event)["event_id"]
+      status = refuse.fetch(event_id, 202)
+      @taken[event_id] << event if status == 202
+      duplicate = status == 202 && @taken[event_id].size > 1
+      body = { status: duplicate ? "duplicate" : "accepted", event_id:, log_id: 1 }.to_json
+      connection.io.write("HTTP/1.1 #{status} X\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}")
+      true
+    end
+    ScriptedServer.open([step]) { |server| yield @server = server }
+  end
+
+  def environment
+    { "SIMPLECONNECT_ENDPOINT_URL" => @server.endpoint, "SIMPLECONNECT_KEY_ID" => "k", "SIMPLECONNECT_SECRET" => "s" }
+  end
+
+  # What the command prints to both streams, and its exit code; in this process.
+  def import(*arguments, input: StringIO.new, env: environment)
+    out = StringIO.new
+    err = StringIO.new
+    code = described_class.new(["import", *arguments], out:, err:, env:, input:).run
+    [out.string, err.string, code]
+  end
+
+  def write(name, *lines)
+    File.binwrite(name, lines.map { |line| "#{line.is_a?(String) ? line : JSON.generate(line)}\n" }.join)
+    name
+  end
+
+  def orders(count)
+    Array.new(count) { |index| { event_key: "order_paid", recipient: { mobile_no: "+91" }, event: { n: index } } }
+  end
+
+  def failures(file) = File.readlines(file).map { |line| JSON.parse(line) }
+
+  around { |example| Dir.mktmpdir { |dir| Dir.chdir(dir) { example.run } } }
+
+  it "delivers JSON lines, in every layout" do
+    service do
+      order = ->(**event) { JSON.generate(event_key: "order_paid", recipient: { mobile_no: "+91" }, event:) }
+      file = write("orders.jsonl",
+                   "\xEF\xBB\xBF#{order.call(event_id: "a", amount: "4")}",
+                   "", { event_key: "order_paid", event_id: "b", amount: "5", language: "hi" },
+                   ["order_paid", { recipient: { mobile_no: "+91" }, event: { event_id: "c" } }])
+      out, err, code = import(file)
+
+      expect([out, err, code]).to match([%r{\A3 delivered, 0 failed \(\d+\.\d s, [\d,]+/s\)\n\z}, "", 0])
+      expect(@taken.values.flatten).to match_array(
+        [{ "recipient" => { "mobile_no" => "+91", "name" => "" },
+           "event" => a_hash_including("event_id" => "a", "amount" => "4", "name" => "order_paid") },
+         a_hash_including("event_id" => "b", "event" => "order_paid", "amount" => "5", "language" => "hi"),
+         { "recipient" => a_hash_including("mobile_no" => "+91"), "event" => a_hash_including("event_id" => "c") }]
+      )
+      expect(Dir.children(".")).to eq(["orders.jsonl"])
+    end
+  end
+
+  it "delivers CSV, whose columns say what goes where" do
+    service do
+      file = write("orders.csv", "event_key,event_id,language,recipient.mobile_no,recipient.name,amount,event.name",
+                   %(order_paid,a,,+91,"Rao, Asha",4.50,x), "order_paid,b,hi,+92,,,")
+      expect(import(file).last).to eq(0)
+      expect(@taken["a"]).to match([{ "recipient" => { "mobile_no" => "+91", "name" => "Rao, Asha" },
+                                      "event" => a_hash_including("amount" => "4.50", "language" => "en") }])
+      expect(@taken["b"].first["event"].keys).to match_array(%w[event_id language name occurred_at])
+    end
+  end
+
+  it "delivers the flat layout where no column is the recipient's" do
+    service do
+      import("-", input: StringIO.new(+"event_id,event_key,amount\r\na,order_paid,4\r\n"))
+      expect(@taken["a"]).to match([a_hash_including("event" => "order_paid", "amount" => "4")])
+    end
+  end
+
+  it "keeps what fails, to be imported again" do
+    service(refuse: refuse = { "b" => 422 }) do
+      file = write("orders.jsonl", *%w[a b].map { |event_id| { event_key: "order_paid", event_id: } },
+                   "not JSON", { event_key: "order_paid", recipient: {}, event: { event_id: "d" } }, 5,
+                   "{\"event_key\": \"\xFF\"}".b)
+      out, _, code = import(file)
+      expect([out.lines.drop(1).sort, code]).to match(
+        [["  1 × ArgumentError: recipient[:mobile_no] is required\n", start_with("  1 × HTTP 422: "),
+          start_with("  1 × must be {\"event_key\": "), start_with("  1 × not JSON"), "  1 × not UTF-8\n",
+          "Mend and import what failed: orders.jsonl.failures.jsonl\n"], 1]
+      )
+      kept = failures("orders.jsonl.failures.jsonl")
+      expect(kept.map { |line| line["row"] }).to match_array([2, 3, 4, 5, 6])
+      expect(kept.find { |line| line["row"] == 3 }["failed"]).to eq("not JSON\n")
+
+      expect(import(file)).to match(["", /orders.jsonl.failures.jsonl is there, from another import/, 2])
+
+      refuse.clear
+      mended = kept.select { |line| [2, 4].include?(line["row"]) }
+      mended.find { |line| line["row"] == 4 }["failed"]["recipient"]["mobile_no"] = "+91"
+      expect(import(write("mended.jsonl", *mended)).last).to eq(0)
+      expect(@taken.transform_values(&:size)).to eq("a" => 1, "b" => 1, "d" => 1)
+    end
+  end
+
+  it "goes on with the rest of a CSV where one row is malformed" do
+    service do
+      write("orders.csv", "event_key,event_id", "order_paid,a", 'order_paid,"b"x', "order_paid,c", "order_paid,d,e",
+            "order_paid,\xFF".b)
+      expect(import("orders.csv", "--failures", "failed").first).to start_with("2 delivered, 3 failed")
+      expect(failures("failed").to_h { |line| [line["row"], line["error"]] })
+        .to match(3 => /quoted field/, 5 => "has 3 cells, and the first line 2", 6 => "not UTF-8")
+    end
+  end
+
+  it "tells by the exit code when all that failed may go better another time" do
+    service(refuse: { "a" => 429 }) do
+      file = write("orders.jsonl", { event_key: "order_paid", event_id: "a" })
+      expect(import(file)).to match([/\A0 delivered, 1 failed.*HTTP 429/m, "", 75])
+      write(file, { event_key: "order_paid", event_id: "a" }, { event_key: "" })
+      expect(import(file, "--failures", "others").last).to eq(1)
+    end
+  end
+
+  it "stops where the others would be refused alike, and goes on when that is mended" do
+    service(refuse: refuse = { "b" => 401 }) do
+      file = write("orders.jsonl", *%w[a b c].map { |event_id| { event_key: "order_paid", event_id: } })
+      out, err, code = import(file, "--concurrency", "1")
+      expect([out, err.lines, code]).to match(
+        [/\A1 delivered, 0 failed/, ["Ended early; the same command goes on from here.\n",
+                                     /\AThe others would have fared no better: HTTP 401: /], 1]
+      )
+      refuse.clear
+      expect(import(file, "--concurrency", "1")).to match([/\A2 delivered, 0 failed/, /\AGoing on after line 1;/, 0])
+      expect(@taken.transform_values(&:size)).to eq("a" => 1, "b" => 1, "c" => 1)
+      expect(Dir.children(".")).to eq(["orders.jsonl"])
+    end
+  end
+
+  it "tells with --dry-run what cannot be delivered, and sends nothing" do
+    write("orders.jsonl", *orders(2), { event_key: "" }, { event_key: "order_paid", n: "x" * 10 })
+    out, err, code = import("orders.jsonl", "--dry-run", env: {})
+    expect([out, err, code]).to match(
+      [/\Aline 3: ArgumentError: event_key is required\n3 can be delivered, 1 cannot \(/, "", 1]
+    )
+    expect(Dir.children(".")).to eq(["orders.jsonl"])
+  end
+
+  { "INT" => 130, "KILL" => nil, "TERM" => nil }.each do |signal, code|
+    it "goes on after SIG#{signal} where it was, and loses and doubles nothing" do
+      service do |server|
+        write("orders.jsonl", *orders(600), "not JSON")
+        pid = spawn(environment, *command, "orders.jsonl", out: File::NULL, err: File::NULL)
+        server.wait_for(200)
+        Process.kill(signal, pid)
+        expect(Process.wait2(pid).last.exitstatus).to eq(code)
+        FileUtils.rm_f("orders.jsonl.failures.jsonl") if @taken.size < 600
+
+        before = @taken.size
+        expect(import("orders.jsonl").last).to eq(1)
+        expect(before).to be < 600
+        # One id for each, and each id once for every n.
+        expect(@taken.values.flatten.map { |event| event["event"]["n"] }.uniq.size).to eq(600)
+        expect(@taken.size).to eq(600)
+      end
+    end
+  end
+
+  it "does not go on with another file of the same name" do
+    service(refuse: { "b" => 401 }) do
+      write("orders.jsonl", *%w[a b].map { |event_id| { event_key: "order_paid", event_id: } })
+      import("orders.jsonl", "--concurrency", "1")
+      write("orders.jsonl", { event_key: "order_paid", event_id: "z" }, { event_key: "order_paid", event_id: "b" })
+      expect(import("orders.jsonl"))
+        .to match(["", /orders.jsonl is not as it was up to line 1: .* remove orders.jsonl.progress/m, 2])
+      File.truncate("orders.jsonl", 0)
+      expect(import("orders.jsonl").last).to eq(2)
+      expect(@taken.keys).to eq(["a"])
+    end
+  end
+
+  it "does not import a file twice at a time" do
+    service do
+      File.open(write("orders.jsonl", *orders(1))) do |file|
+        file.flock(File::LOCK_EX)
+        expect(import("orders.jsonl")).to match(["", /orders.jsonl is being imported already/, 2])
+      end
+    end
+  end
+
+  it "says what it cannot read" do
+    service do
+      expect(import("none.csv")).to match(["", /No such file.*none.csv/, 2])
+      expect(import(".")).to match(["", /Is a directory/, 2])
+      expect(import(write("orders.csv", "a,b", "1,2"))).to match(["", /first line must name the columns, event_key/, 2])
+      expect(import("orders.csv", "--concurrency", "0")).to match(["", /--concurrency must be 1 or more/, 2])
+      expect(import(write("list.jsonl", [{ event_key: "a" }, { event_key: "b" }])).first).to include("not Array")
+      expect(import(write("none.jsonl")).first).to start_with("0 delivered, 0 failed")
+    end
+  end
+
+  it "reads only as far as it delivers" do
+    held = Queue.new
+    ScriptedServer.open([lambda { |connection, _|
+      held.pop
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
+    }]) do |server|
+      @server = server
+      File.open(write("orders.jsonl", *orders(100)), "rb") do |file|
+        importing = Thread.new { import("-", "--concurrency", "2", input: file) }
+        server.wait_for(2)
+        # Two that are under way, and the next.
+        expect(file.pos).to eq(File.foreach("orders.jsonl").first(3).sum(&:bytesize))
+        held.close
+        expect(importing.value.first).to start_with("100 delivered")
+      end
+    end
+  end
+
+  it "takes the files that the README shows" do
+    files = File.read("#{root}/README.md").scan(/^```(?:csv|json)\n(.*?)^```$/m).flatten
+    service do
+      files.each { |file| expect(import("-", input: StringIO.new(file))).to match([/\A\d delivered, 0 failed/, "", 0]) }
+      expect(@taken.keys).to match_array(%w[pp_payment_51 pp_payment_52 pp_payment_53])
+    end
+  end
+
+  it "needs no more memory for a large file" do
+    File.open("orders.jsonl", "w") do |file|
+      2000.times { |n| file.puts(JSON.generate(event_key: "k", n:, x: "x" * 50_000)) }
+    end
+    script = 'require "simple_connect/cli"; SimpleConnect::CLI.new(ARGV).run; ' \
+             'puts File.read("/proc/self/status")[/VmHWM:\s+(\d+)/, 1]'
+    skip "there is no /proc" unless File.exist?("/proc/self/status")
+
+    # Else Ruby collects garbage only when there are as many bytes of it as the file has.
+    tidy = { "RUBY_GC_MALLOC_LIMIT_MAX" => "4000000", "RUBY_GC_OLDMALLOC_LIMIT_MAX" => "4000000" }
+    out, = Open3.capture2(tidy, RbConfig.ruby, "-I", "#{root}/lib", "-e", script, "import", "orders.jsonl", "--dry-run")
+    expect(out).to start_with("2,000 can be delivered, 0 cannot")
+    expect(Integer(out.lines.last)).to be < File.size("orders.jsonl") / 1024 * 0.75
+  end
+
+  it "draws a bar on a terminal, and leaves nothing of it" do
+    accept = lambda do |connection, _|
+      sleep(0.005)
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
+    end
+    ScriptedServer.open([accept]) do |server|
+      @server = server
+      write("orders.jsonl", *orders(400))
+      shown = +""
+      PTY.spawn(environment, "stty cols 100; exec #{command.join(" ")} orders.jsonl") do |terminal, _, pid|
+        loop { shown << terminal.readpartial(4096) }
+      rescue Errno::EIO
+        Process.wait(pid)
+      end
+      expect(shown).to match(%r{\[#* *\] [\d,]+ done, [\d,]+/s, \d+ %, \d+ s left})
+      expect(shown.split("\r\e[K").last).to match(/\A400 delivered, 0 failed/)
+    end
+  end
+end
+
+RSpec.describe "SimpleConnect::CLI::Progress" do
+  it "writes plain lines elsewhere" do
+    out = StringIO.new
+    progress = SimpleConnect::CLI.const_get(:Progress).new(out, total: 2000, interval: 0)
+    1500.times { |index| progress.advance(index / 1000, index + 1) }
+    progress.clear
+    expect(out.string.lines.size).to eq(1500)
+    expect(out.string.lines.last).to match(%r{\A1,500 done, 1 failed, [\d,]+/s, 75 %, \d+ s left\n\z})
+  end
+end
