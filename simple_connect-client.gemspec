@@ -22,7 +22,7 @@ Gem::Specification.new do |spec|
   spec.extensions = ["ext/simple_connect_client/Cargo.toml"]
   spec.files = Dir.chdir(__dir__) do
     Dir["lib/**/*.rb", "sig/**/*.rbs", "exe/*", "src/**/*.rs", "ext/**/*.rs", "ext/**/Cargo.toml", "Cargo.{toml,lock}",
-        "README.md", "CHANGELOG.md", "LICENSE.txt"]
+        "README.md", "docs/*.md", "CHANGELOG.md", "LICENSE.txt"]
   end
   spec.bindir = "exe"
   spec.executables = ["simple_connect"]

@@ -23,4 +23,6 @@ require_relative "simple_connect/messages_client"
 #
 # Begin with {Client}; template messages of your own go through {MessagesClient}.
 module SimpleConnect
+  autoload :WebMockAdapter, File.expand_path("simple_connect/webmock", __dir__)
+  private_constant :WebMockAdapter
 end

@@ -205,9 +205,10 @@ RSpec.describe SimpleConnect::CLI, skip: no_puma do
       err.string.delete_prefix("simple_connect: ").delete_suffix(" (simple_connect help shows how to use it)\n")
     end
 
+    commands = "deliver, detail, verify, import, sandbox, sign, webhooks serve, webhooks send, help"
     {
-      [] => "the command must be one of: deliver, detail, verify, import, sandbox, help",
-      %w[send] => "the command must be one of: deliver, detail, verify, import, sandbox, help",
+      [] => "the command must be one of: #{commands}",
+      %w[send] => "the command must be one of: #{commands}",
       %w[deliver] => "write: simple_connect deliver KEY [FIELD…]",
       %w[detail] => "write: simple_connect detail EVENT_ID",
       %w[detail a b] => "write: simple_connect detail EVENT_ID",

@@ -15,7 +15,8 @@ RSpec.describe "Loading" do
     out
   end
 
-  unwanted = %w[simple_connect/sandbox simple_connect/cli.rb puma rack net/http openssl optparse socket]
+  unwanted = %w[simple_connect/sandbox simple_connect/cli.rb simple_connect/webhooks simple_connect/signature puma rack
+                net/http openssl optparse socket yaml]
 
   it "of the gem, and making clients, loads none of #{unwanted.join(", ")}" do
     loaded = loaded_by(<<~RUBY)
@@ -26,6 +27,14 @@ RSpec.describe "Loading" do
 
     expect(loaded).to include("/simple_connect/client.rb")
     expect(unwanted.select { |feature| loaded.include?("/#{feature}") }).to eq([])
+  end
+
+  it "of what receives webhooks loads neither Puma nor Rack, nor Rails" do
+    loaded = loaded_by('require "simple_connect/kiket"; SimpleConnect::Kiket.new(webhook_secret: "s")')
+
+    expect(loaded).to include("simple_connect/webhooks/app.rb")
+    unwanted = %w[/puma /rack /redis /action /yaml /net/http /openssl]
+    expect(unwanted.select { |feature| loaded.include?(feature) }).to eq([])
   end
 
   it "of the sandbox loads neither Puma nor Rack, nor the extension" do

@@ -29,7 +29,7 @@ pub struct Answer {
 /// Bounds on what is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of the head, and of the trailers.
+    /// Bytes of the head, the 1xx heads before it included; and of the trailers.
     pub head: usize,
     /// Bytes of the body.
     pub body: usize,
@@ -73,6 +73,8 @@ pub struct AnswerReader {
     /// Whether this answers a CONNECT: then the tunnel begins where the head ends.
     tunnel: bool,
     state: State,
+    /// The bytes of 1xx heads, which announce the answer.
+    announced: usize,
     answer: Answer,
 }
 
@@ -80,7 +82,7 @@ impl AnswerReader {
     /// For the answer to a GET or POST.
     pub fn new(limits: Limits) -> Self {
         let answer = Answer { status: 0, head: Vec::new(), body: None, keep_alive: false, idle_limit: None };
-        Self { limits, tunnel: false, state: State::Head, answer }
+        Self { limits, tunnel: false, state: State::Head, announced: 0, answer }
     }
 
     /// For the answer to a CONNECT.
@@ -136,10 +138,11 @@ impl AnswerReader {
     fn read_head(&mut self, input: &mut Buffer) -> Result<bool, AnswerError> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Response::new(&mut headers);
-        let (available, limit) = (input.unread().len(), self.limits.head);
+        let limit = self.limits.head;
+        let fits = |length: usize| self.announced + length <= limit;
         let length = match head.parse(input.unread()) {
-            Ok(Status::Complete(length)) if length <= limit => length,
-            Ok(Status::Partial) if available <= limit => return Ok(false),
+            Ok(Status::Complete(length)) if fits(length) => length,
+            Ok(Status::Partial) if fits(input.unread().len()) => return Ok(false),
             Ok(_) => {
                 return Err(AnswerError::TooLarge(format!("the answer's head is larger than {limit} bytes")));
             }
@@ -164,6 +167,7 @@ impl AnswerReader {
         // 1xx announces the answer; 101 would be one, but we never ask for another protocol.
         if (100..200).contains(&status) && status != 101 {
             input.consume(length);
+            self.announced += length;
             return Ok(true);
         }
 

@@ -149,6 +149,16 @@ impl Attempt {
         Self { transport, local, request, repeatable, timeouts, deadline, started, reused, reconnects, stage }
     }
 
+    /// The request's header lines as they will go out, each with its line break.
+    pub fn headers(&self) -> &[u8] {
+        let position =
+            |pattern: &[u8]| self.request.windows(pattern.len()).position(|bytes| bytes == pattern);
+        match (position(b"\r\n"), position(b"\r\n\r\n")) {
+            (Some(line), Some(end)) => &self.request[line + 2..end + 2],
+            _ => &[],
+        }
+    }
+
     /// Goes as far as it can without waiting.
     pub fn advance(&mut self) -> Step<'_> {
         let (interest, until) = loop {
@@ -407,7 +417,8 @@ impl Attempt {
         Err(Failure::timeout(phase, message))
     }
 
-    fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
+    /// The outcome where this is the answer, whoever gave it.
+    pub fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
         Outcome { answer, elapsed: self.started.elapsed(), reused: self.reused, reconnects: self.reconnects }
     }
 
@@ -544,11 +555,10 @@ impl Talk {
                 return Ok(Some(Interest::Read));
             }
         }
+        let more = if self.sent { Interest::Read } else { Interest::ReadOrWrite };
         loop {
             match connection.read() {
-                Ok(Io::Blocked) => {
-                    return Ok(Some(if self.sent { Interest::Read } else { Interest::ReadOrWrite }));
-                }
+                Ok(Io::Blocked) => return Ok(Some(more)),
                 Ok(Io::Moved(0)) => return self.end(connection).map(|()| None),
                 Ok(Io::Moved(_)) => {
                     self.heard = true;
@@ -566,6 +576,10 @@ impl Talk {
                         None => Failure::io(Phase::Write, &error),
                     });
                 }
+            }
+            // Also where more is there already: between reads deadlines and interrupts get their turn.
+            if connection.drained() {
+                return Ok(Some(more));
             }
         }
     }
@@ -767,6 +781,7 @@ mod tests {
             endpoint: Endpoint::parse(url).unwrap(),
             credentials: Credentials::Signed { key_id: "k".to_owned(), signer: Signer::new(b"s") },
             user_agent: "test".to_owned(),
+            headers: Arc::default(),
             proxy,
             trust: Trust::default(),
             ip_version: None,
@@ -778,7 +793,8 @@ mod tests {
     }
 
     fn send(transport: &Arc<Transport>, repeatable: bool) -> Outcome {
-        let request = Request { method: Method::Post, target: "/events", body: b"body", repeatable };
+        let request =
+            Request { method: Method::Post, target: "/events", body: b"body", headers: None, repeatable };
         let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
         let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
         outcome
@@ -786,6 +802,22 @@ mod tests {
 
     fn status(outcome: Outcome) -> (u16, bool, u32) {
         (outcome.answer.unwrap().status, outcome.reused, outcome.reconnects)
+    }
+
+    #[test]
+    fn headers_are_those_that_go_out() {
+        let request = Request {
+            method: Method::Post,
+            target: "/events",
+            body: b"a\r\n\r\nb",
+            headers: None,
+            repeatable: true,
+        };
+        let attempt = transport("127.0.0.1", 80).attempt(request, 1_700_000_000, TIMEOUTS, None);
+        let headers = std::str::from_utf8(attempt.headers()).unwrap();
+        assert!(headers.starts_with("Host: 127.0.0.1\r\n"), "{headers}");
+        assert!(headers.contains("\r\nX-SimpleConnect-Timestamp: 1700000000\r\n"), "{headers}");
+        assert!(headers.ends_with("\r\nContent-Length: 6\r\n"), "{headers}");
     }
 
     #[test]
@@ -836,7 +868,13 @@ mod tests {
         let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
         let transport = transport("127.0.0.1", port);
         assert_eq!(status(send(&transport, true)), (202, false, 0));
-        let request = Request { method: Method::Post, target: "/events", body: b"body", repeatable: true };
+        let request = Request {
+            method: Method::Post,
+            target: "/events",
+            body: b"body",
+            headers: None,
+            repeatable: true,
+        };
         let mut late = transport.attempt(request, 0, TIMEOUTS, Some(Instant::now()));
         let Ok(outcome) = late.run(&mut Plain(Vec::new()));
         let error = outcome.answer.unwrap_err();
@@ -867,7 +905,13 @@ mod tests {
     fn every_address_of_a_name_is_tried() {
         let (port, _seen) = serve(vec![vec![ACCEPTED]]);
         let transport = transport("app.example", port);
-        let request = Request { method: Method::Post, target: "/events", body: b"body", repeatable: true };
+        let request = Request {
+            method: Method::Post,
+            target: "/events",
+            body: b"body",
+            headers: None,
+            repeatable: true,
+        };
         let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
         // Nothing listens on the first.
         let mut addresses =

@@ -11,6 +11,8 @@ use crate::wait::Interest;
 
 /// How much is read at once.
 const READ_SIZE: usize = 16 * 1024;
+/// How often TLS may have something of its own to say while a connection is idle.
+const MOST_ASIDES: u32 = 16;
 
 /// Bytes that have come and wait to be read.
 #[derive(Debug, Default)]
@@ -146,7 +148,8 @@ impl Connection {
         Ok(Io::Moved(0))
     }
 
-    /// Reads once into [`input`](Self::input).
+    /// Reads once into [`input`](Self::input). Blocked may also mean that what came was of TLS's own, and that there may
+    /// be more.
     ///
     /// # Errors
     /// What the socket reports; with TLS also [`io::ErrorKind::UnexpectedEof`] where the other side closed without
@@ -156,22 +159,21 @@ impl Connection {
         let Some(tls) = tls else {
             return blocked(input.fill(|space| socket.read(space)));
         };
-        loop {
-            match blocked(input.fill(|space| tls.reader().read(space)))? {
-                Io::Blocked => {}
-                moved => return Ok(moved),
-            }
-            match blocked(tls.read_tls(socket))? {
-                Io::Blocked => return Ok(Io::Blocked),
-                // At the end of the stream, too: the reader then tells a proper end from a cut.
-                Io::Moved(_) => process(tls, socket)?,
-            }
+        match blocked(input.fill(|space| tls.reader().read(space)))? {
+            Io::Blocked => {}
+            moved => return Ok(moved),
         }
+        if let Io::Moved(_) = blocked(tls.read_tls(socket))? {
+            // At the end of the stream, too: the reader then tells a proper end from a cut.
+            process(tls, socket)?;
+            return blocked(input.fill(|space| tls.reader().read(space)));
+        }
+        Ok(Io::Blocked)
     }
 
     /// Whether what comes next must come from the socket, so that it can be waited for there.
     pub fn drained(&self) -> bool {
-        self.input.unread().is_empty() && self.tls.as_ref().is_none_or(|tls| tls.wants_read())
+        self.tls.as_ref().is_none_or(|tls| tls.wants_read())
     }
 
     /// Whether a new request may go out on this idle connection: the other side has neither closed it nor said
@@ -180,12 +182,16 @@ impl Connection {
         if self.idle_until.is_some_and(|until| until <= now) || !self.input.unread().is_empty() {
             return false;
         }
-        let quiet = match self.socket.peek(&mut [0]) {
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            // TLS may have spoken on its own account, to hand out a ticket: read, and see whether that was all.
-            Ok(unread) => unread > 0 && self.tls.is_some() && matches!(self.read(), Ok(Io::Blocked)),
-        };
-        quiet && self.input.unread().is_empty()
+        // TLS may have spoken on its own account, to hand out a ticket: read, and see whether that was all. Whoever goes
+        // on and on is left.
+        for _ in 0..MOST_ASIDES {
+            match self.socket.peek(&mut [0]) {
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+                Ok(unread) if unread > 0 && self.tls.is_some() && matches!(self.read(), Ok(Io::Blocked)) => {}
+                Ok(_) => return false,
+            }
+        }
+        false
     }
 }
 

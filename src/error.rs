@@ -69,6 +69,25 @@ pub enum Phase {
 }
 
 impl ErrorKind {
+    const ALL: [Self; 11] = [
+        Self::Refused,
+        Self::Unreachable,
+        Self::Reset,
+        Self::Timeout,
+        Self::Dns,
+        Self::Tls,
+        Self::Eof,
+        Self::Proxy,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::Io,
+    ];
+
+    /// The kind of this [`name`](Self::name).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The kind's name in Ruby, such as `refused`.
     pub fn name(self) -> &'static str {
         match self {
@@ -93,6 +112,13 @@ impl ErrorKind {
 }
 
 impl Phase {
+    const ALL: [Self; 6] = [Self::Resolve, Self::Connect, Self::Proxy, Self::Tls, Self::Write, Self::Read];
+
+    /// The phase of this [`name`](Self::name).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+
     /// The phase's name in Ruby, such as `connect`.
     pub fn name(self) -> &'static str {
         match self {
@@ -114,6 +140,17 @@ pub fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_lead_back_to_what_they_name() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::named(kind.name()), Some(kind));
+        }
+        for phase in Phase::ALL {
+            assert_eq!(Phase::named(phase.name()), Some(phase));
+        }
+        assert_eq!((ErrorKind::named("connect"), Phase::named("refused")), (None, None));
+    }
 
     #[test]
     fn seconds_are_shown_without_noise() {

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 use crate::answer::Limits;
 use crate::attempt::Attempt;
 use crate::endpoint::Endpoint;
+use crate::headers::HeaderLines;
 use crate::pool::Pool;
 use crate::proxy::Proxy;
-use crate::signature::Signer;
+use crate::signature::{Scheme, Signer};
 use crate::tls::{TlsError, Trust};
 
 /// How long addresses are good once they are resolved.
@@ -30,6 +31,15 @@ pub enum Credentials {
     },
     /// Each request carries this token.
     Bearer(Zeroizing<String>),
+    /// It does not, or by fields of its own.
+    Anonymous,
+    /// Each request is signed as webhooks are.
+    Webhook {
+        /// How.
+        scheme: Scheme,
+        /// Signs with the endpoint's secret.
+        signer: Signer,
+    },
 }
 
 /// Which addresses to use.
@@ -60,6 +70,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// The value of `User-Agent`.
     pub user_agent: String,
+    /// Fields of the sender's own. They win over `Accept`, `Content-Type` and `User-Agent`.
+    pub headers: Arc<HeaderLines>,
     /// The proxy, if there is one.
     pub proxy: Option<Proxy>,
     /// Whom to trust with TLS.
@@ -86,10 +98,49 @@ pub enum Method {
     Get,
     /// Delivers.
     Post,
+    /// Replaces.
+    Put,
+    /// Changes.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    /// The method's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// The method of that name.
+    ///
+    /// ```
+    /// use simple_connect_core::transport::Method;
+    ///
+    /// assert_eq!(Method::named("PATCH"), Some(Method::Patch));
+    /// assert_eq!(Method::named("TRACE"), None);
+    /// ```
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+
+    /// Whether a request by it may come twice and do no more than once (RFC 9110, 9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        matches!(self, Self::Get | Self::Put | Self::Delete)
+    }
 }
 
 /// One request, as far as its sender chooses it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The method.
     pub method: Method,
@@ -97,6 +148,8 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The body, empty for a GET.
     pub body: &'a [u8],
+    /// Fields of this request alone.
+    pub headers: Option<&'a HeaderLines>,
     /// Whether the server takes it only once, however often it comes: then it may be sent again after a reused
     /// connection failed without an answer.
     pub repeatable: bool,
@@ -123,8 +176,12 @@ impl Transport {
     /// # Errors
     /// [`HeaderError`] where a setting cannot be sent in a header.
     pub fn new(settings: Settings) -> Result<Self, HeaderError> {
-        let mut headers = Zeroizing::new(String::with_capacity(512));
+        let own = settings.headers.as_str();
+        let mut headers = Zeroizing::new(String::with_capacity(512 + own.len()));
         let mut add = |name: &str, label, value: &str| {
+            if settings.headers.has(name) {
+                return Ok(());
+            }
             let value = value.trim_matches([' ', '\t']);
             HeaderValue::from_bytes(value.as_bytes()).map_err(|_| HeaderError(label))?;
             headers.extend([name, ": ", value, "\r\n"]);
@@ -141,12 +198,14 @@ impl Transport {
                 let value = Zeroizing::new(format!("Bearer {}", token.as_str()));
                 add("Authorization", "api_key", &value)?;
             }
+            Credentials::Webhook { .. } | Credentials::Anonymous => {}
         }
         if let (false, Some(authorization)) =
             (settings.endpoint.tls, settings.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref()))
         {
             add("Proxy-Authorization", "the proxy's password", authorization)?;
         }
+        headers.push_str(own);
         Ok(Self { settings, headers, local: PerProcess::default() })
     }
 
@@ -184,20 +243,40 @@ impl Transport {
 
     /// The request as it goes out: head and body in one piece, for one write.
     fn serialize(&self, request: Request<'_>, timestamp: i64) -> Zeroizing<Vec<u8>> {
-        let Request { method, target, body, .. } = request;
+        let Request { method, target, body, headers, .. } = request;
         let mut bytes =
             Zeroizing::new(Vec::with_capacity(self.headers.len() + target.len() + body.len() + 512));
         let mut add = |parts: &[&str]| parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
-        add(&[if method == Method::Post { "POST " } else { "GET " }]);
+        add(&[method.name(), " "]);
         if self.settings.proxy.is_some() && !self.settings.endpoint.tls {
             add(&[&self.settings.endpoint.origin()]);
         }
         add(&[target, " HTTP/1.1\r\n", &self.headers]);
-        if let Credentials::Signed { signer, .. } = &self.settings.credentials {
-            add(&["X-SimpleConnect-Timestamp: ", &timestamp.to_string()]);
-            add(&["\r\nX-SimpleConnect-Signature: ", &signer.sign(timestamp, body), "\r\n"]);
+        if let Some(headers) = headers {
+            add(&[headers.as_str()]);
         }
-        if method == Method::Post {
+        match &self.settings.credentials {
+            Credentials::Signed { signer, .. } => {
+                add(&["X-SimpleConnect-Timestamp: ", &timestamp.to_string()]);
+                add(&["\r\nX-SimpleConnect-Signature: ", &signer.sign(timestamp, body), "\r\n"]);
+            }
+            Credentials::Webhook { scheme, signer } => {
+                let (prefix, timestamp) = (scheme.header_prefix(), timestamp.to_string());
+                let signature = signer.sign_as(*scheme, timestamp.as_bytes(), body);
+                add(&[
+                    prefix,
+                    "-Timestamp: ",
+                    &timestamp,
+                    "\r\n",
+                    prefix,
+                    "-Signature: ",
+                    &signature,
+                    "\r\n",
+                ]);
+            }
+            Credentials::Bearer(_) | Credentials::Anonymous => {}
+        }
+        if !body.is_empty() || !matches!(method, Method::Get | Method::Delete) {
             add(&["Content-Length: ", &body.len().to_string(), "\r\n"]);
         }
         add(&["\r\n"]);

@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 
 /// What a socket is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,25 +105,6 @@ pub fn poll_many(fds: &[(BorrowedFd<'_>, Interest)], until: Instant, waker: &Wak
     poll(&mut fds, timeout(until).as_ref()).ok()?;
     let woken = fds.pop().is_some_and(|waker| !waker.revents().is_empty());
     (!woken).then(|| fds.iter().map(|fd| !fd.revents().is_empty()).collect())
-}
-
-/// `moment` in seconds of the system's monotonic clock, for those who count in that.
-pub fn to_monotonic(moment: Instant) -> f64 {
-    let now = Instant::now();
-    monotonic() + moment.saturating_duration_since(now).as_secs_f64()
-        - now.saturating_duration_since(moment).as_secs_f64()
-}
-
-/// The moment that is `seconds` on the system's monotonic clock; now, where it has passed.
-pub fn from_monotonic(seconds: f64) -> Instant {
-    let left = Duration::try_from_secs_f64(seconds - monotonic()).unwrap_or_default();
-    let now = Instant::now();
-    now.checked_add(left).unwrap_or(now)
-}
-
-fn monotonic() -> f64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 impl Interest {

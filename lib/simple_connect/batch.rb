@@ -46,11 +46,11 @@ module SimpleConnect
       @waiting.each_key { |fiber| abandon(fiber) }
     end
 
-    # Waits for a descriptor; called within {#run}'s work.
-    def wait(descriptor, events, deadline) = Fiber.yield([descriptor, events, deadline])
+    # Waits for a descriptor, for some seconds at the most; called within {#run}'s work.
+    def wait(descriptor, events, seconds) = Fiber.yield([descriptor, events, now + seconds])
 
     # Waits for some seconds; called within {#run}'s work.
-    def sleep(seconds) = wait(nil, 0, Process.clock_gettime(Process::CLOCK_MONOTONIC) + seconds)
+    def sleep(seconds) = wait(nil, 0, seconds)
 
     private
 
@@ -80,14 +80,16 @@ module SimpleConnect
     end
 
     def poll(waits)
-      return Transport.poll(waits) unless Fiber.current_scheduler
+      return Transport.poll(waits, now) unless Fiber.current_scheduler
 
       # The scheduler knows how to wait for a thread, but not for many sockets.
-      thread = Thread.new { Transport.poll(waits) }
+      thread = Thread.new { Transport.poll(waits, now) }
       thread.value
     ensure
       thread&.kill&.join
     end
+
+    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 
     def abandon(fiber)
       fiber.raise(Abandoned)

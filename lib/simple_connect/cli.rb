@@ -4,6 +4,7 @@ require "json"
 require "optparse"
 require "shellwords"
 require_relative "../simple_connect"
+require_relative "server"
 
 module SimpleConnect
   # The command `simple_connect`; `simple_connect help` shows what it can do.
@@ -45,6 +46,19 @@ module SimpleConnect
         sandbox [options]              run a service to try all this on, until Ctrl-C
           --port N                     the port; by default any that is free
           --host HOST                  the address to listen on; by default 127.0.0.1
+          --callback-url URL           where to post what becomes of messages, as signed webhooks
+
+        sign FILE [options]            print the headers that sign a webhook's body; - for stdin
+          --scheme NAME                simple_connect (the default), kiket or simplyq
+          --timestamp N                when it is sent, in seconds since 1970; by default now
+
+        webhooks serve [options]       receive webhooks and print them, until Ctrl-C
+          --port N, --host HOST        where to listen; by default 127.0.0.1:8080
+          --scheme NAME                as for sign
+        webhooks send EVENT [options] FIELD…  sign a payload of these fields, and send it
+          --url URL                    the receiver; by default http://127.0.0.1:8080
+          --version VERSION            of the event; by default v1
+          --scheme NAME                as for sign
 
         help, --help                   show this
         --version                      show the version
@@ -54,6 +68,7 @@ module SimpleConnect
       The service to talk to is set in the environment:
         SIMPLECONNECT_ENDPOINT_URL     such as https://app.simplewaconnect.com/api/v1/integrations/purepani/events
         SIMPLECONNECT_KEY_ID, SIMPLECONNECT_SECRET
+        SIMPLECONNECT_WEBHOOK_SECRET   what webhooks are signed with
 
       Exit codes:
         0    done
@@ -72,7 +87,10 @@ module SimpleConnect
       "detail" => ["EVENT_ID", [["--json"]]],
       "verify" => ["", [["--json"]]],
       "import" => ["FILE", [["--concurrency N", Integer], ["--failures FILE"], ["--dry-run"]]],
-      "sandbox" => ["", [["--port N", Integer], ["--host HOST"]]],
+      "sandbox" => ["", [["--port N", Integer], ["--host HOST"], ["--callback-url URL"]]],
+      "sign" => ["FILE", [["--scheme NAME"], ["--timestamp N", Integer]]],
+      "webhooks serve" => ["", [["--port N", Integer], ["--host HOST"], ["--scheme NAME"]]],
+      "webhooks send" => ["EVENT [FIELD…]", [["--url URL"], ["--version VERSION"], ["--scheme NAME"]]],
       "help" => ["", []]
     }.freeze
     VARIABLES = {
@@ -81,7 +99,13 @@ module SimpleConnect
 
     # A command that cannot be carried out as it is written.
     class UsageError < StandardError; end
-    private_constant :HELP, :COMMANDS, :VARIABLES, :UsageError
+    # One handler for every version of every event.
+    # @api private
+    AnyEvent = Struct.new(:handler) do
+      # As {Webhooks::Registry#find}.
+      def find(event, version) = Webhooks::Registry::Registration.new(event, version, handler)
+    end
+    private_constant :HELP, :COMMANDS, :VARIABLES, :UsageError, :AnyEvent
 
     # @param argv [Array<String>] the command and its arguments
     # @param out [IO] for what was asked for
@@ -101,6 +125,7 @@ module SimpleConnect
     # @return [Integer] the exit code: {OK}, {REFUSED}, {USAGE}, {MALFORMED}, {TEMPORARY} or {INTERRUPTED}
     def run
       command, *arguments = @argv.map { |argument| utf8(argument) }
+      command = [command, arguments.shift].compact.join(" ") if command == "webhooks"
       case command
       when "--version" then say("simple_connect-client #{VERSION}")
       when "--help", "-h" then say(HELP)
@@ -125,7 +150,10 @@ module SimpleConnect
       in ["detail", event_id] then detail(event_id, options)
       in ["verify"] then verify(options)
       in ["import", path] then import(path, options)
-      in ["sandbox"] then sandbox(**options)
+      in ["sandbox"] then sandbox(**options.transform_keys("callback-url": :callback_url))
+      in ["sign", path] then sign(path, **options)
+      in ["webhooks serve"] then receive(**options)
+      in ["webhooks send", event, *fields] then send_webhook(event, fields, **options)
       in ["help", *] then say(HELP)
       else raise UsageError, "write: simple_connect #{command} #{COMMANDS[command].first}".strip
       end
@@ -264,28 +292,83 @@ module SimpleConnect
       ["#{data.provider}: #{data.status}", *flows]
     end
 
-    def sandbox(host: "127.0.0.1", port: 0)
-      raise UsageError, "--port must be between 0 and 65535" unless port.between?(0, 65_535)
-
+    def sandbox(host: "127.0.0.1", port: 0, callback_url: nil)
+      check_port(port)
       require_relative "sandbox"
-      credentials = VARIABLES.slice(:key_id, :secret).transform_values { |name| @env[name].to_s }
-      serve(Sandbox.new(**credentials.reject { |_, value| value.empty? }), host, port)
+      variables = VARIABLES
+      variables = { **variables, webhook_secret: "SIMPLECONNECT_WEBHOOK_SECRET" } if callback_url
+      credentials = variables.except(:endpoint_url).transform_values { |name| @env[name].to_s }
+      credentials.reject! { |_, value| value.empty? }
+      serve(Sandbox.new(**credentials, status_callback_url: callback_url), host, port, variables)
     end
 
-    def serve(sandbox, host, port)
-      signals = Queue.new
-      handlers = %w[INT TERM].to_h { |signal| [signal, trap(signal) { signals << signal }] }
-      sandbox.start(host:, port:)
-      VARIABLES.each { |option, name| say("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}") }
-      @out.flush
-      @err.puts("The sandbox is running; Ctrl-C stops it.")
-      signals.pop
+    def serve(sandbox, host, port, variables)
+      Server.until_stopped do
+        sandbox.start(host:, port:)
+        variables.each { |option, name| say("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}") }
+        @out.flush
+        @err.puts("The sandbox is running; Ctrl-C stops it.")
+      end
       OK
     rescue LoadError, SocketError, SystemCallError => e
       complain(e.message, USAGE)
     ensure
       sandbox.stop
-      handlers.each { |signal, handler| trap(signal, handler || "DEFAULT") }
+    end
+
+    def sign(path, timestamp: Time.now, **scheme)
+      secret = webhook_secret
+      body = path == "-" ? @input.binmode.read : File.binread(path)
+      say(Signature.sign(body, secret:, timestamp:, **scheme).map { |field| field.join(": ") })
+    rescue ArgumentError, SystemCallError => e
+      raise UsageError, e.message
+    end
+
+    def receive(host: "127.0.0.1", port: 8080, **scheme)
+      check_port(port)
+      secret = webhook_secret
+      app = Webhooks::App.new(secret:, registry: AnyEvent.new(method(:print_webhook)), **scheme)
+      server = nil
+      Server.until_stopped do
+        server = Server.new(app, "webhooks serve", host, port)
+        @err.puts("Webhooks are received at #{server.url}/v/<version>/webhooks/<event>; Ctrl-C stops it.")
+      end
+      OK
+    rescue LoadError, SocketError, SystemCallError => e
+      complain(e.message, USAGE)
+    ensure
+      server&.stop
+    end
+
+    def print_webhook(payload, context)
+      say(printable(JSON.generate({ event: context.event, version: context.event_version, payload: }, max_nesting: 0)))
+      @out.flush
+      nil
+    end
+
+    def send_webhook(event, fields, url: "http://127.0.0.1:8080", version: "v1", **scheme)
+      secret = webhook_secret
+      body = JSON.generate(fields.to_h { |text| field(text) })
+      path = "v/#{Transport.segment("--version", version)}/webhooks/#{Transport.segment("event", event)}"
+      result = Webhooks::Sender.new("#{url.chomp("/")}/#{path}", "--url")
+                               .post(body, Signature.sign(body, secret:, **scheme))
+      return say(printable(result.response_body.to_s)) if result.success?
+
+      complain(failure(result), result.status_code.between?(300, 499) ? REFUSED : TEMPORARY)
+    rescue ArgumentError, JSON::GeneratorError => e
+      raise UsageError, e.message
+    end
+
+    def webhook_secret
+      require_relative "webhooks"
+      secret = @env["SIMPLECONNECT_WEBHOOK_SECRET"].to_s
+      raise UsageError, "set SIMPLECONNECT_WEBHOOK_SECRET in the environment" if secret.empty?
+
+      secret
+    end
+
+    def check_port(port)
+      raise UsageError, "--port must be between 0 and 65535" unless port.between?(0, 65_535)
     end
 
     # What the service says must not steer a terminal.

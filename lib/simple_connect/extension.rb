@@ -1,5 +1,8 @@
 # frozen_string_literal: true
 
+# RubyGems has loaded it; but there is a Ruby without RubyGems.
+require "rbconfig"
+
 # Where the compiled extension lies depends on who installed it. Only a missing file leads to the next place: a file
 # that is there and cannot be loaded is an error to be seen.
 directory = File.join(__dir__, "../simple_connect_client")

@@ -23,8 +23,10 @@ module SimpleConnect
       @log = log
       @batch = batch
       # A subclass that decides for itself when to try again must be asked.
-      @plain = retryable.is_a?(Retryable) && retryable.method(:call).owner.equal?(Retryable)
+      decides = retryable.method(:call).owner if retryable.is_a?(Retryable)
+      @plain = decides.equal?(Retryable)
       @max_attempts = retryable.attempt_limit if @plain
+      @exponential = decides.equal?(Retryable::Exponential)
     end
 
     # @param target [String] path and query
@@ -55,12 +57,19 @@ module SimpleConnect
     private
 
     def perform(target, body, response_class)
-      return @transport.deliver(target, body, response_class, @retryable, @max_attempts, @log, @batch) if @plain
+      exchange = SimpleConnect::Testing.exchange(target, response_class) if defined?(SimpleConnect::Testing.exchange)
+      interceptor = exchange || Transport.interceptor
+      if @plain
+        return @transport.deliver(target, body, response_class, @retryable, @max_attempts, @log, @batch, interceptor)
+      end
 
       total_timeout = @transport.total_timeout
       deadline = total_timeout && (now + total_timeout)
-      result = @retryable.call(retriable_if: RETRIABLE) do |attempt|
-        @transport.attempt(target, body, attempt, deadline && (deadline - now), @log, @batch)
+      # Where a fork during a wait brings the delivery into a child, it is the parent's alone.
+      process = Process.pid
+      bounds = @exponential ? { deadline:, batch: @batch } : {}
+      result = @retryable.call(retriable_if: RETRIABLE, **bounds) do |attempt|
+        @transport.attempt(target, body, attempt, deadline && (deadline - now), @log, @batch, interceptor, process)
       end
       with_data(result, response_class)
     end
@@ -69,8 +78,7 @@ module SimpleConnect
     def with_data(result, response_class)
       return result unless result.is_a?(Result) && result.data.nil? && result.response_body
 
-      response_class = Responses::ErrorResponse unless result.success?
-      result.with_data(Result.data(response_class, result.response_body, result.success?))
+      result.decode(response_class)
     end
 
     def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)

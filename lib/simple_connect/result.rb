@@ -17,23 +17,25 @@ module SimpleConnect
   #   case result
   #   in { success: true, data: } then data.event_id
   #   in { status_code: 422, data: } then raise data.message
-  #   in { network_error: Symbol => kind } then retry_later(kind)
+  #   in { retryable: true, retry_after: } then retry_later(retry_after || 60)
   #   end
   class Result
     # The members, in order.
     MEMBERS = %i[success status_code response_body error attempts data].freeze
     # Readers that pattern matching knows beside the members.
-    EXTRAS = %i[elapsed headers request_id network_error network_phase].freeze
+    EXTRAS = %i[elapsed headers request_id retryable retry_after network_error network_phase].freeze
     private_constant :MEMBERS, :EXTRAS
 
     # The characters of a body that {#error} shows.
     ERROR_LENGTH = 300
     # The characters of a body that a {MalformedResponseError} shows.
     EXCERPT_LENGTH = 120
+    # The most seconds that {#retry_after} gives, some 31 years: whatever is beyond means never.
+    LONGEST_WAIT = 10**9
     # How every gzip stream begins, and what is shown in its place.
     GZIP = "\x1F\x8B".b.freeze
     COMPRESSED = "(in gzip, which was not asked for: the server, or a proxy before it, ignores Accept-Encoding)"
-    private_constant :ERROR_LENGTH, :EXCERPT_LENGTH, :GZIP, :COMPRESSED
+    private_constant :ERROR_LENGTH, :EXCERPT_LENGTH, :LONGEST_WAIT, :GZIP, :COMPRESSED
 
     # @return [Boolean] whether the answer was a 2xx
     attr_reader :success
@@ -57,9 +59,11 @@ module SimpleConnect
       # @api private
       def answered(response_class, attempts, elapsed, status, head, body)
         success = status.between?(200, 299)
-        data = response_class && data(success ? response_class : Responses::ErrorResponse, body, success)
+        data = response_class && parse(success ? response_class : Responses::ErrorResponse, body)
         error = success ? nil : refusal(status, head, body)
-        allocate.fill(success, status, body, error, attempts, data, elapsed, head, nil, nil)
+        usable = data unless data == :invalid
+        result = allocate.fill(success, status, body, error, attempts, usable, elapsed, head, nil, nil)
+        data == :invalid && success ? raise(malformed(result)) : result
       end
 
       # @api private
@@ -68,15 +72,19 @@ module SimpleConnect
       end
 
       # @api private
-      # @return [Responses::Response, nil] nil where the body is empty, or JSON's null, or no JSON and no success
-      # @raise [MalformedResponseError] where the body of a success is not JSON
-      def data(response_class, body, success)
+      # @return [Responses::Response, Symbol, nil] nil where the body is empty, or JSON's null; `:invalid` where it is
+      #   not JSON
+      def parse(response_class, body)
         return if body.nil? || body.empty?
 
         value = Codec.parse(body)
-        return (response_class.new(value) unless value.nil?) unless value == :invalid
+        value.nil? || value == :invalid ? value : response_class.new(value)
+      end
 
-        raise MalformedResponseError, "Unparseable JSON body: #{readable(body)[0, EXCERPT_LENGTH].scrub}" if success
+      # @api private
+      def malformed(result)
+        excerpt = readable(result.response_body)[0, EXCERPT_LENGTH].scrub
+        MalformedResponseError.new("Unparseable JSON body: #{excerpt}", result:)
       end
 
       private
@@ -136,6 +144,35 @@ module SimpleConnect
       end
     end
 
+    # Whether the same call may succeed later: no answer came, or it was a 5xx, a 429 (too many requests) or a 408 (too
+    # slow a one). Repeat it with the same `event_id`.
+    #
+    # Not where the answer was too large: the server has taken the request. And not where nothing tells what went wrong,
+    # as in a failed Result made by hand without a status.
+    #
+    # @return [Boolean] false for a success
+    # @example
+    #   retry_job(wait: result.retry_after || 60) if result.retryable?
+    def retryable? = !success && DeliveryError.class_for(self).ancestors.include?(TransientError)
+
+    # How long the server asks to wait before the next attempt (`Retry-After`).
+    #
+    # @return [Float, nil] in seconds from the answer on, 0 and up; nil where it does not say, or not understandably
+    # @example
+    #   result.headers["retry-after"] # => "Fri, 31 Dec 1999 23:59:59 GMT"
+    #   result.retry_after            # => 30.0
+    def retry_after
+      headers = self.headers
+      text = headers["retry-after"] or return
+      return [text.to_r, LONGEST_WAIT].min.to_f if text.match?(/\A\d+(\.\d+)?\z/)
+
+      # By the server's own clock, if it tells: ours may be off.
+      seconds = time(text) - (headers["date"]&.then { |date| time(date) } || Time.now)
+      seconds.clamp(0.0, LONGEST_WAIT.to_f)
+    rescue ArgumentError
+      nil
+    end
+
     # @return [String, nil] the server's name for this request (`X-Request-Id`), to tell its support
     def request_id = headers["x-request-id"]
 
@@ -177,7 +214,9 @@ module SimpleConnect
     # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
     # @return [Hash{Symbol => Object}]
     def deconstruct_keys(keys)
-      keys ? keys.intersection(MEMBERS + EXTRAS).to_h { |key| [key, public_send(key)] } : to_h
+      return to_h unless keys
+
+      keys.intersection(MEMBERS + EXTRAS).to_h { |key| [key, key == :retryable ? retryable? : public_send(key)] }
     end
 
     # @return [String]
@@ -185,6 +224,23 @@ module SimpleConnect
       "#<data #{self.class.name} #{to_h.map { |name, value| "#{name}=#{value.inspect}" }.join(", ")}>"
     end
     alias to_s inspect
+
+    # @api private
+    # @return [Result] self, a success
+    # @raise [DeliveryError]
+    def or_raise
+      success? ? self : raise(DeliveryError.class_for(self).new(result: self))
+    end
+
+    # @api private
+    # @return [Result] with the data that the body holds, if any
+    # @raise [MalformedResponseError] where the body of a success is not JSON
+    def decode(response_class)
+      data = self.class.parse(success? ? response_class : Responses::ErrorResponse, response_body)
+      return with_data(data) unless data == :invalid
+
+      success? ? raise(self.class.malformed(self)) : self
+    end
 
     # @api private
     def fill(success, status_code, response_body, error, attempts, data, elapsed, head, network_error, network_phase)
@@ -199,6 +255,13 @@ module SimpleConnect
       @network_error = network_error
       @network_phase = network_phase
       freeze
+    end
+
+    private
+
+    def time(text)
+      require "time"
+      Time.httpdate(text)
     end
   end
 end

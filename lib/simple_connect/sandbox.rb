@@ -5,6 +5,7 @@ require "socket"
 require_relative "errors"
 require_relative "sandbox/credentials"
 require_relative "sandbox/ledger"
+require_relative "server"
 
 module SimpleConnect
   # The service, as far as this gem talks to it, on your own machine: for development and for tests. It takes both
@@ -31,21 +32,6 @@ module SimpleConnect
     # `status` it was answered with; nil while it has no answer, and where the connection was cut instead.
     Request = Struct.new(:verb, :path, :headers, :body, :status)
 
-    # A request that the service refuses.
-    class Refusal < StandardError
-      # @return [Integer]
-      attr_reader :status
-      # @return [Hash{String => Object}] what the answer holds
-      attr_reader :json
-
-      def initialize(status, message, json = {})
-        super(message)
-        @status = status
-        @json = { "error" => message, **json }
-      end
-    end
-    private_constant :Refusal
-
     # The most bytes that a request's body may have.
     MAX_BODY_BYTES = 1024 * 1024
     # Two levels less than readers of JSON take: that much deeper an event lies in the answer that shows it.
@@ -68,6 +54,8 @@ module SimpleConnect
     attr_reader :key_id, :secret
     # @return [String] what {MessagesClient} sends
     attr_reader :api_key
+    # @return [String] what status callbacks are signed with
+    attr_reader :webhook_secret
 
     # Starts a new sandbox. With a block, it is stopped when the block ends.
     #
@@ -99,17 +87,24 @@ module SimpleConnect
     # @param api_key [String] the key to accept for messages
     # @param event_keys [Array<String, Symbol>, nil] the event keys to accept; nil accepts all
     # @param tolerance [Numeric] how many seconds a timestamp may be off, in either direction
+    # @param status_callback_url [String, nil] where to post what becomes of each message, as a signed webhook
+    #   `{"event":"message.status","data":{"message_id":…,"status":…}}`
+    # @param webhook_secret [String] what to sign these with
     # @raise [ConfigurationError] for an option that cannot be used; the message says what to write
     # @example A secret in rotation
     #   SimpleConnect::Sandbox.new(secret: "new", previous_secret: "old")
+    # @example Both halves on one machine
+    #   SimpleConnect::Sandbox.start(status_callback_url: "http://127.0.0.1:8080/v/1/webhooks/message.status")
     def initialize(key_id: "wa_sec_sandbox", secret: "sandbox-secret", previous_secret: nil, api_key: "sandbox-api-key",
-                   event_keys: nil, tolerance: 300)
-      { key_id:, secret:, api_key: }.each do |name, value|
+                   event_keys: nil, tolerance: 300, status_callback_url: nil, webhook_secret: "sandbox-webhook-secret")
+      { key_id:, secret:, api_key:, webhook_secret: }.each do |name, value|
         raise ConfigurationError, "#{name} is required" if value.to_s.strip.empty?
       end
       @key_id = key_id
       @secret = secret
       @api_key = api_key
+      @webhook_secret = webhook_secret
+      @callbacks = callbacks(status_callback_url) if status_callback_url
       # A blank one would let in whoever signs with nothing.
       secrets = [secret, previous_secret].reject { |value| value.to_s.strip.empty? }
       @credentials = Credentials.new(key_id, secrets, api_key, seconds(tolerance))
@@ -133,15 +128,14 @@ module SimpleConnect
     def start(host: "127.0.0.1", port: 0)
       raise Error, "this sandbox is started already, at #{url}" if @server
 
-      server = puma
-      server.add_tcp_listener(host, port)
-      server.run
-      @url = "http://#{host.include?(":") ? "[#{host.delete("[]")}]" : host}:#{server.connected_ports.first}"
+      server = Server.new(self, "the sandbox", host, port)
+      @url = server.url
       @server = server
       self
     end
 
-    # Stops serving, after answering what is under way. What has come stays readable.
+    # Stops serving, after answering what is under way, and posting the status callbacks that wait. What has come stays
+    # readable.
     #
     # @return [void]
     def stop
@@ -151,7 +145,8 @@ module SimpleConnect
           @wake.broadcast
         end
       end
-      server&.stop(true)
+      server&.stop
+      @callbacks&.stop
       nil
     end
 
@@ -265,20 +260,6 @@ module SimpleConnect
       raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{event_keys.class}"
     end
 
-    def puma
-      # Puma sets this where it is missing, and an application loaded later would go by it.
-      environment = ENV.fetch("RACK_ENV", nil)
-      require "puma"
-      Puma::Server.new(self)
-    rescue LoadError => e
-      raise unless e.path == "puma"
-
-      raise LoadError, "the sandbox is served by Puma, which is missing: add gem \"puma\" to your Gemfile, " \
-                       "or run gem install puma"
-    ensure
-      ENV["RACK_ENV"] = environment
-    end
-
     def read(env)
       fields = env.select { |name, _| name.match?(/\A(HTTP_|CONTENT_TYPE\z)/) }
       headers = fields.transform_keys { |name| name.delete_prefix("HTTP_").downcase.tr("_", "-") }
@@ -337,7 +318,11 @@ module SimpleConnect
     def deliver_event(env, body, _)
       previous = @credentials.check_signature(env, body)
       event = parse(body)
-      @lock.synchronize { @ledger.deliver_event(event, previous) }
+      @lock.synchronize do
+        status, answer = @ledger.deliver_event(event, previous_secret: previous)
+        tell { @ledger.show_event(answer["event_id"]).last["message"]["data"] } unless answer["duplicate"]
+        [status, answer]
+      end
     end
 
     def show_event(env, body, event_id)
@@ -353,13 +338,25 @@ module SimpleConnect
     def deliver_messages(env, body, _)
       @credentials.check_api_key(env)
       messages = parse(body)
-      @lock.synchronize { @ledger.deliver_messages(messages) }
+      @lock.synchronize do
+        status, answer = @ledger.deliver_messages(messages)
+        answer["queued_messages"].each { |queued| tell { @ledger.show_message(queued["message_id"]).last } }
+        [status, answer]
+      end
     end
 
     def show_message(env, _, message_id)
       @credentials.check_api_key(env)
       @lock.synchronize { @ledger.show_message(message_id) }
     end
+
+    def callbacks(url)
+      # Nothing else here needs the extension.
+      require_relative "sandbox/callbacks"
+      Callbacks.new(url, webhook_secret)
+    end
+
+    def tell = @callbacks&.push(yield)
 
     # Percent-encoding alone: in a path, a plus is a plus.
     def unescape(segment)

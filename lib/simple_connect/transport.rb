@@ -3,6 +3,13 @@
 module SimpleConnect
   # The requests of one client; written in Rust, but for the defaults of its options and for what it makes of an
   # outcome.
+  #
+  # An interceptor is asked before each attempt, with `intercept(verb, url, headers, body)`: the header lines as they
+  # will go out, and the body that they sign, nil for a GET. What it raises ends the delivery. It returns
+  # - nil, and the request is sent;
+  # - a Proc, and the request is sent, and the Proc called with the answer's status, head and body, if there is one;
+  # - `[status, head, body]`, an answer in the server's place, the body nil where the status allows none;
+  # - `[network_error, network_phase, class, message]`, a failure in its place, see {Result#network_error}.
   # @api private
   class Transport
     IP_VERSIONS = { ipv4: 4, ipv6: 6 }.freeze
@@ -12,16 +19,22 @@ module SimpleConnect
     USER_AGENT = "simple_connect-client/#{VERSION} ruby/#{RUBY_VERSION}".freeze
 
     class << self
+      # Who is asked before each attempt: WebMock, where it is there in full. It may be loaded at any time.
+      #
+      # @return [#intercept, nil]
+      def interceptor = (WebMockAdapter if defined?(::WebMock.globally_stub_request))
+
       # Opens nothing yet. The options are explained at {Client#initialize}.
       #
-      # @param server [Hash] `url:`, the `url_option:` that it was given as, and the `path:` to use instead of its own
-      # @param credentials [Hash] `key_id:` and `secret:`, or `api_key:`
+      # @param server [Hash] `url:`, the `url_option:` that it was given as, the `path:` to use instead of its own, and
+      #   `headers:` of its own, as HeaderLines
+      # @param credentials [Hash] `key_id:` and `secret:`, or `api_key:`, or the `scheme:` of webhooks and `secret:`
       # @raise [ConfigurationError] where an option cannot be used
       # @raise [ArgumentError] for an unknown option
       def open(server, credentials, timeout:, user_agent:, ip_version: nil, proxy: nil, ca_file: nil, pool_size: 25,
                idle_timeout: 30, max_response_bytes: 1024 * 1024, **bounds)
-        server = { path: nil, **server, url: server[:url].to_s }
-        credentials = { key_id: nil, secret: nil, api_key: nil, **credentials.transform_values(&:to_s) }
+        server = { path: nil, headers: nil, **server, url: server[:url].to_s }
+        credentials = { key_id: nil, secret: nil, api_key: nil, scheme: nil, **credentials.transform_values(&:to_s) }
         new({ **server, **credentials, **proxy(proxy, server[:url]), **bounds(timeout:, **bounds),
               user_agent: (user_agent || USER_AGENT).to_s, ip_version: ip_version(ip_version), ca_file: ca_file&.to_s,
               pool_size: natural("pool_size", pool_size), idle_timeout: seconds("idle_timeout", idle_timeout),
@@ -66,6 +79,18 @@ module SimpleConnect
         found = ENV.fetch(name) { ENV[name.upcase] unless ENV.key?("REQUEST_METHOD") }
         { proxy: found.to_s.empty? ? nil : found, no_proxy: ENV["no_proxy"] || ENV["NO_PROXY"] || "" }
       end
+    end
+
+    # Sends any request, once.
+    #
+    # @param verb [String]
+    # @param target [String] path and query
+    # @param headers [Hash{String => String}] beside those of every request
+    # @param body [String, nil]
+    # @param batch [Batch, nil] that it belongs to
+    # @return [Result] without data
+    def request(verb, target, headers: {}, body: nil, batch: nil)
+      send_once(verb, target, headers.to_a, body, batch, Transport.interceptor)
     end
 
     private

@@ -28,7 +28,8 @@ module DocumentedCode
     SANDBOX = SimpleConnect::Sandbox.start
     ENV.update(
       "SIMPLECONNECT_ENDPOINT_URL" => SANDBOX.endpoint_url, "SIMPLECONNECT_KEY_ID" => SANDBOX.key_id,
-      "SIMPLECONNECT_SECRET" => SANDBOX.secret, "SIMPLECONNECT_API_KEY" => SANDBOX.api_key
+      "SIMPLECONNECT_SECRET" => SANDBOX.secret, "SIMPLECONNECT_API_KEY" => SANDBOX.api_key,
+      "SIMPLECONNECT_WEBHOOK_SECRET" => SANDBOX.webhook_secret
     )
   RUBY
 

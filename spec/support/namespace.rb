@@ -3,41 +3,68 @@
 require "json"
 require "open3"
 require "rbconfig"
+require "tempfile"
 
 # A process with a network of its own (Linux): routes, names and name servers as a spec wants them, and nothing of the
 # machine is touched.
 module Namespace
-  UNSHARE = %w[unshare --map-root-user --net --mount].freeze
+  # Who is not root can be it in there. A chroot, such as bin/ruby-root makes, forbids that even to root.
+  UNSHARE = ["unshare", "--net", *("--map-root-user" unless Process.uid.zero?)].freeze
+  INSIDE = "SIMPLE_CONNECT_NAMESPACE"
   PREAMBLE = <<~RUBY.freeze
     require "json"
     require "simple_connect"
     require "#{File.expand_path("delivering", __dir__)}"
     include Delivering
   RUBY
-  private_constant :UNSHARE, :PREAMBLE
+  private_constant :UNSHARE, :INSIDE, :PREAMBLE
 
-  # @return [String, nil] why there can be none here
-  def self.unavailable
-    return @unavailable if defined?(@unavailable)
+  class << self
+    # @param mounts [Boolean] whether one with files of its own is asked for
+    # @return [String, nil] why there can be none here
+    def unavailable(mounts: true)
+      @unavailable ||= {}
+      @unavailable.fetch(mounts) do
+        possible = Open3.capture2e(*UNSHARE, *("--mount" if mounts), "ip", "link").last.success?
+        @unavailable[mounts] = possible ? nil : "takes unshare(1) and ip(8), and leave to use them"
+      end
+    rescue Errno::ENOENT
+      "takes unshare(1), which only Linux has"
+    end
 
-    possible = Open3.capture2e(*UNSHARE, "ip", "link").last.success?
-    @unavailable = possible ? nil : "takes unshare(1) and ip(8), and leave to use them"
-  rescue Errno::ENOENT
-    @unavailable = "takes unshare(1), which only Linux has"
-  end
+    # @return [Boolean] whether this process is in one
+    def inside? = ENV.key?(INSIDE)
 
-  # @param script [String] Ruby, with Delivering at hand
-  # @param routes [Array<String>] for `ip route add`
-  # @param mounts [Hash{String => String}] what is seen in the place of these files and folders of the system
-  # @return [Object] the value of `script`, by way of JSON
-  def self.run(script, routes: [], mounts: {})
-    commands = ["ip link set lo up", *routes.map { |route| "ip route add #{route}" },
-                *mounts.map { |place, path| "mount --bind #{path} #{place}" }]
-    code = "#{PREAMBLE}\nputs JSON.generate(begin\n#{script}\nend)"
-    output, status = Open3.capture2e(*UNSHARE, "sh", "-ec", "#{commands.join("\n")}\nexec \"$@\"", "sh",
-                                     RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), "-e", code)
-    raise output unless status.success?
+    # @param script [String] Ruby, with Delivering at hand
+    # @param routes [Array<String>] for `ip route add`
+    # @param addresses [Array<String>] of this machine
+    # @param files [Hash{String => String}] the texts of these files of the system
+    # @param mounts [Hash{String => String}] what is seen in the place of these files and folders of the system
+    # @return [Object] the value of `script`, by way of JSON
+    def run(script, **system)
+      code = "#{PREAMBLE}\nputs JSON.generate(begin\n#{script}\nend)"
+      output, status = ruby("-I", File.expand_path("../../lib", __dir__), "-e", code, **system)
+      raise output unless status.success?
 
-    JSON.parse(output.lines.last)
+      JSON.parse(output.lines.last)
+    end
+
+    # Runs the examples of `file`, which can ask whether they are `inside?`. The rest is as for {run}.
+    #
+    # @return [Array(String, Process::Status)] what that printed, and how it ended
+    def rspec(file, **system) = ruby($PROGRAM_NAME, "--no-color", file, **system)
+
+    private
+
+    def ruby(*arguments, routes: [], addresses: [], files: {}, mounts: {})
+      files = files.transform_values { |text| Tempfile.new.tap { |file| file.write(text) }.tap(&:close) }
+      mounts = mounts.merge(files.transform_values(&:path))
+      commands = ["ip link set lo up", *addresses.map { |address| "ip address add #{address} dev lo" },
+                  *routes.map { |route| "ip route add #{route}" },
+                  *mounts.map { |place, path| "mount --bind #{path} #{place}" }]
+      script = "#{commands.join("\n")}\nexec \"$@\""
+      Open3.capture2e({ INSIDE => "1" }, *UNSHARE, *("--mount" if mounts.any?), "sh", "-ec", script, "sh",
+                      RbConfig.ruby, *arguments)
+    end
   end
 end

@@ -77,7 +77,7 @@ class ScriptedServer
     @acceptor.kill.join
     @listener.close
     threads = @lock.synchronize { @sockets.each(&:close_quietly).map(&:thread) }
-    threads.each { |thread| thread.kill.join }
+    threads.each { |thread| thread&.kill&.join }
   end
 
   # One connection and the thread that serves it.

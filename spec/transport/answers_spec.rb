@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "timeout"
 require "zlib"
 require_relative "../support/delivering"
 
@@ -193,6 +194,35 @@ RSpec.describe "The transport, reading answers" do
         expect(server.closed.pop).to eq(0)
         # What lies in the buffers of both sockets comes on top.
         expect(sent).to be < 32 * 1024 * 1024
+      end
+    end
+
+    it "refuses announcements of an answer that do not end" do
+      endless = lambda do |connection, _|
+        announcements = "HTTP/1.1 102 Processing\r\n\r\n" * 50_000
+        loop { connection.io.write(announcements) }
+      end
+      serve(endless) do |server|
+        result = Timeout.timeout(10) { deliver(client_of(server, retryable: quick)) }
+        expect(result).to have_attributes(network_error: :too_large, attempts: 1, error: /head is larger than 65536 b/)
+      end
+    end
+
+    it "heeds deadlines and interrupts where it never has to wait for more" do
+      # A body of one byte for each 4 KB: it does not exceed its limit before some gigabytes have come.
+      endless = lambda do |connection, _|
+        connection.io.write("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunks = "1;#{"x" * 4000}\r\n \r\n" * 500
+        loop { connection.io.write(chunks) }
+      end
+      serve(endless) do |server|
+        result = nil
+        expect(time { result = deliver(client_of(server, total_timeout: 0.2)) }).to be_between(0.2, 1)
+        expect(result).to have_attributes(network_error: :timeout, network_phase: :read)
+        taken = time do
+          expect { Timeout.timeout(0.2) { deliver(client_of(server)) } }.to raise_error(Timeout::Error)
+        end
+        expect(taken).to be_between(0.2, 1)
       end
     end
   end

@@ -4,8 +4,12 @@
 mod decode;
 mod encode;
 mod error;
+mod headers;
+mod interceptor;
+mod limiter;
 mod raw;
 mod replay;
+mod router;
 mod signature;
 mod transport;
 mod waiting;
@@ -32,6 +36,9 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     codec.define_singleton_method("panic", function!(panic, 1))?;
     signature::init(ruby, &module)?;
     replay::init(ruby, &module)?;
+    headers::init(ruby, &module)?;
+    router::init(ruby, &module)?;
+    limiter::init(ruby, &module)?;
     transport::init(ruby, &module)
 }
 

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use magnus::value::LazyId;
-use magnus::{Error, Module, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*};
+use magnus::{
+    Error, Module, RArray, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
+};
 use simple_connect_core::answer::Limits;
 use simple_connect_core::attempt::Outcome;
-use simple_connect_core::endpoint::Endpoint;
+use simple_connect_core::endpoint::{Endpoint, segment};
+use simple_connect_core::headers::HeaderLines as Lines;
 use simple_connect_core::proxy::{self, Proxy};
 use simple_connect_core::retry::{Next, Retry, Verdict};
-use simple_connect_core::signature::Signer;
+use simple_connect_core::signature::{Scheme, Signer};
 use simple_connect_core::tls::Trust;
 use simple_connect_core::transport::{
     Credentials, IpVersion, Method, Request, Settings, Timeouts, Transport as Core,
@@ -18,8 +21,10 @@ use simple_connect_core::transport::{
 use zeroize::Zeroizing;
 
 use crate::error::{argument_error, error, guard};
+use crate::headers::{HeaderLines, lines};
+use crate::interceptor::{Interception, intercept};
 use crate::raw::with_bytes;
-use crate::waiting::{drive, poll};
+use crate::waiting::{drive, poll, seconds, stay_in};
 
 static NOW: LazyId = LazyId::new("now");
 static TO_I: LazyId = LazyId::new("to_i");
@@ -35,14 +40,36 @@ struct Transport {
     total: Option<Duration>,
 }
 
-/// A request as Ruby gives it: a GET where there is no body.
+/// A request as Ruby gives it.
 struct Call {
+    method: Method,
     target: String,
     body: Option<RString>,
+    /// Fields of this request alone.
+    headers: Option<Lines>,
     /// Is told of each attempt, unless it is nil.
     log: Value,
     /// The `Batch` that this belongs to, or nil.
     batch: Value,
+    /// Is asked before each attempt, unless it is nil.
+    interceptor: Value,
+    /// The process in which it began.
+    process: u32,
+}
+
+impl Call {
+    /// A client's: a GET where there is no body.
+    fn of_client(
+        target: String,
+        body: Option<RString>,
+        log: Value,
+        batch: Value,
+        interceptor: Value,
+        process: u32,
+    ) -> Self {
+        let method = if body.is_some() { Method::Post } else { Method::Get };
+        Self { method, target, headers: None, body, log, batch, interceptor, process }
+    }
 }
 
 impl Transport {
@@ -59,13 +86,21 @@ impl Transport {
                 Some(path) => endpoint.at(&path),
                 None => endpoint,
             };
-            let credentials = match option::<Option<RString>>(options, "api_key")? {
-                Some(api_key) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
-                None => Credentials::Signed {
-                    key_id: option(options, "key_id")?,
-                    signer: with_bytes(option(options, "secret")?, Signer::new),
+            let secret: Option<RString> = option(options, "secret")?;
+            let signer = secret.map(|secret| with_bytes(secret, Signer::new));
+            let api_key: Option<RString> = option(options, "api_key")?;
+            let credentials = match (api_key, signer, option::<Option<String>>(options, "scheme")?) {
+                (Some(api_key), ..) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
+                (None, Some(signer), Some(scheme)) => Credentials::Webhook {
+                    scheme: Scheme::named(&scheme).ok_or_else(|| invalid("scheme", &"there is no such"))?,
+                    signer,
                 },
+                (None, Some(signer), None) => {
+                    Credentials::Signed { key_id: option(options, "key_id")?, signer }
+                }
+                (None, None, _) => Credentials::Anonymous,
             };
+            let headers = option::<Option<&HeaderLines>>(options, "headers")?;
             // Only a proxy from the environment comes with a list of exceptions.
             let bypassed = option::<Option<String>>(options, "no_proxy")?.is_some_and(|no_proxy| {
                 proxy::is_local(&endpoint.host) || proxy::bypasses(&no_proxy, &endpoint.host, endpoint.port)
@@ -81,6 +116,7 @@ impl Transport {
                 endpoint,
                 credentials,
                 user_agent: option(options, "user_agent")?,
+                headers: headers.map(|headers| headers.0.clone()).unwrap_or_default(),
                 proxy,
                 trust,
                 ip_version: match option::<Option<u8>>(options, "ip_version")? {
@@ -96,6 +132,11 @@ impl Transport {
                 Core::new(settings).map_err(|cause| error(ruby, "ConfigurationError", cause.to_string()))?;
             Self::bounded(Arc::new(core), options)
         })
+    }
+
+    /// What is wrong with a URL, if anything is.
+    fn url_error(ruby: &Ruby, url: String) -> Result<Option<String>, Error> {
+        guard(ruby, || Ok(Endpoint::parse(&url).err().map(|cause| cause.to_string())))
     }
 
     /// The same connections, within other bounds of time.
@@ -125,10 +166,11 @@ impl Transport {
         max_attempts: u32,
         log: Value,
         batch: Value,
+        interceptor: Value,
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
-            let call = Call { target, body, log, batch };
+            let call = Call::of_client(target, body, log, batch, interceptor, std::process::id());
             let deadline = transport.deadline();
             let mut retry = Retry::new(max_attempts);
             loop {
@@ -153,13 +195,50 @@ impl Transport {
         seconds_left: Option<f64>,
         log: Value,
         batch: Value,
+        interceptor: Value,
+        process: u32,
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
             let deadline = seconds_left.map(|left| Instant::now() + seconds(left));
-            let outcome =
-                transport.attempt_once(ruby, &Call { target, body, log, batch }, attempt, deadline)?;
+            let call = Call::of_client(target, body, log, batch, interceptor, process);
+            let outcome = transport.attempt_once(ruby, &call, attempt, deadline)?;
             result(this, ruby.qnil().as_value(), attempt, outcome)
+        })
+    }
+
+    /// Sends any request, once, with these fields (pairs of a name and a value) beside its own, and returns the `Result`,
+    /// without data.
+    #[expect(clippy::too_many_arguments, reason = "magnus takes what Ruby passes one by one")]
+    fn send_once(
+        ruby: &Ruby,
+        this: Value,
+        method: String,
+        target: String,
+        headers: RArray,
+        body: Option<RString>,
+        batch: Value,
+        interceptor: Value,
+    ) -> Result<Value, Error> {
+        guard(ruby, || {
+            let transport = <&Self>::try_convert(this)?;
+            let method = Method::named(&method)
+                .ok_or_else(|| argument_error(ruby, format!("{method:?} is not a method that is sent")))?;
+            let headers = Some(lines(ruby, headers)?);
+            let nil = ruby.qnil().as_value();
+            let process = std::process::id();
+            let call = Call { method, target, headers, body, log: nil, batch, interceptor, process };
+            let outcome = transport.attempt_once(ruby, &call, 1, transport.deadline())?;
+            result(this, nil, 1, outcome)
+        })
+    }
+
+    /// A text as one segment of a target; `name` is what the error calls it.
+    fn segment(ruby: &Ruby, name: String, text: RString) -> Result<String, Error> {
+        guard(ruby, || {
+            let text =
+                text.to_string().map_err(|_| argument_error(ruby, format!("{name} must be valid UTF-8")))?;
+            segment(&text).map_err(|cause| argument_error(ruby, format!("{name} {cause}")))
         })
     }
 
@@ -170,23 +249,47 @@ impl Transport {
         attempt: u32,
         deadline: Option<Instant>,
     ) -> Result<Outcome, Error> {
-        let Call { target, body, log, batch } = call;
-        let verb = if body.is_some() { "POST" } else { "GET" };
+        let Call { method, target, headers, body, log, batch, interceptor, process } = call;
+        let verb = method.name();
         if !log.is_nil() {
             let _: Value = log.funcall("sending", (verb, target.as_str(), *body, attempt))?;
         }
         let now: Value = ruby.class_time().funcall(*NOW, ())?;
         let timestamp: i64 = now.funcall(*TO_I, ())?;
-        let start = |body: &[u8], method: Method| {
-            let signed = matches!(self.core.settings().credentials, Credentials::Signed { .. });
-            let request = Request { method, target, body, repeatable: signed || method == Method::Get };
+        // A handler may have forked while the delivery waited for this attempt.
+        stay_in(ruby, *process)?;
+        let start = |body: &[u8]| {
+            // Whoever gets signed events must know those that come twice, by their ids.
+            let credentials = &self.core.settings().credentials;
+            let signed = matches!(credentials, Credentials::Signed { .. } | Credentials::Webhook { .. });
+            let repeatable = signed || method.is_idempotent();
+            let request = Request { method: *method, target, body, headers: headers.as_ref(), repeatable };
             self.core.attempt(request, timestamp, self.timeouts, deadline)
         };
         let mut exchange = match body {
-            Some(body) => with_bytes(*body, |body| start(body, Method::Post)),
-            None => start(&[], Method::Get),
+            Some(body) => with_bytes(*body, start),
+            None => start(&[]),
         };
-        let outcome = drive(ruby, &mut exchange, *batch)?;
+        let interception = match interceptor.is_nil() {
+            true => Interception::Send(None),
+            false => {
+                let endpoint = &self.core.settings().endpoint;
+                let url = format!("{}{target}", endpoint.origin());
+                let headers = utf8(ruby, exchange.headers());
+                intercept(ruby, *interceptor, endpoint, (verb, url, headers, *body))?
+            }
+        };
+        let outcome = match interception {
+            Interception::Done(answer) => exchange.outcome(answer),
+            Interception::Send(witness) => {
+                let outcome = drive(ruby, &mut exchange, *process, *batch)?;
+                if let (Some(witness), Ok(answer)) = (witness, &outcome.answer) {
+                    let body = answer.body.as_deref().map(|body| utf8(ruby, body));
+                    let _: Value = witness.call((answer.status, utf8(ruby, &answer.head), body))?;
+                }
+                outcome
+            }
+        };
         if !log.is_nil() {
             let _: Value = match &outcome.answer {
                 Ok(answer) => {
@@ -289,21 +392,17 @@ fn option<T: TryConvert>(options: RHash, name: &str) -> Result<T, Error> {
     T::try_convert(options.fetch(ruby.to_symbol(name))?)
 }
 
-/// A duration that was checked in Ruby, capped where no clock goes.
-fn seconds(seconds: f64) -> Duration {
-    const YEAR: f64 = 365.0 * 86_400.0;
-    // Only a negative number is left to fail: no time.
-    Duration::try_from_secs_f64(seconds.min(YEAR)).unwrap_or_default()
-}
-
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     let class = module.define_class("Transport", ruby.class_object())?;
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(Transport::new, 1))?;
-    class.define_singleton_method("poll", function!(poll, 1))?;
+    class.define_singleton_method("url_error", function!(Transport::url_error, 1))?;
+    class.define_singleton_method("poll", function!(poll, 2))?;
+    class.define_singleton_method("segment", function!(Transport::segment, 2))?;
     class.define_method("with", method!(Transport::with, 1))?;
-    class.define_method("deliver", method!(Transport::deliver, 7))?;
-    class.define_method("attempt", method!(Transport::attempt, 6))?;
+    class.define_method("deliver", method!(Transport::deliver, 8))?;
+    class.define_method("attempt", method!(Transport::attempt, 8))?;
+    class.define_private_method("send_once", method!(Transport::send_once, 6))?;
     class.define_method("close", method!(Transport::close, 0))?;
     class.define_method("target", method!(Transport::target, 0))?;
     class.define_method("status_target", method!(Transport::status_target, 0))?;

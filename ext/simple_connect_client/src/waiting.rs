@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use magnus::value::LazyId;
 use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
 use simple_connect_core::attempt::{Attempt, Outcome};
-use simple_connect_core::wait::{
-    Interest, ResolveError, Wait, Waker, from_monotonic, poll_with, to_monotonic,
-};
+use simple_connect_core::wait::{Interest, ResolveError, Wait, Waker, poll_with};
 
 use crate::error::{error, go_on_panicking, guard};
 use crate::raw;
@@ -19,9 +17,9 @@ use crate::raw;
 /// else other threads, or other fibers.
 ///
 /// # Errors
-/// What is raised at this thread meanwhile. Nothing that merely wakes it disturbs the attempt.
-pub fn drive(ruby: &Ruby, attempt: &mut Attempt, batch: Value) -> Result<Outcome, Error> {
-    let process = std::process::id();
+/// What is raised at this thread meanwhile. Nothing that merely wakes it disturbs the attempt. Also where the thread is
+/// no longer in `process`, which has begun the attempt.
+pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u32, batch: Value) -> Result<Outcome, Error> {
     if !batch.is_nil() {
         return attempt.run(&mut InBatch { ruby, batch, process });
     }
@@ -43,7 +41,9 @@ fn drive_without_gvl(
     loop {
         match raw::without_gvl(ruby, waker, || attempt.run(&mut WithoutGvl { waker })) {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
-            Ok(Some(Err(Pause::Resolve(host, until)))) => attempt.resolved(resolve(ruby, &host, until)?),
+            Ok(Some(Err(Pause::Resolve(host, until)))) => {
+                attempt.resolved(resolve(ruby, &host, until, process)?);
+            }
             Ok(Some(Err(Pause::Woken)) | None) => {
                 // Before the check, so that whoever wakes us during it wakes us again.
                 waker.reset();
@@ -55,9 +55,12 @@ fn drive_without_gvl(
     }
 }
 
-/// Refuses to go on in a child of `process`, to which a fork has brought the attempt: by a signal's handler, or by
-/// another fiber. The connection is the parent's.
-fn stay_in(ruby: &Ruby, process: u32) -> Result<(), Error> {
+/// Refuses to go on in a child of `process`, to which a fork has brought the delivery: by a signal's handler, or by
+/// another fiber. The connection is the parent's, and the event would be sent twice.
+///
+/// # Errors
+/// That.
+pub fn stay_in(ruby: &Ruby, process: u32) -> Result<(), Error> {
     if process == std::process::id() {
         return Ok(());
     }
@@ -116,7 +119,7 @@ impl Wait for OnScheduler<'_> {
     }
 
     fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-        resolve(self.ruby, host, until)
+        resolve(self.ruby, host, until, self.process)
     }
 }
 
@@ -131,13 +134,13 @@ impl Wait for InBatch<'_> {
     type Stop = Error;
 
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Error> {
-        let wait = (fd.as_raw_fd(), events(interest), to_monotonic(until));
-        let _: Value = self.batch.funcall(*WAIT, wait)?;
+        let seconds = until.saturating_duration_since(Instant::now()).as_secs_f64();
+        let _: Value = self.batch.funcall(*WAIT, (fd.as_raw_fd(), events(interest), seconds))?;
         stay_in(self.ruby, self.process)
     }
 
     fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-        resolve(self.ruby, host, until)
+        resolve(self.ruby, host, until, self.process)
     }
 }
 
@@ -156,12 +159,13 @@ fn events(interest: Interest) -> i32 {
 }
 
 /// Waits until one of `waiting` is ready or its time is up, and gives the positions of those. Each is a descriptor or
-/// nil, the events to wait for, and a deadline in seconds of the monotonic clock.
-pub fn poll(ruby: &Ruby, waiting: RArray) -> Result<Vec<usize>, Error> {
+/// nil, the events to wait for, and a deadline by the clock that shows `now`, in seconds.
+pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error> {
     guard(ruby, || {
+        let started = Instant::now();
         let waiting: Vec<(Option<RawFd>, i32, f64)> = waiting.to_vec()?;
-        let until = waiting.iter().map(|(.., deadline)| *deadline).fold(f64::INFINITY, f64::min);
-        let until = from_monotonic(until);
+        let first = waiting.iter().map(|(.., deadline)| *deadline).fold(f64::INFINITY, f64::min);
+        let until = started + seconds(first - now);
         let sockets: Vec<(RawFd, Interest)> =
             waiting.iter().filter_map(|(fd, events, _)| Some(((*fd)?, interest(*events)))).collect();
         let process = std::process::id();
@@ -176,7 +180,7 @@ pub fn poll(ruby: &Ruby, waiting: RArray) -> Result<Vec<usize>, Error> {
         }
         Wakers::give_back(waker, process);
         raw::check_interrupts(ruby)?;
-        let now = to_monotonic(Instant::now());
+        let now = now + started.elapsed().as_secs_f64();
         let mut ready = ready.unwrap_or_default().into_iter();
         let mut is_ready = |(fd, _, deadline): &(Option<RawFd>, i32, f64)| {
             let io = fd.is_some() && ready.next() == Some(true);
@@ -184,6 +188,12 @@ pub fn poll(ruby: &Ruby, waiting: RArray) -> Result<Vec<usize>, Error> {
         };
         Ok((0..waiting.len()).filter(|position| is_ready(&waiting[*position])).collect())
     })
+}
+
+/// A number of seconds from Ruby: none where it is negative, and a year where no clock goes so far.
+pub fn seconds(seconds: f64) -> Duration {
+    const YEAR: f64 = 365.0 * 86_400.0;
+    Duration::try_from_secs_f64(seconds.min(YEAR)).unwrap_or_default()
 }
 
 fn interest(events: i32) -> Interest {
@@ -195,12 +205,18 @@ fn interest(events: i32) -> Interest {
 }
 
 /// Asks Ruby's resolver: it can be interrupted, knows the Fiber scheduler, and is not disturbed by forks.
-fn resolve(ruby: &Ruby, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
+fn resolve(
+    ruby: &Ruby,
+    host: &str,
+    until: Instant,
+    process: u32,
+) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
     let resolver: RModule =
         ruby.class_object().const_get::<_, RModule>("SimpleConnect")?.const_get("Resolver")?;
     let seconds = until.saturating_duration_since(Instant::now()).as_secs_f64();
     let (addresses, class, message): (Option<Vec<String>>, Option<String>, Option<String>) =
         resolver.funcall("addresses", (host, seconds))?;
+    stay_in(ruby, process)?;
     Ok(match (addresses, class, message) {
         // An address with a zone (fe80::1%eth0) is of no use without it.
         (Some(addresses), ..) => Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect()),

@@ -63,6 +63,20 @@ module SimpleConnect
         @request.post(@target, body, Responses::DeliverResponse)
       end
 
+      # The same as {#deliver}, for callers that would rather rescue than ask.
+      #
+      # @overload deliver!(event_key, recipient:, event: {})
+      # @overload deliver!(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
+      # @return [Result] a success, its `data` a {Responses::DeliverResponse}
+      # @raise [DeliveryError] where it failed, one of its kinds: {TransientError} or {PermanentError}
+      # @raise [ArgumentError] as {#deliver}
+      # @raise [UnknownEventError] as {#deliver}
+      # @raise [JSON::GeneratorError] as {#deliver}
+      # @raise [MalformedResponseError] as {#deliver}
+      # @example
+      #   client.events.deliver!("order_paid", recipient: { mobile_no: "+919812345678" }).data.log_id
+      def deliver!(...) = deliver(...).or_raise
+
       # Looks up an event that was delivered.
       #
       # @param event_id [String] its idempotency key
@@ -76,6 +90,17 @@ module SimpleConnect
 
         @request.get(@request.transport.member_target("event_id", event_id), Responses::EventResponse)
       end
+
+      # The same as {#detail}, for callers that would rather rescue than ask.
+      #
+      # @param event_id [String] its idempotency key
+      # @return [Result] a success, its `data` a {Responses::EventResponse}
+      # @raise [DeliveryError] where it failed; a {NotFoundError} where there is no such event
+      # @raise [ArgumentError] as {#detail}
+      # @raise [MalformedResponseError] where the answer is not JSON
+      # @example
+      #   client.events.detail!("pp_payment_42").data.dispatched?
+      def detail!(event_id) = detail(event_id).or_raise
 
       # @return [String]
       def inspect = "#<#{self.class.name}>"
@@ -100,7 +125,8 @@ module SimpleConnect
         raise ArgumentError, "event_key is required" if event_key.empty?
         return event_key if @event_keys.nil? || @event_keys.include?(event_key)
 
-        raise UnknownEventError, "Unknown event_key '#{event_key}'. Must be one of: #{@event_keys.join(", ")}"
+        message = "Unknown event_key '#{event_key}'. Must be one of: #{@event_keys.join(", ")}"
+        raise UnknownEventError.new(message, event_key:)
       end
 
       def nested?(keywords)

@@ -25,6 +25,15 @@ module SimpleConnect
         @request.get(@request.transport.status_target, Responses::VerifyResponse)
       end
 
+      # The same as {#verify}, for callers that would rather rescue than ask.
+      #
+      # @return [Result] a success, its `data` a {Responses::VerifyResponse}; it may say that nothing is connected
+      # @raise [DeliveryError] where it failed; an {AuthenticationError} where the credentials are not accepted
+      # @raise [MalformedResponseError] where the answer is not JSON
+      # @example
+      #   client.integrations.verify!.data.connected?
+      def verify! = verify.or_raise
+
       # @return [String]
       def inspect = "#<#{self.class.name}>"
     end

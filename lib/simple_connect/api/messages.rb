@@ -46,6 +46,19 @@ module SimpleConnect
                       Responses::MessageDeliverResponse)
       end
 
+      # The same as {#deliver}, for callers that would rather rescue than ask.
+      #
+      # @param message [Hash] as for {#deliver}
+      # @return [Result] a success, its `data` a {Responses::MessageDeliverResponse}; some recipients may have been
+      #   refused
+      # @raise [DeliveryError] where it failed, one of its kinds: {TransientError} or {PermanentError}
+      # @raise [ArgumentError] as {#deliver}
+      # @raise [JSON::GeneratorError] as {#deliver}
+      # @raise [MalformedResponseError] as {#deliver}
+      # @example
+      #   client.messages.deliver!(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
+      def deliver!(**message) = deliver(**message).or_raise
+
       # Looks up a message that was sent.
       #
       # @param message_id [String]
@@ -57,6 +70,17 @@ module SimpleConnect
         message_id = required(message_id, "message_id")
         @request.get(@request.transport.member_target("message_id", message_id), Responses::MessageDetailResponse)
       end
+
+      # The same as {#detail}, for callers that would rather rescue than ask.
+      #
+      # @param message_id [String]
+      # @return [Result] a success, its `data` a {Responses::MessageDetailResponse}
+      # @raise [DeliveryError] where it failed; a {NotFoundError} where there is no such message
+      # @raise [ArgumentError] as {#detail}
+      # @raise [MalformedResponseError] where the answer is not JSON
+      # @example
+      #   client.messages.detail!("m1").data.status # => "delivered"
+      def detail!(message_id) = detail(message_id).or_raise
 
       # @return [String]
       def inspect = "#<#{self.class.name}>"

@@ -154,14 +154,10 @@ module SimpleConnect
           @delivered += 1
           @duplicates += 1 if result.data&.duplicate?
         else
-          @temporary += 1 if temporary?(result)
+          @temporary += 1 if result.retryable?
           failed(row, row.delivery, result.error)
         end
         @progress.advance(@failed, (@io.pos if @io.is_a?(File)))
-      end
-
-      def temporary?(result)
-        result.status_code >= 500 || result.status_code == 429 || ![nil, :too_large].include?(result.network_error)
       end
 
       def failed(row, what, error)

@@ -4,6 +4,21 @@ require "time"
 
 module SimpleConnect
   class Sandbox
+    # A request that the service refuses.
+    # @api private
+    class Refusal < StandardError
+      # @return [Integer]
+      attr_reader :status
+      # @return [Hash{String => Object}] what the answer holds
+      attr_reader :json
+
+      def initialize(status, message, json = {})
+        super(message)
+        @status = status
+        @json = { "error" => message, **json }
+      end
+    end
+
     # What the service has taken, and what it says about it: each method gives the status and the JSON of an answer.
     # Not thread-safe.
     # @api private
@@ -23,8 +38,9 @@ module SimpleConnect
 
       def messages = @messages.values
 
-      def deliver_event(json, previous_secret)
-        event = read(json)
+      # @param status [String] what becomes of the event
+      def deliver_event(json, previous_secret: false, status: "dispatched")
+        event = read(json, status)
         event_id = event["event_id"]
         duplicate = @events.key?(event_id)
         unless duplicate
@@ -39,6 +55,8 @@ module SimpleConnect
 
       def show_event(event_id)
         row = @events[event_id] or raise Refusal.new(404, "not found")
+        return [200, { "event_log" => row, "message" => nil }] unless row["status"] == "dispatched"
+
         message = {
           "message_id" => "wamid.sandbox.#{row["log_id"]}", "status" => "delivered",
           "timestamp" => row["updated_at"], "recipient" => row["recipient"]
@@ -77,14 +95,14 @@ module SimpleConnect
 
       private
 
-      def read(json)
+      def read(json, status)
         # The flat layout has the event key where the nested one has the event.
         nested = json["event"].is_a?(Hash)
         event = nested ? json["event"] : json
         event_key = nested ? required(event, "name", "event.name") : required(event, "event")
         now = Time.now.utc.iso8601(6)
         {
-          "event_id" => required(event, "event_id"), "event_key" => known(event_key), "status" => "dispatched",
+          "event_id" => required(event, "event_id"), "event_key" => known(event_key), "status" => status,
           "recipient" => nested ? recipient(json["recipient"]) : flat_recipient(event),
           "language" => event["language"], "payload" => event.except(nested ? "name" : "event", *ENVELOPE).freeze,
           "occurred_at" => event["occurred_at"], "created_at" => now, "updated_at" => now, "error_text" => nil
@@ -133,6 +151,5 @@ module SimpleConnect
         raise Refusal.new(422, "#{name} must be a non-empty array")
       end
     end
-    private_constant :Ledger
   end
 end

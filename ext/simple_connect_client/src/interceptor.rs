@@ -1,0 +1,63 @@
+//! Who is asked before an attempt goes out, and may answer in the server's place: WebMock, in a process under test.
+
+use magnus::block::Proc;
+use magnus::{Error, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
+use simple_connect_core::answer::Answer;
+use simple_connect_core::endpoint::Endpoint;
+use simple_connect_core::error::{ErrorKind, NetworkError, Phase};
+
+use crate::error::argument_error;
+use crate::raw::with_bytes;
+
+/// What an interceptor makes of an attempt.
+pub enum Interception {
+    /// It goes to the server. Who is here is shown the answer.
+    Send(Option<Proc>),
+    /// This has come of it; nothing is sent.
+    Done(Result<Answer, NetworkError>),
+}
+
+/// Asks `interceptor` about a request to `endpoint`: its verb, URL, header lines and body. What it may say to that
+/// is told in `lib/simple_connect/transport.rb`.
+///
+/// # Errors
+/// What it raises: that ends the whole delivery.
+pub fn intercept(
+    ruby: &Ruby,
+    interceptor: Value,
+    endpoint: &Endpoint,
+    request: (&str, String, RString, Option<RString>),
+) -> Result<Interception, Error> {
+    let said: Value = interceptor.funcall("intercept", request)?;
+    if said.is_nil() {
+        return Ok(Interception::Send(None));
+    }
+    if let Some(witness) = Proc::from_value(said) {
+        return Ok(Interception::Send(Some(witness)));
+    }
+    let said = RArray::try_convert(said)?;
+    Ok(Interception::Done(match said.len() {
+        3 => Ok(answer(said)?),
+        _ => Err(network_error(ruby, endpoint, said)?),
+    }))
+}
+
+fn answer(said: RArray) -> Result<Answer, Error> {
+    let (status, head, body) = <(u16, RString, Option<RString>)>::try_convert(said.as_value())?;
+    let bytes = |string| with_bytes(string, <[u8]>::to_vec);
+    Ok(Answer { status, head: bytes(head), body: body.map(bytes), keep_alive: false, idle_limit: None })
+}
+
+fn network_error(ruby: &Ruby, endpoint: &Endpoint, said: RArray) -> Result<NetworkError, Error> {
+    let (kind, phase, class, message) = <(Symbol, Symbol, String, String)>::try_convert(said.as_value())?;
+    let unknown = |name: Symbol| argument_error(ruby, format!("there is no network error {name}"));
+    Ok(NetworkError {
+        kind: ErrorKind::named(&kind.name()?).ok_or_else(|| unknown(kind))?,
+        phase: Phase::named(&phase.name()?).ok_or_else(|| unknown(phase))?,
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        elapsed: Default::default(),
+        class: class.into(),
+        message,
+    })
+}

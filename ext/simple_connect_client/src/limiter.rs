@@ -1,0 +1,66 @@
+//! `SimpleConnect::Permits`: what a `RateLimiter` grants.
+
+use std::time::{Duration, Instant};
+
+use magnus::{Error, Module, RModule, Ruby, Value, function, method, prelude::*};
+use simple_connect_core::limiter::{Limiter, Ticket};
+
+use crate::error::guard;
+
+/// The limiter's lock is taken only with the GVL held, for as long as a look takes, and nothing of Ruby's runs
+/// meanwhile. So a fork, which holds the GVL too, cannot leave it locked in the child.
+#[magnus::wrap(class = "SimpleConnect::Permits", free_immediately, size)]
+struct Permits(Limiter);
+
+impl Permits {
+    fn new(limit: u64, interval: f64) -> Self {
+        Self(Limiter::new(limit, duration(interval)))
+    }
+
+    fn try_acquire(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        guard(ruby, || Ok(this.0.try_acquire(Instant::now())))
+    }
+
+    fn reserve(ruby: &Ruby, this: &Self) -> Result<f64, Error> {
+        guard(ruby, || Ok(this.0.reserve(Instant::now()).as_secs_f64()))
+    }
+
+    fn delay(ruby: &Ruby, this: &Self) -> Result<f64, Error> {
+        guard(ruby, || Ok(this.0.delay(Instant::now()).as_secs_f64()))
+    }
+
+    fn join(ruby: &Ruby, this: &Self, timeout: Option<f64>) -> Result<Option<Ticket>, Error> {
+        guard(ruby, || Ok(this.0.join(Instant::now(), timeout.map(duration))))
+    }
+
+    fn wait(ruby: &Ruby, this: &Self, ticket: Ticket) -> Result<Option<f64>, Error> {
+        guard(ruby, || Ok(this.0.wait(ticket, Instant::now()).map(|wait| wait.as_secs_f64())))
+    }
+
+    fn leave(ruby: &Ruby, this: &Self, ticket: Ticket) -> Result<(), Error> {
+        guard(ruby, || {
+            this.0.leave(ticket, Instant::now());
+            Ok(())
+        })
+    }
+}
+
+/// Seconds that were checked in Ruby: only what is beyond any clock is left to fail.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
+    let class = module.define_class("Permits", ruby.class_object())?;
+    class.undef_default_alloc_func();
+    class.define_singleton_method("new", function!(Permits::new, 2))?;
+    class.define_method("try_acquire", method!(Permits::try_acquire, 0))?;
+    class.define_method("reserve", method!(Permits::reserve, 0))?;
+    class.define_method("delay", method!(Permits::delay, 0))?;
+    class.define_method("join", method!(Permits::join, 1))?;
+    class.define_method("wait", method!(Permits::wait, 1))?;
+    class.define_method("leave", method!(Permits::leave, 1))?;
+    // Most processes never load the Ruby half of it.
+    let _: Value = module.funcall("private_constant", ("Permits",))?;
+    Ok(())
+}

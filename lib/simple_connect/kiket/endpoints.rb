@@ -1,0 +1,224 @@
+# frozen_string_literal: true
+
+require "time"
+require "uri"
+
+module SimpleConnect
+  class Kiket < Webhooks::App
+    # What an extension can ask of Kiket: `context[:endpoints]`. Each call raises as {Client#get} and {Client#post} do.
+    class Endpoints
+      # @param client [Client]
+      # @param extension_id [String, nil]
+      # @param event_version [String]
+      # @example For a script of your own
+      #   SimpleConnect::Kiket::Endpoints.new(client, "com.example.crm", "v1")
+      def initialize(client, extension_id, event_version)
+        @client = client
+        @extension_id = extension_id
+        @event_version = event_version
+      end
+
+      # Writes into the extension's log.
+      #
+      # @param event [String] such as `"issue.created"`
+      # @param data [Hash]
+      # @return [Object, nil] the answer's JSON
+      # @raise [ConfigurationError] where the extension has no id
+      # @raise [Error] as for {Client#post}
+      # @example
+      #   context[:endpoints].log_event("issue.created", summary: "A title")
+      def log_event(event, data)
+        @client.post("#{extension_path}/events",
+                     { event:, version: @event_version, data:, timestamp: Time.now.utc.iso8601 })
+      end
+
+      # Shows a notification to the people of the workspace.
+      #
+      # @param title [String]
+      # @param body [String]
+      # @param level [String] such as `"info"` or `"warning"`
+      # @return [Object, nil] the answer's JSON
+      # @raise [Error] as for {Client#post}
+      # @example
+      #   context[:endpoints].notify("Rate limit", "Only 3 requests remain", "warning")
+      def notify(title, body, level)
+        @client.post("/api/v1/extensions/notifications", { title:, body:, level: })
+      end
+
+      # @return [Hash{String => Object}] `limit`, `remaining`, `window_seconds` and `reset_in`
+      # @raise [Error] as for {Client#get}
+      # @example
+      #   context[:endpoints].rate_limit["remaining"] # => 97
+      def rate_limit
+        answer = @client.get("/api/v1/ext/rate_limit")
+        limits = answer["rate_limit"] if answer.is_a?(Hash)
+        limits.is_a?(Hash) ? limits : raise(MalformedResponseError, "Kiket's answer has no object rate_limit")
+      end
+
+      # @return [Secrets] the extension's
+      # @raise [ConfigurationError] where the extension has no id
+      # @example
+      #   context[:endpoints].secrets.get("CRM_TOKEN")
+      def secrets = Secrets.new(SecretStore.new(@client, extension_path))
+
+      # @param project_id [String, Integer]
+      # @return [CustomData] the project's
+      # @raise [ArgumentError] where it is blank
+      # @example
+      #   context[:endpoints].custom_data(7).list("com.example.crm.contacts", "records")
+      def custom_data(project_id) = CustomData.new(@client, project_id)
+
+      # @param project_id [String, Integer]
+      # @return [SlaEvents] the project's
+      # @raise [ArgumentError] where it is blank
+      # @example
+      #   context[:endpoints].sla_events(7).list(state: "imminent")
+      def sla_events(project_id) = SlaEvents.new(@client, project_id)
+
+      # @return [String]
+      def inspect = "#<#{self.class.name} #{@extension_id} #{@event_version}>"
+
+      private
+
+      def extension_path
+        id = @extension_id.to_s
+        if id.strip.empty?
+          raise ConfigurationError, "extension_id is required for this call: pass it, or set id in the manifest"
+        end
+
+        "/extensions/#{Transport.segment("extension_id", id)}"
+      end
+    end
+
+    # Secrets over Kiket's API; what {Webhooks::Secrets} needs.
+    # @api private
+    class SecretStore
+      def initialize(client, extension_path)
+        @client = client
+        @path = "#{extension_path}/secrets"
+      end
+
+      # @return [String, nil] nil where there is none
+      def get(key)
+        answer = @client.get(path(key))
+        answer["value"] if answer.is_a?(Hash)
+      rescue RequestError => e
+        raise unless e.result.status_code == 404
+      end
+
+      def set(key, value) = @client.post(path(key), { value: })
+
+      def delete(key) = @client.delete(path(key))
+
+      # @return [Array<String>]
+      def list
+        answer = @client.get(@path)
+        answer.is_a?(Hash) ? Array(answer["keys"]) : []
+      end
+
+      private
+
+      def path(key) = "#{@path}/#{Transport.segment("key", key)}"
+    end
+    private_constant :SecretStore
+
+    # What belongs to one project.
+    # @api private
+    class OfProject
+      def initialize(client, project_id)
+        raise ArgumentError, "project_id is required" if project_id.to_s.strip.empty?
+
+        @client = client
+        @project_id = project_id.to_s
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name} #{@project_id}>"
+
+      private
+
+      def query(more = {}) = "?#{URI.encode_www_form({ project_id: @project_id, **more.compact })}"
+    end
+    private_constant :OfProject
+
+    # The records that modules keep for a project: {Endpoints#custom_data}. Each call raises as {Client#get} and
+    # {Client#post} do.
+    class CustomData < OfProject
+      # @param module_key [String] such as `"com.example.crm.contacts"`
+      # @param table [String]
+      # @param limit [Integer, nil] how many records at the most
+      # @param filters [Hash, nil] values that the records must have
+      # @return [Hash{String => Object}] the records are in `"data"`
+      # @raise [Error] as for {Client#get}
+      # @example
+      #   custom_data.list("com.example.crm.contacts", "records", limit: 10, filters: { status: "active" })
+      def list(module_key, table, limit: nil, filters: nil)
+        @client.get(path(module_key, table) + query(limit:, filters: filters && Codec.generate(filters)))
+      end
+
+      # @param module_key [String]
+      # @param table [String]
+      # @param id [String, Integer]
+      # @return [Hash{String => Object}] the record
+      # @raise [Error] as for {Client#get}
+      # @example
+      #   custom_data.get("com.example.crm.contacts", "records", 7)
+      def get(module_key, table, id) = @client.get(path(module_key, table, id) + query)
+
+      # @param module_key [String]
+      # @param table [String]
+      # @param record [Hash]
+      # @return [Hash{String => Object}] the record as it is kept
+      # @raise [Error] as for {Client#post}
+      # @example
+      #   custom_data.create("com.example.crm.contacts", "records", { email: "asha@example.com" })
+      def create(module_key, table, record) = @client.post(path(module_key, table) + query, { record: })
+
+      # @param module_key [String]
+      # @param table [String]
+      # @param id [String, Integer]
+      # @param record [Hash] the members to change
+      # @return [Hash{String => Object}] the record as it is kept
+      # @raise [Error] as for {Client#post}
+      # @example
+      #   custom_data.update("com.example.crm.contacts", "records", 7, { email: "asha@example.com" })
+      def update(module_key, table, id, record) = @client.patch(path(module_key, table, id) + query, { record: })
+
+      # @param module_key [String]
+      # @param table [String]
+      # @param id [String, Integer]
+      # @return [Object, nil] the answer's JSON
+      # @raise [Error] as for {Client#get}
+      # @example
+      #   custom_data.delete("com.example.crm.contacts", "records", 7)
+      def delete(module_key, table, id) = @client.delete(path(module_key, table, id) + query)
+
+      private
+
+      def path(module_key, table, *id)
+        segments = { "module_key" => module_key, "table" => table, "id" => id.first }.first(2 + id.size)
+        "/api/v1/ext/custom_data/#{segments.map { |name, value| segment(name, value.to_s) }.join("/")}"
+      end
+
+      def segment(name, value)
+        raise ArgumentError, "#{name} is required" if value.strip.empty?
+
+        Transport.segment(name, value)
+      end
+    end
+
+    # The service levels that a project's issues miss, or are about to: {Endpoints#sla_events}.
+    class SlaEvents < OfProject
+      # @param issue_id [String, Integer, nil] of this issue only
+      # @param state [String, nil] such as `"imminent"`
+      # @param limit [Integer, nil] how many at the most
+      # @return [Hash{String => Object}] the events are in `"data"`
+      # @raise [Error] as for {Client#get}
+      # @example
+      #   context[:endpoints].sla_events(7).list(state: "imminent", limit: 5)
+      def list(issue_id: nil, state: nil, limit: nil)
+        @client.get("/api/v1/ext/sla/events#{query(issue_id:, state:, limit:)}")
+      end
+    end
+  end
+end

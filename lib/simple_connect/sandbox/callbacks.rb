@@ -1,0 +1,51 @@
+# frozen_string_literal: true
+
+require_relative "../webhooks"
+require_relative "../webhooks/sender"
+
+module SimpleConnect
+  class Sandbox
+    # Posts what became of messages, signed, to one URL: one after the other, in the background.
+    # @api private
+    class Callbacks
+      # @param url [String]
+      # @param secret [String] what to sign with
+      # @raise [ConfigurationError] where the URL is none
+      def initialize(url, secret)
+        @sender = Webhooks::Sender.new(url, "status_callback_url")
+        @secret = secret
+        @queue = Queue.new
+      end
+
+      # @param message [Hash{String => Object}]
+      def push(message)
+        @thread ||= Thread.new { work }
+        @queue << message
+      end
+
+      # Waits until all are posted.
+      def stop
+        return unless @thread
+
+        @queue << nil
+        @thread.join
+        @thread = nil
+      end
+
+      private
+
+      def work
+        while (message = @queue.pop)
+          post(message)
+        end
+      end
+
+      def post(message)
+        body = JSON.generate({ "event" => "message.status", "data" => message })
+        result = @sender.post(body, Signature.sign(body, secret: @secret))
+        warn("[SimpleConnect] a status callback failed: #{result.error}") if result.failed?
+      end
+    end
+    private_constant :Callbacks
+  end
+end

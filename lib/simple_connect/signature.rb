@@ -1,0 +1,196 @@
+# frozen_string_literal: true
+
+require_relative "../simple_connect"
+
+module SimpleConnect
+  # A request that is not believed: unsigned, signed with another secret, changed on its way, too old or too new.
+  class SignatureVerificationError < Error
+    # @return [Symbol] `:missing_signature`, `:missing_timestamp`, `:malformed_timestamp`, `:mismatch`, `:too_old` or
+    #   `:too_new`
+    attr_reader :reason
+
+    # @param reason [Symbol]
+    # @param message [String]
+    def initialize(reason, message)
+      super(message)
+      @reason = reason
+    end
+
+    # @return [Hash{Symbol => Object}] what a refusal can tell the sender: `:error`, the message, and `:reason`
+    # @example In a server of your own
+    #   [401, { "content-type" => "application/json" }, [JSON.generate(error.to_h)]]
+    def to_h = { error: message, reason: }
+
+    # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
+    # @return [Hash{Symbol => Object}] `message:` and `reason:`
+    def deconstruct_keys(keys) = { **super, reason: }
+  end
+
+  # Signs bodies, and tells whether what comes is signed.
+  #
+  # | scheme | headers | signature |
+  # |---|---|---|
+  # | `:simple_connect` | `X-SimpleConnect-Signature`, `X-SimpleConnect-Timestamp` | `sha256=` and hex |
+  # | `:kiket` | `X-Kiket-Signature`, `X-Kiket-Timestamp` | hex, also with `sha256=` before it |
+  # | `:simplyq` | `X-Simplyq-Signature`, `X-Simplyq-Timestamp` | base64, a list of which one must match |
+  #
+  # It is the HMAC-SHA256 of the timestamp (the seconds since 1970), a dot (not with `:simplyq`) and the body, with the
+  # secret's bytes as they are.
+  #
+  # It must be asked for, with `require "simple_connect/webhooks"`.
+  module Signature
+    # @param body [String] the body, byte by byte as it is sent
+    # @param secret [String, Array<String>] several while a secret is being rotated: each signs where the scheme has a
+    #   list of signatures, else the first
+    # @param scheme [:simple_connect, :kiket, :simplyq]
+    # @param timestamp [Time, Integer] when it is sent; an Integer is in seconds since 1970
+    # @return [Hash{String => String}] the two headers
+    # @raise [ConfigurationError] for a blank secret, or an unknown scheme
+    # @raise [ArgumentError] where the body is no String, or the timestamp before 1970 or longer than 12 digits
+    # @example
+    #   SimpleConnect::Signature.sign('{"order":7}', secret: "s3cret", timestamp: 1_700_000_000)
+    #   # => {"X-SimpleConnect-Signature"=>"sha256=3f…", "X-SimpleConnect-Timestamp"=>"1700000000"}
+    def self.sign(body, secret:, scheme: :simple_connect, timestamp: Time.now)
+      SigningKeys.of(secret, scheme).sign(body, timestamp)
+    end
+
+    # Raises unless the request is signed, and signed not long ago.
+    #
+    # The signature comes before the clock, secrets are compared in constant time, and all of them.
+    #
+    # @param body [String, nil] the body, byte by byte as it came; nil for none
+    # @param headers [Hash, #each] the header fields, in any case, with dashes or underscores; or a Rack env
+    # @param secret [String, Array<String>] several while a secret is being rotated
+    # @param scheme [:simple_connect, :kiket, :simplyq]
+    # @param tolerance [Numeric] how many seconds the timestamp may be away from now, in either direction
+    # @param now [Time, Integer]
+    # @return [Integer] which secret has signed, from 0
+    # @raise [SignatureVerificationError] where it is not believed, whatever came
+    # @raise [ConfigurationError] for a blank secret, an unknown scheme, or a tolerance that is no number of seconds
+    # @raise [ArgumentError] where the body is no String, or the headers are no such thing
+    # @example
+    #   SimpleConnect::Signature.verify!(request.raw_post, request.headers, secret: ENV.fetch("WEBHOOK_SECRET"))
+    def self.verify!(body, headers, secret:, scheme: :simple_connect, tolerance: 300, now: Time.now)
+      SigningKeys.of(secret, scheme).verify(body, headers, SigningKeys.tolerance(tolerance), now)
+    end
+
+    # Whether the request is signed, and signed not long ago.
+    #
+    # @param body [String, nil] as for {.verify!}
+    # @param headers [Hash, #each] as for {.verify!}
+    # @param options [Hash] as for {.verify!}
+    # @return [Boolean]
+    # @raise [ConfigurationError] as {.verify!}
+    # @raise [ArgumentError] as {.verify!}
+    # @example
+    #   SimpleConnect::Signature.valid?(body, headers, secret: "s3cret") # => false
+    def self.valid?(body, headers, **options)
+      verify!(body, headers, **options)
+      true
+    rescue SignatureVerificationError
+      false
+    end
+  end
+
+  # Secrets, and the scheme they sign by. They are kept in Rust, as the states that HMAC derives from them.
+  # @api private
+  class SigningKeys
+    MESSAGES = {
+      missing_signature: "%<prefix>s-Signature is missing",
+      missing_timestamp: "%<prefix>s-Timestamp is missing",
+      malformed_timestamp: "%<prefix>s-Timestamp must be the seconds since 1970, in 1 to 12 digits",
+      mismatch: "%<prefix>s-Signature does not match: the body or the timestamp was changed, or the secret is another",
+      too_old: "%<prefix>s-Timestamp is more than %<tolerance>d s old",
+      too_new: "%<prefix>s-Timestamp is more than %<tolerance>d s in the future"
+    }.freeze
+    # The timestamps that 12 digits can say.
+    TIMESTAMPS = (0...(10**12))
+    private_constant :MESSAGES, :TIMESTAMPS
+
+    class << self
+      def of(secret, scheme)
+        secrets = secret.is_a?(Array) ? secret : [secret]
+        raise ConfigurationError, "secret is required" if secrets.empty?
+
+        secrets.each { |each| check(each) }
+        new(scheme, secrets)
+      end
+
+      def tolerance(seconds)
+        # A window wider than all there is has no use for more.
+        return [seconds, TIMESTAMPS.last].min.to_i if seconds.is_a?(Numeric) && seconds.real? && seconds >= 0
+
+        raise ConfigurationError, "tolerance: must be a number of seconds, such as 300, not #{seconds.inspect}"
+      end
+
+      private
+
+      def check(secret)
+        unless secret.nil? || secret.is_a?(String)
+          raise ConfigurationError, "secret: must be a String, or several in an Array, not #{secret.class}"
+        end
+        # A blank one would let in whoever signs with nothing.
+        raise ConfigurationError, "secret is required, and must not be blank" if secret.to_s.scrub.strip.empty?
+      end
+    end
+
+    # @return [String] the scheme's name of a header, such as `X-Kiket-Event-Version`
+    def header(name) = "#{header_prefix}-#{name}"
+
+    # See {Signature.sign}.
+    def sign(body, timestamp)
+      timestamp = seconds(timestamp, "timestamp:").to_s
+      { header("Signature") => signature(timestamp, bytes(body)), header("Timestamp") => timestamp }
+    end
+
+    # See {Signature.verify!}.
+    def verify(body, headers, tolerance, now)
+      signature, timestamp = %w[Signature Timestamp].map { |name| field(headers, header(name)) }
+      verdict = verdict(signature, timestamp, bytes(body), tolerance, seconds(now, "now:"))
+      return verdict if verdict.is_a?(Integer)
+
+      raise SignatureVerificationError.new(verdict, format(MESSAGES.fetch(verdict), prefix: header_prefix, tolerance:))
+    end
+
+    # @return [String] the same for requests whose signed bytes are the same, whichever secret signed them
+    def fingerprint_of(body, headers) = fingerprint(field(headers, header("Timestamp")), bytes(body))
+
+    private
+
+    def bytes(body)
+      return body.to_s if body.nil? || body.is_a?(String)
+
+      raise ArgumentError, "body must be the raw body as a String, such as request.body.read, not #{body.class}"
+    end
+
+    def seconds(time, option)
+      time = time.to_time if time.respond_to?(:to_time) && !time.is_a?(String)
+      seconds = time.to_i if time.is_a?(Time) || (time.is_a?(Numeric) && time.real? && time.finite?)
+      return seconds if TIMESTAMPS.cover?(seconds)
+
+      raise ArgumentError, "#{option} must be a Time, or the seconds since 1970, not #{time.inspect}"
+    end
+
+    # The value of a header field; several are joined, as HTTP has it.
+    def field(headers, name)
+      unless headers.respond_to?(:each) && !headers.is_a?(Array)
+        raise ArgumentError, "headers must be a Hash of header fields, or a Rack env, not #{headers.class}"
+      end
+
+      value = find(headers, name)
+      value.is_a?(Array) ? value.map { |each| each.to_s.b }.join(",") : value&.to_s
+    end
+
+    def find(headers, name)
+      name = name.downcase
+      rack = "HTTP_#{name.upcase.tr("-", "_")}"
+      # No need to go through a whole env for it.
+      return headers[rack] if headers.is_a?(Hash) && headers.key?(rack)
+
+      headers.each do |key, value|
+        return value if key.to_s.b.downcase.tr("_", "-").delete_prefix("http-") == name
+      end
+      nil
+    end
+  end
+end

@@ -1,0 +1,115 @@
+# frozen_string_literal: true
+
+require "json"
+
+module SimpleConnect
+  module Testing
+    # An attempt, as it would have gone out: its `url`, its `headers` (their names in lower case, an API key redacted),
+    # and the `answer` to it: the status, or what kind of network error there was instead.
+    Request = Struct.new(:url, :headers, :answer)
+
+    # What deliveries of events and of messages have in common.
+    class Sent
+      # @return [String] the JSON that was signed and would have gone out, byte by byte
+      attr_reader :body
+      # @return [Array<Request>] one for each attempt
+      attr_reader :requests
+
+      # @param body [String]
+      def initialize(body)
+        @body = body
+        @requests = []
+        @json = JSON.parse(body, freeze: true)
+      end
+
+      # @return [Integer] how many there were
+      def attempts = requests.size
+
+      # @return [Boolean] whether the last attempt was answered with a 2xx
+      def accepted?
+        answer = requests.last&.answer
+        answer.is_a?(Integer) && answer.between?(200, 299)
+      end
+
+      # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
+      # @return [Hash{Symbol => Object}]
+      def deconstruct_keys(keys)
+        (keys ? keys & members : members).to_h { |key| [key, public_send(key)] }
+      end
+
+      # @return [String]
+      def inspect
+        "#<#{self.class.name} #{deconstruct_keys(nil).map { |name, value| "#{name}=#{value.inspect}" }.join(" ")}>"
+      end
+    end
+    private_constant :Sent
+
+    # An event that was delivered in test mode.
+    #
+    # @example
+    #   delivery = SimpleConnect::Testing.deliveries.last
+    #   delivery.event_key              # => "customer_payment_received"
+    #   delivery.recipient["mobile_no"] # => "+919812345678"
+    class Delivery < Sent
+      # @return [String] such as `"customer_payment_received"`
+      attr_reader :event_key
+      # @return [String] the idempotency key, given or generated
+      attr_reader :event_id
+      # @return [Hash{String => String}, nil] with `"mobile_no"` and `"name"`; in the flat layout, whose fields the
+      #   service knows how to read, only the field whose name ends in `mobile_no`; nil where there is none
+      attr_reader :recipient
+      # @return [Hash{String => Object}] the event's fields, as they read from JSON
+      attr_reader :fields
+      # @return [String]
+      attr_reader :language
+      # @return [String] in ISO 8601
+      attr_reader :occurred_at
+
+      # @param body [String]
+      def initialize(body)
+        super
+        nested = @json["event"].is_a?(Hash)
+        event = nested ? @json["event"] : @json
+        @event_key = event[nested ? "name" : "event"]
+        @event_id, @language, @occurred_at = event.values_at("event_id", "language", "occurred_at")
+        @fields = event.except(nested ? "name" : "event", "event_id", "language", "occurred_at").freeze
+        @recipient = nested ? @json["recipient"] : flat_recipient
+      end
+
+      private
+
+      def members = %i[event_key event_id recipient fields language occurred_at attempts]
+
+      def flat_recipient
+        _, mobile_no = fields.find { |name, _| name.end_with?("mobile_no") }
+        { "mobile_no" => mobile_no }.freeze if mobile_no
+      end
+    end
+
+    # A template that was sent by {MessagesClient} in test mode.
+    class Message < Sent
+      # @return [String] such as `"order_update"`
+      attr_reader :template_name
+      # @return [Array<Hash{String => Object}>] each with `"mobile_no"`
+      attr_reader :recipients
+      # @return [String, nil]
+      attr_reader :language_code
+      # @return [Hash{String => Object}] all of it, as it reads from JSON
+      attr_reader :fields
+
+      # @param body [String]
+      def initialize(body)
+        super
+        @fields = @json["messages"].first
+        @template_name, @recipients, @language_code = @fields.values_at("template_name", "recipients", "language_code")
+      end
+
+      # @return [nil] so that what is set for an event key is not for a message
+      def event_key = nil
+
+      private
+
+      def members = %i[template_name recipients language_code fields attempts]
+    end
+  end
+end

@@ -1,0 +1,94 @@
+# frozen_string_literal: true
+
+require "json"
+
+module SimpleConnect
+  module Testing
+    # One call of a client. It stands where the network would be: the transport asks it about each attempt.
+    # @api private
+    class Exchange
+      # An answer with one of these has no body.
+      BODILESS = [204, 304].freeze
+      private_constant :BODILESS
+
+      # @param session [Session]
+      # @param target [String] path and query
+      # @param response_class [Class] of the data of a success, which tells what the call is
+      def initialize(session, target, response_class)
+        @session = session
+        @target = target
+        @response_class = response_class
+      end
+
+      # See {Transport}.
+      def intercept(_verb, url, headers, body)
+        return answer(*look_up) unless body
+
+        @sent ||= sent(body)
+        answer = @session.answer_to(@sent)
+        @sent.requests << (request = Request.new(url, fields(headers), answer.kind))
+        return answer.network_error if answer.fault?
+
+        status, json = answer.taken? ? take(answer) : [answer.kind, { "error" => answer.message.to_s }]
+        request.answer = status
+        answer(status, answer.body || json, answer.headers)
+      end
+
+      private
+
+      def sent(body)
+        kind = @response_class == Responses::DeliverResponse ? Delivery : Message
+        kind.new(body).tap { |sent| @session.record(sent) }
+      end
+
+      def take(answer)
+        json = JSON.parse(@sent.body, freeze: true)
+        status, json = @session.ask do |service|
+          next deliver_event(service, json, answer.kind) if @sent.is_a?(Delivery)
+          next service.deliver_messages(json) unless %i[duplicate skipped].include?(answer.kind)
+
+          raise ArgumentError, "a message is never #{answer.kind}: only events are"
+        end
+        [answer.kind.is_a?(Integer) && status < 300 ? answer.kind : status, json]
+      end
+
+      def deliver_event(service, json, kind)
+        return service.deliver_event(json) unless %i[duplicate skipped].include?(kind)
+
+        skipped = kind == :skipped
+        status, answer = service.deliver_event(json, status: skipped ? "skipped_no_template" : "dispatched")
+        return [status, { **answer, **service.show_event(@sent.event_id).last.slice("event_log") }] if skipped
+
+        # It has been there since just now, at least.
+        service.deliver_event(json)
+      end
+
+      def look_up
+        segment = @target[%r{([^/?]*)(\?|\z)}, 1]
+        id = segment.b.gsub(/%\h\h/) { |escape| escape[1..].to_i(16).chr }.force_encoding(Encoding::UTF_8)
+        @session.ask do |service|
+          next service.show_event(id) if @response_class == Responses::EventResponse
+          next service.show_message(id) if @response_class == Responses::MessageDetailResponse
+
+          service.show_status(@target[%r{/integrations/([^/?]+)}, 1] || "test")
+        end
+      end
+
+      def answer(status, body, headers = {})
+        fields = { "Content-Type" => "application/json", **headers.transform_keys(&:to_s) }
+        lines = ["HTTP/1.1 #{status} ", *fields.map { |name, value| "#{name}: #{value}".tr("\r\n", " ") }]
+        text = body.is_a?(String) ? body : JSON.generate(body, max_nesting: 0)
+        [status, "#{lines.join("\r\n")}\r\n", (text unless BODILESS.include?(status))]
+      end
+
+      def fields(headers)
+        headers.lines(chomp: true).to_h do |line|
+          name, value = line.split(/:[ \t]*/, 2)
+          name = name.downcase
+          [name, name.end_with?("authorization") ? "[redacted]" : value]
+        end
+      end
+    end
+    private_constant :Exchange
+  end
+end

@@ -1,0 +1,316 @@
+# frozen_string_literal: true
+
+require_relative "../server"
+
+module SimpleConnect
+  module Webhooks
+    # Receives webhooks: a Rack app that hands each event, once its signature was checked, to the handler for its
+    # version. It can be mounted in Rails, run by any Rack server, or by itself with {#run!}. Threads may share it.
+    #
+    # `POST /webhooks/<event>` and `POST /v/<version>/webhooks/<event>` take events; `GET /health` tells that it runs.
+    # Where the path has no version, the header `X-SimpleConnect-Event-Version` (or `X-Kiket-…`, `X-Simplyq-…`, by the
+    # scheme) is asked, and then the query's `version`.
+    #
+    # What it answers is JSON, always:
+    #
+    # | status | |
+    # |---|---|
+    # | 200 | what the handler gave; `{"ok":true}` for nil |
+    # | 400 | no version, or the body is no JSON object |
+    # | 401 | the signature is not believed; `reason` says why |
+    # | 404 | there is no handler for the event and its version, or nothing at all at this path |
+    # | 405 | the method is another |
+    # | 409 | the same request came before |
+    # | 413 | the body is too large |
+    # | 500 | the handler raised, or gave what cannot be JSON; the same request may come again |
+    #
+    # @example In a config.ru
+    #   require "simple_connect/webhooks"
+    #
+    #   app = SimpleConnect::Webhooks::App.new(secret: ENV.fetch("SIMPLECONNECT_WEBHOOK_SECRET"))
+    #   app.register("message.status", version: "v1") { |payload, context| puts payload["data"]["status"] }
+    #   run app
+    class App
+      # A request that is answered with this status, without its handler.
+      class Refusal < StandardError
+        # @return [Integer]
+        attr_reader :status
+        # @return [Hash{Symbol => Object}]
+        attr_reader :json
+        # @return [Hash{String => String}]
+        attr_reader :headers
+
+        def initialize(status, json, headers = {})
+          super()
+          @status = status
+          @json = json.is_a?(Hash) ? json : { error: json }
+          @headers = headers
+        end
+      end
+      private_constant :Refusal
+
+      WEBHOOK = %r{\A(?:/v/([^/]+))?/webhooks/([^/]+)/?\z}n
+      HEALTH = %r{\A/health/?\z}n
+      OK = { ok: true }.freeze
+      # Handlers are the user's, and may be the registry and the replay guard: they can raise whatever there is, and the
+      # sender is to get his answer nevertheless. What is none of these ends a thread or the process, on purpose.
+      FAILURES = [StandardError, ScriptError, SystemStackError].freeze
+      private_constant :WEBHOOK, :HEALTH, :OK, :FAILURES
+
+      # @return [Registry]
+      attr_reader :registry
+
+      # @param secret [String, Array<String>, nil] what webhooks are signed with, several while it is being rotated; by
+      #   default the manifest's
+      # @param scheme [:simple_connect, :kiket, :simplyq] how they are signed, see {Signature}
+      # @param registry [Registry, #find] the handlers; apps may share one
+      # @param tolerance [Numeric] how many seconds a timestamp may be away from now, in either direction
+      # @param replay_guard [#first_time?, false, nil] what remembers the requests that came; nil for a {ReplayGuard} of
+      #   the app's own, false for none. If it has a `forget`, a request that ended in a 500 may come again
+      # @param max_body_bytes [Integer] the largest body to take
+      # @param expose_errors [Boolean] whether a 500 tells what the handler raised; for development
+      # @param manifest [Manifest, nil] where the secret, the settings, the id and the version are taken from that are
+      #   not given here
+      # @param settings [Hash] they win over the manifest's
+      # @param extension_id [String, nil] the app's id
+      # @param extension_version [String, nil] the app's version
+      # @param secrets [Secrets, Proc, nil] for handlers; by default those in the environment
+      # @param client [Object, Proc, nil] for handlers, whatever you like; a Proc is asked with the {Context}, whenever
+      #   a handler asks for it
+      # @param endpoints [Object, Proc, nil] likewise
+      # @param rate_limit [Object, Proc, nil] likewise
+      # @param feedback_hook [#call, nil] gets a record of each handled event, see {Telemetry}
+      # @param telemetry_url [String, nil] where to post these records
+      # @param telemetry_enabled [Boolean] whether there are any
+      # @raise [ConfigurationError] where an option cannot be used; the message says what to write
+      # @example While the secret is being rotated
+      #   SimpleConnect::Webhooks::App.new(secret: [ENV.fetch("NEW_SECRET"), ENV.fetch("OLD_SECRET")])
+      def initialize(secret: nil, scheme: :simple_connect, registry: Registry.new, tolerance: 300, replay_guard: nil,
+                     max_body_bytes: 1024 * 1024, expose_errors: false, manifest: nil, settings: {},
+                     extension_id: nil, extension_version: nil, secrets: nil, client: nil, endpoints: nil,
+                     rate_limit: nil, feedback_hook: nil, telemetry_url: nil, telemetry_enabled: true)
+        @keys = SigningKeys.of(secret || manifest&.delivery_secret, scheme)
+        @tolerance = SigningKeys.tolerance(tolerance)
+        @registry = registry
+        # A request may be signed as far ahead of our clock as behind it, and is good until it is too old.
+        @replay_guard = replay_guard.nil? ? ReplayGuard.new(window: (2 * @tolerance) + 1) : replay_guard
+        @max_body_bytes = checked(max_body_bytes)
+        @expose_errors = expose_errors
+        @telemetry = Telemetry.new(feedback_hook:, url: telemetry_url, enabled: telemetry_enabled)
+        @parts = {
+          settings: (manifest&.settings || Settings.new).merge(Settings.of(settings)).freeze,
+          extension_id: extension_id || manifest&.id, extension_version: extension_version || manifest&.version,
+          secrets: secrets || Secrets.new(Secrets::EnvStore.new), client:, endpoints:, rate_limit:
+        }.freeze
+      end
+
+      # Registers a handler. The last one for an event and a version wins; `v1` and `1` are the same version, unless
+      # both are registered.
+      #
+      # @param event [String, Symbol] such as `"order.paid"`
+      # @param version [String, Symbol, Integer] such as `"v1"`
+      # @yieldparam payload [Hash{String => Object}] the body's JSON
+      # @yieldparam context [Context]
+      # @yieldreturn [Object, nil] what to answer, as JSON
+      # @return [Registry::Registration]
+      # @raise [ArgumentError] where event or version is blank, or there is no block
+      # @example
+      #   app.register("order.paid", version: "v1") do |payload, context|
+      #     Order.find(payload["order"]).paid!
+      #     { ok: true }
+      #   end
+      def register(event, version:, &handler) = @registry.register(event, version, handler)
+
+      # Registers a handler that is written elsewhere.
+      #
+      # @param event [String, Symbol]
+      # @param version [String, Symbol, Integer]
+      # @return [Proc] takes the handler, as an argument or as a block, and returns it; where this call has a block
+      #   already, that is the handler
+      # @raise [ArgumentError] as {#register}, when it takes the handler
+      # @example
+      #   app.webhook("order.paid", version: "v1").call(OrderPaid.new)
+      def webhook(event, version:, &handler)
+        take = lambda do |callable = nil, &block|
+          @registry.register(event, version, callable || block).handler
+        end
+        take.call(handler) if handler
+        take
+      end
+
+      # Answers one request: what Rack calls.
+      #
+      # @param env [Hash{String => Object}]
+      # @return [Array(Integer, Hash{String => String}, Array<String>)] status, headers and body
+      # @example
+      #   Rack::MockRequest.new(app).get("/health").status # => 200
+      def call(env)
+        status, json, headers = respond(env)
+        [status, { "content-type" => "application/json", **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : [json]]
+      end
+
+      # Serves through Puma, until the process gets INT or TERM.
+      #
+      # @param host [String] the address to listen on
+      # @param port [Integer]
+      # @return [void]
+      # @raise [LoadError] where Puma is missing
+      # @raise [SystemCallError, SocketError] where it cannot listen there
+      # @example
+      #   app.run!(host: "0.0.0.0", port: 8080)
+      def run!(host: "127.0.0.1", port: 8080)
+        server = nil
+        Server.until_stopped do
+          server = Server.new(self, "the app", host, port)
+          warn("Listening on #{server.url}; Ctrl-C stops it.")
+        end
+      ensure
+        server&.stop
+      end
+
+      # @return [String] without secrets
+      def inspect = "#<#{self.class.name} #{@registry.inspect}>"
+
+      private
+
+      def checked(max_body_bytes)
+        return max_body_bytes if max_body_bytes.is_a?(Integer) && max_body_bytes.positive?
+
+        raise ConfigurationError, "max_body_bytes: must be a positive Integer, not #{max_body_bytes.inspect}"
+      end
+
+      def respond(env)
+        path = env["PATH_INFO"].to_s.b
+        case path
+        when WEBHOOK then receive(env, text(Regexp.last_match(2)), text(Regexp.last_match(1)))
+        when HEALTH then health(env)
+        else raise Refusal.new(404, "not found: webhooks go to /webhooks/<event> or /v/<version>/webhooks/<event>")
+        end
+      rescue Refusal => e
+        [e.status, Codec.generate(e.json), e.headers]
+      rescue *FAILURES => e
+        failure(env, e)
+      end
+
+      def health(env)
+        allow(env, %w[GET HEAD])
+        [200, Codec.generate({ status: "ok" }), {}]
+      end
+
+      # A stranger learns nothing about what is here: his signature comes before anything else.
+      def receive(env, event, version)
+        allow(env, %w[POST])
+        body = read(env)
+        authenticate(body, env)
+        once(body, env) do
+          version ||= version_beside_path(env)
+          raise Refusal.new(400, "no version: write /v/<version>/webhooks/#{event}") unless version
+
+          registration = @registry.find(event, version)
+          raise Refusal.new(404, "no handler for #{event} version #{version}") unless registration
+
+          [200, handle(registration, payload(body), env), {}]
+        end
+      end
+
+      def allow(env, methods)
+        return if methods.include?(env["REQUEST_METHOD"])
+
+        raise Refusal.new(405, "#{env["REQUEST_METHOD"]} is not allowed here: use #{methods.first}",
+                          { "allow" => methods.join(", ") })
+      end
+
+      def read(env)
+        too_large = Refusal.new(413, "the body is larger than #{@max_body_bytes} bytes")
+        raise too_large if env["CONTENT_LENGTH"].to_s.to_i > @max_body_bytes
+
+        input = env["rack.input"] or return ""
+        # Somebody before us may have read it.
+        input.rewind if input.respond_to?(:rewind)
+        body = input.read(@max_body_bytes + 1) || ""
+        input.rewind if input.respond_to?(:rewind)
+        raise too_large if body.bytesize > @max_body_bytes
+
+        body
+      end
+
+      def authenticate(body, env)
+        @keys.verify(body, env, @tolerance, Time.now)
+      rescue SignatureVerificationError => e
+        raise Refusal.new(401, e.to_h)
+      end
+
+      # What is signed makes a request that request. The path is not signed: the same bytes for another event are a
+      # replay, too.
+      def once(body, env)
+        return yield unless @replay_guard
+
+        key = @keys.fingerprint_of(body, env)
+        raise Refusal.new(409, "this request came before") unless @replay_guard.first_time?(key)
+
+        begin
+          settled = false
+          yield.tap { settled = true }
+        rescue Refusal
+          settled = true
+          raise
+        ensure
+          @replay_guard.forget(key) if !settled && @replay_guard.respond_to?(:forget)
+        end
+      end
+
+      def version_beside_path(env)
+        field = Webhooks.utf8(env["HTTP_#{@keys.header("Event-Version").upcase.tr("-", "_")}"]).strip
+        query = text(env["QUERY_STRING"].to_s.b[/(?:\A|&)version=([^&]*)/n, 1]).to_s
+        [field, query].find { |version| !version.empty? }
+      end
+
+      def payload(body)
+        Webhooks.parse(body)
+      rescue MalformedPayloadError => e
+        raise Refusal.new(400, e.message)
+      end
+
+      # @return [String] the answer
+      def handle(registration, payload, env)
+        started = now
+        context = Context.new(registration.event, registration.version, headers(env), @parts)
+        value = registration.handler.call(payload, context)
+        answer = Codec.generate(value.nil? ? OK : value)
+        @telemetry.record(registration.event, registration.version, now - started)
+        answer
+      rescue *FAILURES => e
+        @telemetry.record(registration.event, registration.version, now - started, e)
+        raise
+      end
+
+      def headers(env)
+        fields = env.select { |name, _| name.match?(/\A(HTTP_|CONTENT_TYPE\z|CONTENT_LENGTH\z)/) }
+        fields.to_h { |name, value| [name.delete_prefix("HTTP_").downcase.tr("_", "-"), Webhooks.utf8(value)] }
+      end
+
+      def failure(env, error)
+        # Where the trackers of errors look for one that was rescued.
+        env["rack.exception"] = error
+        story = told(error) { error.full_message(highlight: false) }
+        env["rack.errors"]&.puts("[SimpleConnect] a webhook failed: #{story}")
+        message = @expose_errors ? told(error) { "#{error.class}: #{error.message}" } : "internal error"
+        [500, Codec.generate({ error: message }), {}]
+      end
+
+      # What the block says of an error; such a one as fails at that is told by its class alone.
+      def told(error)
+        Webhooks.utf8(yield)
+      rescue *FAILURES
+        error.class.to_s
+      end
+
+      # Percent-encoding alone: in a path, a plus is a plus.
+      def text(segment)
+        segment && Webhooks.utf8(segment.b.gsub(/%\h\h/n) { |escape| escape[1..].to_i(16).chr })
+      end
+
+      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    end
+  end
+end

@@ -1,0 +1,107 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  module Webhooks
+    # What a file says about an {App}: who it is, its secret and its settings. Immutable.
+    #
+    #     # extension.yaml
+    #     id: com.example.marketing
+    #     version: 1.0.0
+    #     delivery_secret: sh_production_secret
+    #     settings:
+    #       - key: API_KEY
+    #         secret: true
+    #       - key: MAX_RETRIES
+    #         default: 3
+    class Manifest
+      # Where to look, in the folder that the process runs in.
+      NAMES = %w[extension.yaml extension.yml manifest.yaml manifest.yml].freeze
+      # What the names of environment variables with secrets begin with.
+      PREFIX = "SIMPLECONNECT_SECRET"
+
+      # @return [String, nil]
+      attr_reader :id, :version
+      # @return [String, nil] the secret that webhooks are signed with
+      attr_reader :delivery_secret
+      # @return [Settings] each setting's default; for a `secret: true` one, what the environment says
+      attr_reader :settings
+
+      class << self
+        # Reads the file at `path`; without one, the first of {NAMES} that there is.
+        #
+        # @param path [String, nil]
+        # @param env [Hash{String => String}, ENV] where secrets are: a setting `API_KEY` with `secret: true` is
+        #   `<prefix>_API_KEY` there
+        # @param prefix [String]
+        # @return [Manifest, nil] nil where no path is given and there is no such file
+        # @raise [ConfigurationError] where the file cannot be read, or is no manifest
+        # @example
+        #   SimpleConnect::Webhooks::Manifest.load&.id # => "com.example.marketing"
+        def load(path = nil, env: ENV, prefix: PREFIX)
+          path ||= NAMES.find { |name| File.file?(name) } or return
+
+          new(path.to_s, read(path), env, prefix)
+        end
+
+        private :new
+
+        # @api private
+        # @return [String] `key` as the names of environment variables are written
+        def variable(key) = key.upcase.gsub(/[^A-Z0-9]/, "_")
+
+        private
+
+        def read(path)
+          require "yaml"
+          YAML.safe_load(File.read(path, encoding: Encoding::UTF_8), filename: path.to_s)
+        rescue SystemCallError => e
+          raise ConfigurationError, "the manifest cannot be read: #{e.message}"
+        rescue Psych::DisallowedClass => e
+          raise ConfigurationError, "the manifest #{path} has a value that is no text, number, true, false, list or " \
+                                    "mapping; put it into quotes (#{e.message})"
+        rescue Psych::Exception => e
+          raise ConfigurationError, "the manifest is not YAML: #{e.message}"
+        end
+      end
+
+      # @api private
+      def initialize(path, data, env, prefix)
+        @path = path
+        refuse("must be a mapping, such as `id: com.example.marketing`") unless data.is_a?(Hash)
+
+        @id, @version, @delivery_secret = %w[id version delivery_secret].map { |name| text(data, name) }
+        @settings = Settings.new(read(data["settings"] || [], env, prefix)).freeze
+        freeze
+      end
+
+      # @return [String] without secrets
+      def inspect = "#<#{self.class.name} #{[id, version].compact.join(" ")}>"
+
+      private
+
+      def text(data, name)
+        case value = data[name]
+        when String, Numeric, nil then value&.to_s
+        else refuse("must have a text for #{name}")
+        end
+      end
+
+      def read(settings, env, prefix)
+        refuse("must have a list for settings, of `- key: MAX_RETRIES`") unless settings.is_a?(Array)
+
+        settings.to_h do |setting|
+          key = setting["key"].to_s if setting.is_a?(Hash)
+          refuse("has a setting without key: write `- key: MAX_RETRIES`") if key.to_s.strip.empty?
+
+          [key, value(setting, env["#{prefix}_#{Manifest.variable(key)}"])]
+        end.compact
+      end
+
+      def value(setting, secret)
+        setting["secret"] == true && !secret.to_s.empty? ? secret : setting["default"]
+      end
+
+      def refuse(message) = raise(ConfigurationError, "the manifest #{@path} #{message}")
+    end
+  end
+end

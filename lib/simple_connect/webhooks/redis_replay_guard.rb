@@ -1,0 +1,47 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  module Webhooks
+    # A {ReplayGuard} for several processes, or machines: it remembers in Redis. It is an example, too: whatever has a
+    # `first_time?` can be an {App}'s `replay_guard:`.
+    #
+    # It must be asked for, with `require "simple_connect/webhooks/redis_replay_guard"`, and needs the gem `redis`.
+    class RedisReplayGuard
+      # @param redis [Redis] anything with its `set` and `del`
+      # @param window [Integer] for how many seconds to remember: twice the tolerance, and one, as a timestamp may be
+      #   as far in the future as in the past
+      # @param prefix [String] what the keys in Redis begin with
+      # @example
+      #   SimpleConnect::Webhooks::RedisReplayGuard.new(Redis.new(url: ENV.fetch("REDIS_URL")))
+      def initialize(redis, window: 601, prefix: "simple_connect:webhook:")
+        @redis = redis
+        @window = window
+        @prefix = prefix
+      end
+
+      # Whether a key has not come within the window, to any process. From now on it has.
+      #
+      # @param key [String]
+      # @return [Boolean]
+      # @raise [StandardError] whatever the Redis client raises; an {App} then answers with a 500
+      # @example
+      #   guard.first_time?("evt_1") # => true
+      def first_time?(key) = @redis.set(@prefix + key, 1, nx: true, ex: @window)
+
+      # Forgets a key, so that what failed can be repeated.
+      #
+      # @param key [String]
+      # @return [void]
+      # @raise [StandardError] whatever the Redis client raises
+      # @example
+      #   guard.forget("evt_1")
+      def forget(key)
+        @redis.del(@prefix + key)
+        nil
+      end
+
+      # @return [String] without the URL, which may have a password in it
+      def inspect = "#<#{self.class.name}>"
+    end
+  end
+end

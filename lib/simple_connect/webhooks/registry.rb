@@ -1,0 +1,83 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  module Webhooks
+    # Which handler takes which version of which event. Handlers can be registered at any time, from any thread.
+    class Registry
+      # A handler, and the event and the version it was registered for.
+      Registration = Struct.new(:event, :version, :handler)
+
+      # @example
+      #   SimpleConnect::Webhooks::Registry.new
+      def initialize
+        @lock = Mutex.new
+        # Replaced and never changed, so that whoever looks something up needs no lock.
+        @registrations = {}.freeze
+      end
+
+      # The last registration for an event and a version wins.
+      #
+      # @param event [String, Symbol] such as `"order.paid"`
+      # @param version [String, Symbol, Integer] such as `"v1"`
+      # @param handler [#call] gets the payload and the {Context}
+      # @return [Registration]
+      # @raise [ArgumentError] where event or version is blank, or the handler cannot be called with two arguments
+      # @example
+      #   registry.register("order.paid", "v1", ->(payload, context) { { ok: true } })
+      def register(event, version, handler)
+        event = required(event, "event", "order.paid")
+        version = required(version, "version:", "v1")
+        registration = Registration.new(event, version, callable(handler)).freeze
+        @lock.synchronize do
+          @registrations = @registrations.merge([event, version] => registration,
+                                                [event, bare(version), :any_spelling] => registration).freeze
+        end
+        registration
+      end
+
+      # The handler for exactly this version; or else, as `v1` and `1` are the same, for its other spelling.
+      #
+      # @param event [String]
+      # @param version [String]
+      # @return [Registration, nil]
+      # @example
+      #   registry.find("order.paid", "1").version # => "v1"
+      def find(event, version)
+        registrations = @registrations
+        registrations[[event, version]] || registrations[[event, bare(version), :any_spelling]]
+      end
+
+      # @return [String]
+      def inspect
+        registered = @registrations.values.uniq.map { |one| "#{one.event} #{one.version}" }
+        "#<#{self.class.name} #{registered.join(", ")}>"
+      end
+
+      private
+
+      def bare(version) = version.sub(/\Av(?=\d)/, "")
+
+      def required(value, name, example)
+        text = value.to_s
+        return text unless text.strip.empty?
+
+        raise ArgumentError, "#{name} is required, such as #{example.inspect}"
+      end
+
+      def callable(handler)
+        takes_two = handler.respond_to?(:call) && two?(handler)
+        return handler if takes_two
+
+        raise ArgumentError, "a handler is required: a block, or anything with a call, that takes the payload and " \
+                             "the context: { |payload, context| … }"
+      end
+
+      def two?(handler)
+        return true if handler.is_a?(Proc) && !handler.lambda?
+
+        arity = handler.respond_to?(:arity) ? handler.arity : handler.method(:call).arity
+        arity == 2 || arity.between?(-3, -1)
+      end
+    end
+  end
+end

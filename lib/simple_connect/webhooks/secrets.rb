@@ -1,0 +1,165 @@
+# frozen_string_literal: true
+
+module SimpleConnect
+  module Webhooks
+    # Secrets that handlers need, wherever they are kept. What keeps them has `get(key)`, `set(key, value)`,
+    # `delete(key)` and `list`, as {MemoryStore} and {EnvStore} have.
+    #
+    # @example
+    #   secrets = SimpleConnect::Webhooks::Secrets.new(SimpleConnect::Webhooks::Secrets::MemoryStore.new)
+    #   secrets.set("CRM_TOKEN", "abc123")
+    #   secrets.rotate("CRM_TOKEN", "def456") # => "abc123"
+    #   secrets.list # => ["CRM_TOKEN"]
+    class Secrets
+      # @param store [#get, #set, #delete, #list]
+      # @raise [ConfigurationError] where one of these is missing
+      # @example
+      #   SimpleConnect::Webhooks::Secrets.new(SimpleConnect::Webhooks::Secrets::EnvStore.new)
+      def initialize(store)
+        missing = %i[get set delete list].reject { |name| store.respond_to?(name) }
+        unless missing.empty?
+          raise ConfigurationError, "a store of secrets must have get, set, delete and list; #{store.class} has no " \
+                                    "#{missing.join(", ")}"
+        end
+
+        @store = store
+        @rotating = Mutex.new
+      end
+
+      # @param key [String, Symbol]
+      # @return [String, nil] nil where there is none
+      # @raise [ArgumentError] for a blank key
+      # @example
+      #   context.secrets.get("CRM_TOKEN")
+      def get(key) = @store.get(name(key))
+
+      # @param key [String, Symbol]
+      # @param value [String]
+      # @return [void]
+      # @raise [ArgumentError] for a blank key, or a value that is no String or empty
+      # @example
+      #   context.secrets.set("CRM_TOKEN", "abc123")
+      def set(key, value)
+        @store.set(name(key), checked(value))
+        nil
+      end
+
+      # @param key [String, Symbol]
+      # @return [void]
+      # @raise [ArgumentError] for a blank key
+      # @example
+      #   context.secrets.delete("CRM_TOKEN")
+      def delete(key)
+        @store.delete(name(key))
+        nil
+      end
+
+      # @return [Array<String>] the keys
+      # @example
+      #   context.secrets.list # => ["CRM_TOKEN"]
+      def list = @store.list
+
+      # Sets a secret anew.
+      #
+      # @param key [String, Symbol]
+      # @param value [String]
+      # @return [String, nil] what it was until now, for whoever must accept both for a while
+      # @raise [ArgumentError] for a blank key, or a value that is no String or empty
+      # @example
+      #   previous = context.secrets.rotate("CRM_TOKEN", SecureRandom.hex)
+      def rotate(key, value)
+        key = name(key)
+        value = checked(value)
+        @rotating.synchronize do
+          @store.get(key).tap { @store.set(key, value) }
+        end
+      end
+
+      # @return [String] without secrets
+      def inspect = "#<#{self.class.name} #{@store.class.name}>"
+
+      private
+
+      def name(key)
+        key = key.to_s
+        raise ArgumentError, "key is required, such as \"CRM_TOKEN\"" if key.strip.empty?
+
+        key
+      end
+
+      def checked(value)
+        return value if value.is_a?(String) && !value.empty?
+
+        raise ArgumentError, "value must be a String, and not empty; `delete` removes a secret"
+      end
+
+      # Keeps secrets in this process, for as long as it runs.
+      class MemoryStore
+        # @param secrets [Hash{String => String}] those to begin with
+        # @example
+        #   SimpleConnect::Webhooks::Secrets::MemoryStore.new("CRM_TOKEN" => "abc123")
+        def initialize(secrets = {})
+          @lock = Mutex.new
+          @secrets = secrets.transform_keys(&:to_s)
+        end
+
+        # @param key [String]
+        # @return [String, nil]
+        def get(key) = @lock.synchronize { @secrets[key] }
+
+        # @param key [String]
+        # @param value [String]
+        # @return [void]
+        def set(key, value) = @lock.synchronize { @secrets[key] = value }
+
+        # @param key [String]
+        # @return [void]
+        def delete(key) = @lock.synchronize { @secrets.delete(key) }
+
+        # @return [Array<String>]
+        def list = @lock.synchronize { @secrets.keys }
+
+        # @return [String] without secrets
+        def inspect = "#<#{self.class.name} #{list.join(", ")}>"
+      end
+
+      # Reads secrets from the environment: `api-key` is `SIMPLECONNECT_SECRET_API_KEY` there. What is set holds in this
+      # process, and in those it starts.
+      class EnvStore
+        # @param prefix [String] what the variables' names begin with
+        # @param env [Hash{String => String}, ENV]
+        # @example
+        #   SimpleConnect::Webhooks::Secrets::EnvStore.new(prefix: "MARKETING")
+        def initialize(prefix: Manifest::PREFIX, env: ENV)
+          @prefix = "#{prefix}_"
+          @env = env
+        end
+
+        # @param key [String]
+        # @return [String, nil]
+        def get(key) = @env[variable(key)]
+
+        # @param key [String]
+        # @param value [String]
+        # @return [void]
+        def set(key, value) = @env[variable(key)] = value
+
+        # @param key [String]
+        # @return [void]
+        def delete(key) = @env.delete(variable(key))
+
+        # @return [Array<String>] as the variables are named, such as `API_KEY`
+        def list
+          @env.keys.filter_map { |name| name.delete_prefix(@prefix) if name.start_with?(@prefix) && name != @prefix }
+        end
+
+        # @return [String] without secrets
+        def inspect = "#<#{self.class.name} #{@prefix}*>"
+
+        private
+
+        def variable(key) = @prefix + Manifest.variable(key)
+      end
+    end
+  end
+end

@@ -1,0 +1,19 @@
+# frozen_string_literal: true
+
+require_relative "../webhooks"
+
+module SimpleConnect
+  module Webhooks
+    # Has Sidekiq wait for an attempt that is due later. It is loaded when Sidekiq is there.
+    # @api private
+    class SidekiqDelivery
+      include ::Sidekiq::Job
+
+      # @param time [Time]
+      # @param delivery [Hash{String => Object}] plain JSON
+      def self.enqueue(time, delivery) = perform_at(time.to_f, delivery)
+
+      def perform(delivery) = Dispatcher.perform(delivery)
+    end
+  end
+end

@@ -1,0 +1,253 @@
+# frozen_string_literal: true
+
+require "rack"
+require "simple_connect/kiket"
+require "tmpdir"
+require_relative "../support/environment"
+require_relative "../support/kiket_api"
+require_relative "../support/scripted_server"
+
+# As in Debian's experimental packages of Ruby 3.4.
+no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
+
+RSpec.describe SimpleConnect::Kiket do
+  include Environment
+
+  # The value of the block, as a handler of `sdk` computes it.
+  def handle(sdk, &block)
+    value = nil
+    sdk.register("a", version: "v1") { |_, context| (value = block.call(context)) && nil }
+    headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "s", scheme: :kiket)
+    answer = Rack::MockRequest.new(Rack::Lint.new(sdk)).post("/v/1/webhooks/a", input: "{}", **headers)
+    raise answer.errors unless answer.status == 200
+
+    value
+  end
+
+  it "takes what it is not told from the environment", skip: no_puma do
+    api = KiketApi.new
+    server = SimpleConnect.const_get(:Server).new(api, "Kiket's API", "127.0.0.1", 0)
+    ScriptedServer.open([{ "status" => 202 }]) do |telemetry|
+      with_environment("KIKET_WEBHOOK_SECRET" => "s", "KIKET_WORKSPACE_TOKEN" => "wk_env",
+                       "KIKET_EXTENSION_API_KEY" => "ek_env", "KIKET_BASE_URL" => server.url,
+                       "KIKET_SDK_TELEMETRY_URL" => "#{telemetry.url}/t") do
+        limits = handle(described_class.new, &:rate_limit)
+
+        expect(limits).to eq("limit" => 600, "remaining" => 97, "window_seconds" => 60, "reset_in" => 12)
+        expect(api.requests.last.headers).to eq("authorization" => "Bearer wk_env", "x-kiket-api-key" => "ek_env",
+                                                "x-kiket-event-version" => "v1")
+        expect(telemetry.wait_for(1).last.target).to eq("/t")
+
+        given = described_class.new(webhook_secret: "s", workspace_token: "wk", extension_api_key: "ek")
+        handle(given) { |context| context[:endpoints].rate_limit }
+        expect(api.requests.last.headers).to include("authorization" => "Bearer wk", "x-kiket-api-key" => "ek")
+      end
+    end
+  ensure
+    server&.stop
+  end
+
+  it "has telemetry, unless it is not wanted" do
+    count = lambda do |**options|
+      records = []
+      handle(described_class.new(webhook_secret: "s", feedback_hook: records.method(:push), **options)) { nil }
+      records.length
+    end
+    expect([count.call, count.call(telemetry_enabled: false)]).to eq([1, 0])
+    with_environment("KIKET_SDK_TELEMETRY_OPTOUT" => "1") { expect(count.call).to eq(0) }
+  end
+
+  it "leaves the environment's secrets alone where that is asked for" do
+    Dir.mktmpdir do |dir|
+      File.write("#{dir}/m.yaml", "id: x\nsettings: [{ key: TOKEN, secret: true }]")
+      with_environment("KIKET_SECRET_TOKEN" => "t") do
+        settings = [true, false].map do |auto_env_secrets|
+          sdk = described_class.new(webhook_secret: "s", manifest_path: "#{dir}/m.yaml", auto_env_secrets:)
+          handle(sdk) { |context| context[:settings].to_h }
+        end
+        expect(settings).to eq([{ "TOKEN" => "t" }, {}])
+      end
+    end
+  end
+
+  it "takes an app's options, too" do
+    sdk = described_class.new(webhook_secret: "s", expose_errors: true)
+    expect { handle(sdk) { raise "told" } }.to raise_error(/told/)
+    expect { described_class.new }.to raise_error(SimpleConnect::ConfigurationError, /\Asecret is required/)
+  end
+
+  it "refuses options that there are not", unchecked: true do
+    expect { described_class.new(webhook_secret: "s", nonsense: 1) }.to raise_error(ArgumentError, /nonsense/)
+  end
+
+  describe "Auth" do
+    it "generates the known answer" do
+      expect(described_class::Auth.generate_signature("test-secret", '{"test":"data"}', 1_234_567_890)).to eq(
+        signature: "6899cb9baf5ff4b18f42b6541d13335825cb43ddd9d24afd3e43df43da4a9dc6", timestamp: "1234567890"
+      )
+    end
+
+    it "verifies what it generates, and nothing else" do
+      signed = described_class::Auth.generate_signature("s", "{}")
+      env = { "HTTP_X_KIKET_SIGNATURE" => signed[:signature], "HTTP_X_KIKET_TIMESTAMP" => signed[:timestamp] }
+
+      expect(described_class::Auth.verify_signature("s", "{}", env)).to be(true)
+      expect { described_class::Auth.verify_signature("s", "{ }", env) }
+        .to raise_error(described_class::Auth::AuthenticationError, /X-Kiket-Signature does not match/)
+    end
+  end
+
+  describe "the API", skip: no_puma do
+    around do |example|
+      @api = KiketApi.new
+      server = SimpleConnect.const_get(:Server).new(@api, "Kiket's API", "127.0.0.1", 0)
+      @url = server.url
+      example.run
+    ensure
+      server&.stop
+    end
+
+    let(:client) { described_class::Client.new("#{@url}/", workspace_token: "wk") }
+    let(:endpoints) { described_class::Endpoints.new(client, "com.example/x ?", "v1") }
+
+    def asked = @api.requests.map { |request| [request.verb, request.path, request.query, request.body] }
+
+    it "keeps secrets" do
+      secrets = endpoints.secrets
+      secrets.set("TOKEN", "1")
+
+      expect([secrets.get("TOKEN"), secrets.get("none"), secrets.list]).to eq(["1", nil, ["TOKEN"]])
+      expect([secrets.rotate("TOKEN", "2"), secrets.get("TOKEN")]).to eq(%w[1 2])
+      secrets.delete("TOKEN")
+      expect(secrets.list).to eq([])
+      expect(asked.map { |request| request[1] }.uniq)
+        .to eq(%w[TOKEN none].map { |key| "/extensions/com.example%2Fx%20%3F/secrets/#{key}" }
+                             .push("/extensions/com.example%2Fx%20%3F/secrets"))
+    end
+
+    it "keeps a project's records" do
+      records = endpoints.custom_data(42)
+      created = records.create("crm", "people", { email: "a@example.com" })["data"]
+      updated = records.update("crm", "people", created["id"], { email: "b@example.com" })["data"]
+
+      expect(records.get("crm", "people", 0)["data"]).to eq(updated).and eq("id" => 0, "email" => "b@example.com")
+      expect(records.list("crm", "people")["data"].length).to eq(1)
+      expect(records.delete("crm", "people", 0)).to be_nil
+      expect(records.list("crm", "people")["data"]).to eq([])
+      expect(asked.map(&:first)).to eq(%w[POST PATCH GET GET DELETE GET])
+      expect(@api.requests.map(&:query)).to all(eq("project_id" => "42"))
+    end
+
+    it "is asked with every segment and value escaped" do
+      records = endpoints.custom_data("4&2=")
+      records.list("a/../b", "c?d#e", filters: { "q" => "é&=+ %" })
+      client.get("/extensions/x?y=1") rescue nil # rubocop:disable Style/RescueModifier
+
+      expect(asked.first).to eq(["GET", "/api/v1/ext/custom_data/a%2F..%2Fb/c%3Fd%23e",
+                                 { "project_id" => "4&2=", "filters" => '{"q":"é&=+ %"}' }, nil])
+      expect(asked.last).to eq(["GET", "/extensions/x", { "y" => "1" }, nil])
+    end
+
+    it "finds service levels by issue, state and number" do
+      expect(endpoints.sla_events(42).list(issue_id: 7, state: "late", limit: 2)["data"].length).to eq(1)
+      expect(endpoints.sla_events(42).list["data"].length).to eq(1)
+      expect(@api.requests.map(&:query)).to eq(
+        [{ "project_id" => "42", "issue_id" => "7", "state" => "late", "limit" => "2" }, { "project_id" => "42" }]
+      )
+    end
+
+    it "shows notifications" do
+      endpoints.notify("Title", "Body", "info")
+      expect(asked).to eq([["POST", "/api/v1/extensions/notifications", {},
+                            { "title" => "Title", "body" => "Body", "level" => "info" }]])
+    end
+
+    it "can be asked for anything" do
+      expect { client.put("/nothing", { a: 1 }) }.to raise_error(SimpleConnect::Kiket::RequestError) do |error|
+        expect(error.message).to eq('PUT /nothing: HTTP 404: {"error":"not found"}')
+        expect(error.result.status_code).to eq(404)
+      end
+      expect(asked).to eq([["PUT", "/nothing", {}, { "a" => 1 }]])
+    end
+
+    it "is told below a path, and as who we are" do
+      below = described_class::Client.new("#{@url}/api/?x=1", workspace_token: "wk", extension_api_key: "ek")
+      expect(below.for_version("v2").get("/v1/ext/rate_limit")).to include("rate_limit")
+      expect(@api.requests.last.headers).to eq("authorization" => "Bearer wk", "x-kiket-api-key" => "ek",
+                                               "x-kiket-event-version" => "v2")
+    end
+  end
+
+  describe "a call that cannot work" do
+    let(:client) { described_class::Client.new("http://127.0.0.1:1", workspace_token: "wk") }
+    let(:endpoints) { described_class::Endpoints.new(client, "x", "v1") }
+
+    it "tells why no answer came" do
+      expect { endpoints.rate_limit }.to raise_error(SimpleConnect::Kiket::RequestError) do |error|
+        expect(error.message).to start_with("GET /api/v1/ext/rate_limit: Errno::ECONNREFUSED")
+        expect(error.result.network_error).to eq(:refused)
+      end
+      expect { endpoints.custom_data(1).list("a", "b", filters: { token: "hunter2" }) }
+        .to raise_error(SimpleConnect::Kiket::RequestError) { |error| expect(error.message).not_to include("hunter2") }
+    end
+
+    it "tells an answer that is none" do
+      ScriptedServer.open([{ "body" => "<html>" }, { "body" => "[]" }, { "body" => '{"rate_limit":7}' }]) do |server|
+        client = described_class::Client.new(server.url, workspace_token: "wk")
+        endpoints = described_class::Endpoints.new(client, "x", "v1")
+        expect { endpoints.rate_limit }.to raise_error(SimpleConnect::MalformedResponseError, /is not JSON: <html>/)
+        2.times { expect { endpoints.rate_limit }.to raise_error(SimpleConnect::MalformedResponseError, /no object/) }
+      end
+    end
+
+    # A kept-alive connection may die while it is idle, or with the request done.
+    { get: 3, put: 3, delete: 3, post: 2, patch: 2 }.each do |verb, requests|
+      it "is#{" not" if requests == 2} repeated by #{verb} where its connection died" do
+        script = [{ "body" => "{}" }, { "fault" => "close" }, { "body" => '{"again":1}' }]
+        ScriptedServer.open(script) do |server|
+          client = described_class::Client.new(server.url, workspace_token: "wk")
+          client.get("/")
+          ask = -> { client.public_send(verb, "/x", *([{}] if %i[get delete].none?(verb))) }
+          if requests == 3
+            expect(ask.call).to eq("again" => 1)
+          else
+            expect(&ask).to raise_error(SimpleConnect::Kiket::RequestError, /EOFError/)
+          end
+          expect(server.requests.map(&:verb)).to eq(["GET", *[verb.upcase.name] * (requests - 1)])
+        end
+      end
+    end
+
+    it "is told what is missing, before anything is sent", unchecked: true do
+      nobody = described_class::Client.new("http://127.0.0.1:1")
+      expect { nobody.get("/x") }.to raise_error(SimpleConnect::ConfigurationError, /KIKET_WORKSPACE_TOKEN/)
+      [nil, " "].each do |id|
+        anonymous = described_class::Endpoints.new(client, id, "v1")
+        expect { anonymous.log_event("a", {}) }.to raise_error(SimpleConnect::ConfigurationError, /\Aextension_id is/)
+        expect { endpoints.custom_data(id) }.to raise_error(ArgumentError, "project_id is required")
+        expect { endpoints.custom_data(1).get("a", "b", id) }.to raise_error(ArgumentError, "id is required")
+        expect { endpoints.secrets.get(id) }.to raise_error(ArgumentError, /\Akey is required/)
+      end
+      expect { endpoints.custom_data(1).list("..", "b") }.to raise_error(ArgumentError, /\Amodule_key must not be/)
+      ["x", "/a b", "/a\r\nHost: y", "/\xFF", 7].each do |path|
+        expect { client.get(path) }.to raise_error(ArgumentError, /\Apath must begin with a slash/)
+      end
+      expect { described_class::Client.new("ftp://x") }
+        .to raise_error(SimpleConnect::ConfigurationError, /\Abase_url: .*not an http or https URL/)
+      expect { described_class::Client.new("http://x", workspace_token: "a\nb") }
+        .to raise_error(SimpleConnect::ConfigurationError, /\Aapi_key must not contain line breaks/)
+      expect { described_class::Client.new("http://x", workspace_token: "w", extension_api_key: "a\nb").get("/") }
+        .to raise_error(SimpleConnect::ConfigurationError, /\Athe value of "X-Kiket-API-Key" must not/)
+    end
+  end
+
+  it "shows no secret" do
+    sdk = described_class.new(webhook_secret: "s", workspace_token: "hunter2", extension_api_key: "hunter3",
+                              extension_id: "x")
+    shown = handle(sdk) do |context|
+      endpoints = context.endpoints
+      [sdk, context, context.client, endpoints, context.secrets, endpoints.custom_data(1)].map(&:inspect)
+    end
+    expect(shown.join).not_to match(/hunter\d/)
+  end
+end

@@ -1,0 +1,109 @@
+# frozen_string_literal: true
+
+require "json"
+require "net/http"
+require "open3"
+require "rbconfig"
+require "shellwords"
+require "simple_connect/webhooks"
+require_relative "../support/documented_code"
+require_relative "../support/rack_process"
+
+# As in Debian's experimental packages of Ruby 3.4.
+no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
+
+# Its blocks are run in the order in which a newcomer reads them. Those that begin with the name of a file make an
+# application; the shell's are run against that; the rest is run like the README.
+RSpec.describe "docs/webhooks.md", skip: no_puma do
+  root = File.expand_path("../..", __dir__)
+  document = File.read("#{root}/docs/webhooks.md")
+  blocks = document.scan(/^```(\w+)\n(.*?)^```$/m)
+  files = blocks.to_h { |_, text| [text[/\A# (\S+\.(?:ru|rb))$/, 1], text] }.except(nil)
+  shell = blocks.filter_map { |language, text| text if language == "bash" }
+  secret = { "SIMPLECONNECT_WEBHOOK_SECRET" => "s3cret" }
+
+  # Runs a block of the shell's against a server; its command is found by its name, as if the gem was installed.
+  define_method(:run_shell) do |text, url|
+    command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect"].shelljoin
+    installed = "simple_connect() { #{command} \"$@\"; }"
+    sent = text.gsub(/webhooks send (\S+)/, "webhooks send \\1 --url #{url}")
+    out, err, status = Open3.capture3("bash", "-euc", "#{installed}\n#{sent}")
+    raise err unless status.success?
+
+    out
+  end
+
+  define_method(:post) do |url, body = '{"order":7}', headers: SimpleConnect::Signature.sign(body, secret: "s3cret")|
+    answer = Net::HTTP.post(URI(url), body, { "Content-Type" => "application/json", **headers })
+    [Integer(answer.code), JSON.parse(answer.body)]
+  end
+
+  it "leads to a handler in plain Rack" do
+    start, send = shell
+    expect(start).to include("export SIMPLECONNECT_WEBHOOK_SECRET=s3cret\n", "puma --port 8080")
+    log = nil
+    RackProcess.open(files.slice("config.ru"), secret) do |server|
+      expect(run_shell(send, server.url)).to eq("#{send[/# (\{.*\})$/, 1]}\n")
+      expect(post("#{server.url}/v/1/webhooks/order.paid", headers: {}).first).to eq(401)
+      log = server.log
+    end
+    expect(log).to include("order.paid v1: order 7")
+  end
+
+  it "leads to handlers in Rails" do
+    log = nil
+    RackProcess.open({ **RackProcess::RAILS, **files.except("config.ru") }, secret) do |server|
+      mounted = "#{server.url}/hooks/v/1/webhooks/order.paid"
+      expect(run_shell(shell.last, "#{server.url}/hooks")).to eq("{\"paid\":7}\n")
+      expect(post(mounted, '{"order":8}')).to eq([200, { "paid" => 8 }])
+      unsigned = post(mounted, '{"order":9}', headers: {})
+      expect(unsigned).to match([401, a_hash_including("reason" => "missing_signature")])
+
+      own = "#{server.url}/deliveries"
+      expect(post(own)).to eq([200, { "order" => 7 }])
+      other = SimpleConnect::Signature.sign('{"order":7}', secret: "other")
+      old = SimpleConnect::Signature.sign('{"order":7}', secret: "s3cret", timestamp: Time.now - 400)
+      { {} => "missing_signature", other => "mismatch", old => "too_old" }.each do |headers, reason|
+        expect(post(own, headers:)).to match([401, { "error" => a_kind_of(String), "reason" => reason }])
+      end
+      log = server.log
+    end
+    expect(log).to include("Completed 401 Unauthorized")
+    expect(log).not_to include("s3cret")
+  end
+
+  it "shows only what works" do
+    ruby = DocumentedCode.blocks(document).reject { |text, _| files.value?(text) }
+    # In Debian 13, nothing that the other specs need brings this gem.
+    ruby.reject! { |text, _| text.include?("Redis.new") } if Gem::Specification.find_all_by_name("redis").empty?
+    with_handler = ruby.index { |text, _| text.include?("context.secrets") }
+    ruby.insert(with_handler + 1, [<<~'RUBY', 0])
+      require "rack"
+      signed = SimpleConnect::Webhooks::Testing.signed_env(body, secret: "s3cret")
+      answer = Rack::MockRequest.new(app).post("/v/1/webhooks/order.paid", input: body, **signed)
+      answer.body # => "[3,\"a client for v1\",\"abc123\"]"
+    RUBY
+    manifest = blocks.assoc("yaml").last
+    more = <<~RUBY
+      require "tmpdir"
+      require "json"
+      Dir.chdir(Dir.mktmpdir)
+      at_exit { Dir.children(".").each { |name| File.delete(name) } && Dir.rmdir(Dir.pwd) }
+      File.write("extension.yaml", #{manifest.dump})
+      ENV["REDIS_URL"] = "redis://127.0.0.1:1"
+      require "simple_connect/webhooks"
+      body = '{"order":7}'
+      request = Struct.new(:raw_post, :headers).new(body, SimpleConnect::Signature.sign(body, secret: "s3cret"))
+    RUBY
+    output, fine = DocumentedCode.run(ruby, more)
+    expect(fine).to be(true), output
+    expect(output).to eq("")
+  end
+
+  it "leaves no block out" do
+    others = blocks.map(&:first).tally
+    expect(others).to eq("ruby" => DocumentedCode.blocks(document).length, "bash" => 2, "yaml" => 1)
+    expect(files.keys).to eq(%w[config.ru config/initializers/webhooks.rb config/routes.rb
+                                app/controllers/deliveries_controller.rb])
+  end
+end

@@ -1,0 +1,296 @@
+# frozen_string_literal: true
+
+require "json"
+require "pp" # rubocop:disable Lint/RedundantRequireStatement -- pretty_inspect is there only after a first pp
+require "rack"
+require "simple_connect/webhooks"
+require "tmpdir"
+require_relative "../support/scripted_server"
+require_relative "../support/environment"
+require_relative "../support/subprocess"
+
+RSpec.describe SimpleConnect::Webhooks::Manifest do
+  def load(text, name: "extension.yaml", path: nil, env: {}, **options)
+    Dir.mktmpdir do |dir|
+      File.write("#{dir}/#{name}", text)
+      Dir.chdir(dir) { described_class.load(path, env:, **options) }
+    end
+  end
+
+  manifest = <<~YAML
+    id: com.example.marketing
+    version: 1.0.0
+    delivery_secret: sh_production_secret
+    settings:
+      - key: API_KEY
+        secret: true
+      - key: TOKEN
+        secret: true
+        default: none
+      - key: MAX_RETRIES
+        default: 3
+      - key: ENABLED
+        default: false
+      - key: OFFSET
+        default: 0
+      - key: NOTE
+  YAML
+
+  it "tells who the app is, its secret and its settings' defaults" do
+    loaded = load(manifest)
+    expect([loaded.id, loaded.version, loaded.delivery_secret])
+      .to eq(["com.example.marketing", "1.0.0", "sh_production_secret"])
+    expect(loaded.settings)
+      .to eq("TOKEN" => "none", "MAX_RETRIES" => 3, "ENABLED" => false, "OFFSET" => 0)
+    expect(loaded).to be_frozen & have_attributes(settings: be_frozen)
+  end
+
+  it "takes secret settings, and only these, from the environment" do
+    env = { "SIMPLECONNECT_SECRET_API_KEY" => "k", "SIMPLECONNECT_SECRET_MAX_RETRIES" => "9", "CRM_TOKEN" => "t" }
+    expect(load(manifest, env:).settings).to include("API_KEY" => "k", "TOKEN" => "none", "MAX_RETRIES" => 3)
+    expect(load(manifest, env:, prefix: "CRM").settings).to include("TOKEN" => "t")
+  end
+
+  %w[extension.yaml extension.yml manifest.yaml manifest.yml].each do |name|
+    it("is found as #{name}") { expect(load("id: 7", name:).id).to eq("7") }
+  end
+
+  it "is none where there is none" do
+    expect(load("id: a", name: "other.yaml")).to be_nil
+  end
+
+  it "gives an app what the app is not told otherwise" do
+    Dir.mktmpdir do |dir|
+      File.write("#{dir}/m.yaml", manifest)
+      seen = nil
+      app = SimpleConnect::Webhooks::App.new(manifest: described_class.load("#{dir}/m.yaml", env: {}),
+                                             settings: { MAX_RETRIES: 1 }, extension_version: "2")
+      app.register("a", version: "v1") { |_, context| (seen = context) && nil }
+      headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "sh_production_secret")
+
+      expect(Rack::MockRequest.new(app).post("/v/1/webhooks/a", input: "{}", **headers).status).to eq(200)
+      expect([seen.extension_id, seen.extension_version, seen.settings["MAX_RETRIES"], seen.settings["OFFSET"]])
+        .to eq(["com.example.marketing", "2", 1, 0])
+    end
+  end
+
+  describe "that is broken is a ConfigurationError" do
+    {
+      "" => /must be a mapping/, "[1]" => /must be a mapping/, "id: [" => /is not YAML/, "id: [1]" => /a text for id/,
+      "id: 2024-01-01" => /put it into quotes/, "id: !ruby/object:Object {}" => /put it into quotes/,
+      "a: &a 1\nb: *a" => /is not YAML: /, "settings: 7" => /must have a list for settings/,
+      "settings: [a]" => /a setting without key/, "settings: [{key: ' '}]" => /a setting without key/,
+      "id: \"\xFF\"" => /is not YAML/
+    }.each do |text, message|
+      it text.inspect do
+        expect { load(text, path: "extension.yaml") }.to raise_error(SimpleConnect::ConfigurationError, message)
+      end
+    end
+
+    it "where it is not there, or a folder" do
+      [["/nonexistent.yaml", /cannot be read: No such file/], [Dir.tmpdir, /cannot be read/]].each do |path, message|
+        expect { described_class.load(path) }.to raise_error(SimpleConnect::ConfigurationError, message)
+      end
+    end
+  end
+
+  it "shows no secret" do
+    loaded = load(manifest, env: { "SIMPLECONNECT_SECRET_API_KEY" => "hunter2" })
+    shown = [loaded.inspect, loaded.settings.inspect, loaded.settings.to_s, loaded.settings.pretty_inspect].join
+    expect(shown).not_to match(/sh_production_secret|hunter2/)
+    expect(loaded.settings["API_KEY"]).to eq("hunter2")
+  end
+end
+
+RSpec.describe SimpleConnect::Webhooks::Secrets do
+  env = { "OTHER" => "x", "SIMPLECONNECT_SECRET_" => "x" }
+  {
+    "in memory" => -> { described_class::MemoryStore.new(seed: "1") },
+    "in the environment" => -> { described_class::EnvStore.new(env: { **env, "SIMPLECONNECT_SECRET_SEED" => "1" }) }
+  }.each do |where, store|
+    it "are kept #{where}" do
+      secrets = described_class.new(instance_exec(&store))
+      key = where == "in memory" ? "seed" : "SEED"
+      expect([secrets.list, secrets.get("seed"), secrets.get("none")]).to eq([[key], "1", nil])
+      secrets.set("CRM_TOKEN", "abc123")
+      expect([secrets.get("CRM_TOKEN"), secrets.rotate(:CRM_TOKEN, "def456"), secrets.get("CRM_TOKEN")])
+        .to eq(%w[abc123 abc123 def456])
+      expect(secrets.list).to contain_exactly(key, "CRM_TOKEN")
+      secrets.delete("CRM_TOKEN")
+      expect([secrets.get("CRM_TOKEN"), secrets.rotate("NEW", "1")]).to eq([nil, nil])
+      expect([secrets.inspect, instance_exec(&store).inspect].join).not_to match(/def456|"1"/)
+    end
+  end
+
+  it "have names in the environment that it can have" do
+    store = described_class::EnvStore.new(prefix: "CRM", env: { "CRM_API_KEY_2" => "k" })
+    expect(described_class.new(store).get("api-key.2")).to eq("k")
+  end
+
+  it "hand out one predecessor each, where threads rotate them" do
+    secrets = described_class.new(described_class::MemoryStore.new("K" => "0"))
+    previous = Array.new(4) { |thread| Thread.new { Array.new(200) { |n| secrets.rotate("K", "#{thread}-#{n}") } } }
+    expect(previous.flat_map(&:value).uniq.length).to eq(800)
+  end
+
+  it "refuse what makes no sense", unchecked: true do
+    secrets = described_class.new(described_class::MemoryStore.new)
+    expect { secrets.get(" ") }.to raise_error(ArgumentError, 'key is required, such as "CRM_TOKEN"')
+    [nil, "", 7].each do |value|
+      expect { secrets.set("K", value) }.to raise_error(ArgumentError, /\Avalue must be a String, and not empty/)
+      expect { secrets.rotate("K", value) }.to raise_error(ArgumentError, /\Avalue must be a String, and not empty/)
+    end
+    expect { described_class.new(Object.new) }
+      .to raise_error(SimpleConnect::ConfigurationError, /\Aa store of secrets must have get, set, delete and list/)
+  end
+end
+
+RSpec.describe SimpleConnect::Webhooks::Telemetry do
+  def records(**options)
+    seen = Queue.new
+    yield described_class.new(feedback_hook: ->(record) { seen << record }, env: {}, **options)
+    Array.new(seen.size) { seen.pop }
+  end
+
+  it "tells a hook of each handled event" do
+    told = records do |telemetry|
+      telemetry.record("order.paid", "v1", 0.0125)
+      telemetry.record("order.paid", "v1", 1, KeyError.new("no \xFF#{"x" * 2000}"))
+    end
+    event = { event: "order.paid", version: "v1" }
+    expect(told).to eq(
+      [{ **event, status: "ok", duration_ms: 12.5, error_class: nil, error_message: nil },
+       { **event, status: "error", duration_ms: 1000, error_class: "KeyError",
+                  error_message: "no \uFFFD#{"x" * 996}" }]
+    )
+    expect(told).to all(be_frozen)
+  end
+
+  it "is told of by an app: of events that were handled, and of no others" do
+    seen = []
+    app = SimpleConnect::Webhooks::App.new(secret: "hunter2", feedback_hook: seen.method(:push))
+    app.register("good", version: "v1") { nil }
+    app.register("bad", version: "v1") { raise KeyError, "gone" }
+    %w[good bad none].each do |event|
+      headers = SimpleConnect::Webhooks::Testing.signed_env(%({"for":"#{event}"}), secret: "hunter2")
+      Rack::MockRequest.new(app).post("/v/1/webhooks/#{event}", input: %({"for":"#{event}"}),
+                                                                "rack.errors" => StringIO.new, **headers)
+    end
+    expect(seen.map { |record| record.values_at(:event, :version, :status, :error_class, :error_message) })
+      .to eq([["good", "v1", "ok", nil, nil], %w[bad v1 error KeyError gone]])
+    expect(seen.inspect).not_to include("hunter2")
+  end
+
+  it "posts them, if there is a URL" do
+    ScriptedServer.open([{ "status" => 202 }]) do |server|
+      telemetry = described_class.new(url: "#{server.url}/telemetry?k=1", env: {})
+      telemetry.record("order.paid", "v1", 0.5)
+      request = server.wait_for(1).first
+
+      expect([request.verb, request.target, request.headers["content-type"]])
+        .to eq(["POST", "/telemetry?k=1", "application/json"])
+      expect(request.headers).not_to include("authorization")
+      expect(JSON.parse(request.body)).to include("event" => "order.paid", "status" => "ok", "duration_ms" => 500.0)
+      expect(Subprocess.run { telemetry.record("forked", "v1", 0) && nil }).to be_nil
+    end
+  end
+
+  it "posts from a forked process, too, and each record once" do
+    gate = Queue.new
+    # Holds the parent up, so that it has something waiting when it forks.
+    held = lambda do |connection, _|
+      gate.pop
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+      true
+    end
+    ScriptedServer.open([held, { "status" => 202 }]) do |server|
+      telemetry = described_class.new(url: server.url, env: {})
+      telemetry.record("parent", "v1", 0)
+      server.wait_for(1)
+      telemetry.record("waiting", "v1", 0)
+      child = Subprocess.new do |io|
+        2.times { |n| telemetry.record("child #{n}", "v1", 0) }
+        io.gets
+      end
+      server.wait_for(2)
+      gate.close
+      events = server.wait_for(1).map { |request| JSON.parse(request.body)["event"] }
+      expect(events).to contain_exactly("parent", "waiting", "child 0", "child 1")
+      child.puts("go")
+      child.value
+    ensure
+      gate.close
+    end
+  end
+
+  it "costs nobody anything where it fails" do
+    nowhere = described_class.new(url: "http://127.0.0.1:1/", env: {})
+    expect(nowhere.record("a", "v1", 0)).to be_nil
+
+    [-> { raise "no" }, -> { raise NotImplementedError }].each do |work|
+      telemetry = described_class.new(feedback_hook: ->(_) { work.call }, env: {})
+      expect { telemetry.record("a", "v1", 0) }.to output(/a webhook's telemetry failed: /).to_stderr
+    end
+    unspeakable = Class.new(StandardError) { def message = raise("again") }.new
+    expect { described_class.new(feedback_hook: ->(_) {}, env: {}).record("a", "v1", 0, unspeakable) }
+      .to output(/a webhook's telemetry failed: RuntimeError/).to_stderr
+  end
+
+  it "drops what a slow receiver has no time for, and holds nobody up" do
+    gate = Queue.new
+    slow = lambda do |connection, _|
+      gate.pop
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+      true
+    end
+    ScriptedServer.open([slow]) do |server|
+      telemetry = described_class.new(url: server.url, env: {})
+      telemetry.record("first", "v1", 0)
+      server.wait_for(1)
+      1500.times { |n| telemetry.record(n.to_s, "v1", 0) }
+      queue = telemetry.instance_variable_get(:@queue)
+      expect(queue.size).to eq(1000)
+      # Else they are posted to whoever gets this port next.
+      queue.clear
+    ensure
+      gate.close
+    end
+  end
+
+  it "is off where that is asked for" do
+    expect(records(enabled: false) { |telemetry| telemetry.record("a", "v1", 0) }).to eq([])
+    { "1" => 0, "true" => 0, "0" => 1, "" => 1, "false" => 1 }.each do |value, count|
+      with = { "SIMPLECONNECT_TELEMETRY_OPTOUT" => value }
+      expect(records(env: with) { |telemetry| telemetry.record("a", "v1", 0) }.length).to eq(count), value
+    end
+  end
+end
+
+RSpec.describe SimpleConnect::Webhooks::Testing do
+  it "signs as a receiver expects it" do
+    headers = described_class.signed_headers("{}", secret: "s", scheme: :kiket, timestamp: 7)
+    expect(headers).to eq("Content-Type" => "application/json",
+                          **SimpleConnect::Signature.sign("{}", secret: "s", scheme: :kiket, timestamp: 7))
+    expect(described_class.signed_env("{}", secret: "s", timestamp: 7).keys)
+      .to eq(%w[CONTENT_TYPE HTTP_X_SIMPLECONNECT_SIGNATURE HTTP_X_SIMPLECONNECT_TIMESTAMP])
+  end
+
+  describe "with rack-test" do
+    require "rack/test"
+    include Rack::Test::Methods
+    include SimpleConnect::Webhooks::Testing
+
+    let(:app) do
+      app = SimpleConnect::Webhooks::App.new(secret: "s3cret")
+      app.register("a b", version: "v1") { |payload, _| payload }
+      app
+    end
+
+    it "posts a signed event" do
+      post_webhook("a b", { order: 7 }, version: 1, secret: "s3cret")
+      expect([last_response.status, last_response.body]).to eq([200, '{"order":7}'])
+      post_webhook("a b", "[", version: "v1", secret: "s3cret")
+      expect(last_response.status).to eq(400)
+    end
+  end
+end

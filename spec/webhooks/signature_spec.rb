@@ -1,0 +1,266 @@
+# frozen_string_literal: true
+
+require "json"
+require "openssl"
+require "rack"
+require "simple_connect/webhooks"
+
+begin
+  require "action_dispatch"
+rescue LoadError => e
+  # As with Debian's experimental packages of Ruby 3.4.
+  no_rails = "there is no Rails for this Ruby: #{e.message}"
+end
+
+RSpec.describe SimpleConnect::Signature do
+  table = JSON.parse(File.read(File.expand_path("../conformance/own/signatures.json", __dir__)))
+  schemes = { simple_connect: "X-SimpleConnect", kiket: "X-Kiket", simplyq: "X-Simplyq" }
+  bytes = ->(value) { value.is_a?(Hash) ? value["$bytes"].unpack1("m") : value }
+
+  # As Ruby's own OpenSSL signs; the engine is not asked.
+  def self.by_openssl(scheme, secret, timestamp, body)
+    separator = scheme == :simplyq ? "" : "."
+    mac = OpenSSL::HMAC.digest("SHA256", secret, "#{timestamp}#{separator}".b + body.b)
+    { simple_connect: "sha256=#{mac.unpack1("H*")}", kiket: mac.unpack1("H*"), simplyq: [mac].pack("m0") }.fetch(scheme)
+  end
+
+  define_method(:headers_of) do |scheme, signature, timestamp|
+    { "#{schemes.fetch(scheme)}-Signature" => signature, "#{schemes.fetch(scheme)}-Timestamp" => timestamp }.compact
+  end
+
+  def reason_of(...)
+    described_class.verify!(...)
+    nil
+  rescue SimpleConnect::SignatureVerificationError => e
+    e.reason
+  end
+
+  table["answers"].each do |answer|
+    scheme = answer["scheme"].to_sym
+    body = bytes[answer["body"]]
+    timestamp = answer["timestamp"]
+
+    it "gives the known answer of #{scheme} for #{body.inspect} at #{timestamp}, and takes it" do
+      signed = described_class.sign(body, secret: answer["secret"], scheme:, timestamp:)
+
+      expect(signed).to eq(headers_of(scheme, answer["signature"], timestamp.to_s))
+      expect(described_class.verify!(body, signed, secret: answer["secret"], scheme:, now: timestamp)).to eq(0)
+    end
+  end
+
+  table["verdicts"].each do |row|
+    scheme = row["scheme"].to_sym
+    verdict = row["reason"]&.to_sym || row["secret"]
+
+    it "finds #{verdict} with #{scheme}: #{row["name"]}" do
+      body = bytes[row["body"]]
+      headers = headers_of(scheme, bytes[row["signature"]], bytes[row["timestamp"]])
+      options = { secret: row["secrets"], scheme:, tolerance: row["tolerance"], now: row["now"] }
+
+      if verdict.is_a?(Symbol)
+        expect(reason_of(body, headers, **options)).to eq(verdict)
+        expect(described_class.valid?(body, headers, **options)).to be(false)
+      else
+        expect(described_class.verify!(body, headers, **options)).to eq(verdict)
+        expect(described_class.valid?(body, headers, **options)).to be(true)
+      end
+    end
+  end
+
+  it "has every reason in its table, for every scheme" do
+    reasons = table["verdicts"].group_by { |row| row["scheme"] }
+    expect(reasons.transform_values { |rows| rows.filter_map { |row| row["reason"] }.uniq.sort }).to eq(
+      "simple_connect" => %w[malformed_timestamp mismatch missing_signature missing_timestamp too_new too_old],
+      "kiket" => %w[malformed_timestamp mismatch missing_signature missing_timestamp too_new too_old],
+      "simplyq" => %w[mismatch missing_signature missing_timestamp too_new too_old]
+    )
+  end
+
+  schemes.each_key do |scheme|
+    it "signs by #{scheme} as Ruby's OpenSSL does, and refuses whatever has a bit flipped" do
+      seed = Random.new_seed
+      random = Random.new(seed)
+      200.times do
+        secret = "sec-#{random.bytes(random.rand(150))}"
+        body = random.bytes(1 + random.rand(300))
+        timestamp = random.rand(10**12)
+        signature = self.class.by_openssl(scheme, secret, timestamp, body)
+        options = { scheme:, now: timestamp, tolerance: 10**12 }
+
+        signed = described_class.sign(body, secret:, scheme:, timestamp:)
+        expect(signed.values).to eq([signature, timestamp.to_s]), "seed #{seed}"
+        expect(described_class.verify!(body, signed, secret:, **options)).to eq(0), "seed #{seed}"
+
+        flip = lambda do |text|
+          place = random.rand(text.bytesize)
+          text.dup.tap { |copy| copy.setbyte(place, copy.getbyte(place) ^ (1 << random.rand(8))) }
+        end
+        expect(reason_of(flip[body], signed, secret:, **options)).to eq(:mismatch), "body, seed #{seed}"
+        expect(reason_of(body, signed, secret: flip[secret], **options)).to eq(:mismatch), "secret, seed #{seed}"
+        expect(reason_of(body, headers_of(scheme, flip[signature], timestamp.to_s), secret:, **options))
+          .to eq(:mismatch), "signature, seed #{seed}"
+        other = timestamp.to_s.tap { |digits| digits.setbyte(-1, digits.getbyte(-1) ^ 1) }
+        expect(reason_of(body, headers_of(scheme, signature, other), secret:, **options))
+          .to eq(:mismatch), "timestamp, seed #{seed}"
+      end
+    end
+  end
+
+  it "takes no scheme's signature for another's, but that of simple_connect for kiket's" do
+    schemes.keys.product(schemes.keys).each do |signed, asked|
+      signature, timestamp = described_class.sign("{}", secret: "s", scheme: signed, timestamp: 7).values
+      taken = described_class.valid?("{}", headers_of(asked, signature, timestamp), secret: "s", scheme: asked, now: 7)
+      expect(taken).to eq(signed == asked || [signed, asked] == %i[simple_connect kiket]), "#{signed} as #{asked}"
+    end
+  end
+
+  it "has a window of 300 seconds in both directions, unless told otherwise" do
+    headers = described_class.sign("{}", secret: "s", timestamp: 1_700_000_000)
+    reasons = [-301, -300, -299, 299, 300, 301].map do |age|
+      reason_of("{}", headers, secret: "s", now: Time.at(1_700_000_000 + age))
+    end
+    expect(reasons).to eq([:too_new, nil, nil, nil, nil, :too_old])
+    expect(reason_of("{}", headers, secret: "s", now: 1_700_086_400, tolerance: 86_400)).to be_nil
+    expect(reason_of("{}", headers, secret: "s", now: 0, tolerance: Float::INFINITY)).to be_nil
+  end
+
+  it "takes and gives the present time by default" do
+    headers = described_class.sign("{}", secret: "s")
+    expect(Integer(headers["X-SimpleConnect-Timestamp"])).to be_within(5).of(Time.now.to_i)
+    expect(described_class.verify!("{}", headers, secret: "s")).to eq(0)
+  end
+
+  # With simplyq nothing stands between timestamp and body.
+  it "refuses a digit that was moved from the body into the timestamp, as that is far in the future" do
+    signature = described_class.sign("1{}", secret: "s", scheme: :simplyq, timestamp: 1_700_000_000).values.first
+    moved = headers_of(:simplyq, signature, "17000000001")
+
+    expect(reason_of("{}", moved, secret: "s", scheme: :simplyq, now: 1_700_000_000)).to eq(:too_new)
+  end
+
+  it "tells which of several secrets has signed, and signs with all where there is room" do
+    old = described_class.sign("{}", secret: "old", timestamp: 7)
+    expect(described_class.verify!("{}", old, secret: %w[new old], now: 7)).to eq(1)
+
+    both = described_class.sign("{}", secret: %w[new old], scheme: :simplyq, timestamp: 7)
+    expect(both["X-Simplyq-Signature"].split(",").length).to eq(2)
+    expect(%w[new old].map { |secret| described_class.verify!("{}", both, secret:, scheme: :simplyq, now: 7) })
+      .to eq([0, 0])
+    expect(described_class.sign("{}", secret: %w[new old], timestamp: 7))
+      .to eq(described_class.sign("{}", secret: "new", timestamp: 7))
+  end
+
+  describe "finds the headers in" do
+    signed = SimpleConnect::Signature.sign("{}", secret: "s", timestamp: 7)
+    signature, timestamp = signed.values
+    env = { "HTTP_X_SIMPLECONNECT_SIGNATURE" => signature, "HTTP_X_SIMPLECONNECT_TIMESTAMP" => timestamp }
+
+    {
+      "a Hash" => signed,
+      "a Hash in lower case" => signed.transform_keys(&:downcase),
+      "a Hash in upper case" => signed.transform_keys(&:upcase),
+      "a Hash with underscores" => signed.transform_keys { |name| name.tr("-", "_") },
+      "a Hash of Symbols" => signed.transform_keys { |name| name.downcase.tr("-", "_").to_sym },
+      "a Hash of lists, as Net::HTTP has it" => signed.transform_keys(&:downcase).transform_values { |value| [value] },
+      "a Rack env" => { "rack.input" => nil, 7 => 8, **env },
+      "Rack's own headers" => (defined?(Rack::Headers) ? Rack::Headers : Rack::Utils::HeaderHash).new.merge(signed)
+    }.each do |name, headers|
+      it(name) { expect(described_class.verify!("{}", headers, secret: "s", now: 7)).to eq(0) }
+    end
+
+    it "the headers of Rails", skip: no_rails do
+      headers = ActionDispatch::Request.new(Rack::MockRequest.env_for("/", env)).headers
+      expect(described_class.verify!("{}", headers, secret: "s", now: 7)).to eq(0)
+    end
+  end
+
+  it "raises its one error, whatever the network sends" do
+    random = Random.new(1)
+    headers = Array.new(300) { headers_of(:simplyq, random.bytes(random.rand(60)), random.bytes(random.rand(14))) }
+    headers << { "\xFF" => "\xFF", nil => nil } << { "X-Simplyq-Signature" => [nil, 1], "X-Simplyq-Timestamp" => 7 }
+
+    expect(headers.map { |each| reason_of(random.bytes(20), each, secret: "s", scheme: :simplyq) }).to all(be_a(Symbol))
+    expect(reason_of(nil, {}, secret: "s")).to eq(:missing_signature)
+  end
+
+  it "says what is wrong, and what has come only by its reason" do
+    headers = described_class.sign("{}", secret: "hunter2", timestamp: 7)
+
+    expect { described_class.verify!("{}", headers, secret: "hunter2", now: 1000) }.to raise_error do |error|
+      expect(error).to be_a(SimpleConnect::Error)
+      expect(error.to_h).to eq(error: "X-SimpleConnect-Timestamp is more than 300 s old", reason: :too_old)
+    end
+  end
+
+  describe "a programmer's mistake" do
+    {
+      { secret: nil } => "secret is required, and must not be blank",
+      { secret: " \t" } => "secret is required, and must not be blank",
+      { secret: [] } => "secret is required",
+      { secret: ["s", ""] } => "secret is required, and must not be blank",
+      { secret: 7 } => "secret: must be a String, or several in an Array, not Integer",
+      { secret: "s", scheme: :md5 } => "scheme: must be one of :simple_connect, :kiket, :simplyq, not :md5",
+      { secret: "s", tolerance: -1 } => "tolerance: must be a number of seconds, such as 300, not -1",
+      { secret: "s", tolerance: "5" } => 'tolerance: must be a number of seconds, such as 300, not "5"',
+      { secret: "s", tolerance: Float::NAN } => "tolerance: must be a number of seconds, such as 300, not NaN"
+    }.each do |options, message|
+      it "is a ConfigurationError: #{options}", unchecked: true do
+        expect { described_class.verify!("{}", {}, **options) }
+          .to raise_error(SimpleConnect::ConfigurationError, message)
+        next if options.key?(:tolerance)
+
+        expect { described_class.sign("{}", **options) }.to raise_error(SimpleConnect::ConfigurationError, message)
+      end
+    end
+
+    it "is an ArgumentError where it is in a call", unchecked: true do
+      not_text = /\Abody must be the raw body as a String, such as request.body.read, not Hash/
+      expect { described_class.sign({}, secret: "s") }.to raise_error(ArgumentError, not_text)
+      expect { described_class.verify!({}, {}, secret: "s") }.to raise_error(ArgumentError, not_text)
+      expect { described_class.verify!("", [], secret: "s") }.to raise_error(ArgumentError, /\Aheaders must be a Hash/)
+      [-1, 10**12, "7", Float::NAN, nil].each do |timestamp|
+        expect { described_class.sign("{}", secret: "s", timestamp:) }
+          .to raise_error(ArgumentError, /\Atimestamp: must be a Time, or the seconds since 1970, not /)
+      end
+    end
+  end
+
+  it "keeps its secrets to itself" do
+    keys = SimpleConnect.const_get(:SigningKeys).of("hunter2", :kiket)
+
+    expect(keys.inspect).not_to include("hunter2")
+    expect { Marshal.dump(keys) }.to raise_error(TypeError)
+  end
+end
+
+RSpec.describe "SimpleConnect::Webhooks.construct_event" do
+  def construct(body, **options)
+    headers = SimpleConnect::Signature.sign(body, secret: "s")
+    SimpleConnect::Webhooks.construct_event(body, headers, secret: "s", **options)
+  end
+
+  it "gives the payload of a request that is believed" do
+    event = construct('{"order":{"items":[{"sku":"é"}]},"paid":false}'.b)
+
+    expect([event[:paid], event["order"], event.dig(:order, "items", 0, :sku), event["none"]])
+      .to eq([false, { "items" => [{ "sku" => "é" }] }, "é", nil])
+    expect(event.to_h).to eq(event.data)
+    expect(event).to eq(SimpleConnect::Webhooks::InboundEvent.new(event.to_h))
+    expect(event.inspect).to eq("#<SimpleConnect::Webhooks::InboundEvent order, paid>")
+  end
+
+  it "believes nothing else, however well formed" do
+    headers = SimpleConnect::Signature.sign("{}", secret: "other")
+    expect { SimpleConnect::Webhooks.construct_event("{}", headers, secret: "s") }
+      .to raise_error(SimpleConnect::SignatureVerificationError, /does not match/)
+    expect { construct("{", tolerance: 300, now: Time.now + 600) }
+      .to raise_error(SimpleConnect::SignatureVerificationError)
+  end
+
+  { "" => "not JSON", "{" => "not JSON", "[]" => "not an object", "null" => "not an object", "7" => "not an object",
+    "\xFF" => "not UTF-8", "{\"a\":\"\xFF\"}" => "not UTF-8", "{} {}" => "not JSON" }.each do |body, complaint|
+    it "refuses #{body.inspect} that is believed" do
+      expect { construct(body) }.to raise_error(SimpleConnect::MalformedPayloadError, /#{complaint}/)
+    end
+  end
+end

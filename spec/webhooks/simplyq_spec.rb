@@ -1,0 +1,79 @@
+# frozen_string_literal: true
+
+require "simple_connect/simplyq"
+require_relative "../support/documented_code"
+
+RSpec.describe SimpleConnect::Simplyq::Webhook do
+  secret = "enps_IKcXI8wR5EVoA/fKUIZTMtO60YHZ696d"
+  body = '{"message":"Hello World!"}'
+
+  def signed(body, secret, at: Time.now)
+    headers = SimpleConnect::Signature.sign(body, secret:, scheme: :simplyq, timestamp: at)
+    { signatures: headers["X-Simplyq-Signature"], timestamp: headers["X-Simplyq-Timestamp"] }
+  end
+
+  it "takes what the page on endpoints tells its readers to write" do
+    document = File.read(File.expand_path("../fixtures/simplyq.md", __dir__))
+    blocks = DocumentedCode.blocks(document).map do |source, line|
+      # Ours is installed in its place.
+      [source.sub("require 'simplyq'", 'require "simple_connect/simplyq"; Simplyq = SimpleConnect::Simplyq'), line]
+    end
+    expect(blocks.size).to eq(1)
+    receiver = <<~RUBY
+      require "simple_connect/webhooks"
+      require "stringio"
+      ENV["SIMPLYQ_WEBHOOK_SECRET"] = #{secret.dump}
+      body = #{body.dump}
+      headers = SimpleConnect::Signature.sign(body, secret: #{secret.dump}, scheme: :simplyq)
+      request = Struct.new(:body).new(StringIO.new(body))
+      request_headers = headers.transform_keys { |name| name.downcase.tr("-", "_") }
+    RUBY
+    output, fine = DocumentedCode.run([*blocks, ["valid # => true\n", 1]], receiver)
+    expect(fine).to be(true), output
+  end
+
+  describe ".verify_signature" do
+    it "is true for what is signed, by one of several signatures or secrets" do
+      good = signed(body, secret)
+      other = signed(body, "other")[:signatures]
+      [
+        good, { **good, signatures: "#{other}, #{good[:signatures]}" },
+        { **good, signatures: [other, good[:signatures]] }, { **good, timestamp: Integer(good[:timestamp]) }
+      ].each do |received|
+        expect(described_class.verify_signature(body, secret:, **received)).to be(true)
+      end
+      expect(described_class.verify_signature(body, secret: ["new", secret], **good)).to be(true)
+    end
+
+    it "raises for anything else, and says why" do
+      good = signed(body, secret)
+      {
+        { **good, signatures: nil } => :missing_signature, { **good, timestamp: nil } => :missing_timestamp,
+        { **good, timestamp: "soon" } => :malformed_timestamp,
+        { **good, signatures: signed(body, "other")[:signatures] } => :mismatch,
+        signed(body, secret, at: Time.now - 302) => :too_old, signed(body, secret, at: Time.now + 302) => :too_new
+      }.each do |received, reason|
+        expect { described_class.verify_signature(body, secret:, **received) }
+          .to raise_error(SimpleConnect::SignatureVerificationError) { |error| expect(error.reason).to eq(reason) }
+      end
+    end
+
+    it "takes another tolerance" do
+      old = signed(body, secret, at: Time.now - 302)
+      expect(described_class.verify_signature(body, secret:, tolerance: 400, **old)).to be(true)
+    end
+  end
+
+  describe ".construct_event" do
+    it "gives the event" do
+      expect(described_class.construct_event(body, secret:, **signed(body, secret))["message"]).to eq("Hello World!")
+    end
+
+    it "raises where it is not signed, or no JSON" do
+      expect { described_class.construct_event(body, secret:, **signed(body, "other")) }
+        .to raise_error(SimpleConnect::SignatureVerificationError)
+      expect { described_class.construct_event("[]", secret:, **signed("[]", secret)) }
+        .to raise_error(SimpleConnect::MalformedPayloadError)
+    end
+  end
+end

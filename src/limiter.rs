@@ -1,0 +1,374 @@
+//! How often something may be done: so many times in each window of time, and first come, first served.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How far apart those look again whose turn it is in the same window, so that they go in their order.
+const STAGGER: Duration = Duration::from_micros(100);
+/// Which part of a window they wait for those before them, at the most.
+const GRACE: u32 = 10;
+
+/// Grants up to `limit` permits in each window of `interval`. Threads may share it.
+///
+/// A window begins with the first permit after one that is over. It never waits itself: whoever wants to wait for his
+/// turn draws a ticket with [`join`](Self::join) and asks with [`wait`](Self::wait) how long that is.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use simple_connect_core::limiter::Limiter;
+///
+/// let second = Duration::from_secs(1);
+/// let (limiter, now) = (Limiter::new(1, second), Instant::now());
+/// assert!(limiter.try_acquire(now));
+/// assert!(!limiter.try_acquire(now));
+/// let ticket = limiter.join(now, None).unwrap();
+/// assert_eq!(limiter.wait(ticket, now), Some(second));
+/// assert_eq!(limiter.wait(ticket, now + second), None);
+/// ```
+pub struct Limiter {
+    limit: u64,
+    interval: Duration,
+    state: Mutex<State>,
+}
+
+/// A place in the queue of a [`Limiter`].
+pub type Ticket = u64;
+
+#[derive(Default)]
+struct State {
+    /// The process that those who wait belong to.
+    process: u32,
+    /// When the present window began; None where nothing was granted for a while.
+    window: Option<Instant>,
+    /// How many permits are spoken for: in the present window, and in those that follow.
+    booked: VecDeque<u64>,
+    /// The tickets of those who wait, in their order.
+    waiting: VecDeque<Ticket>,
+    drawn: Ticket,
+}
+
+impl Limiter {
+    /// A limiter of at least one permit in each window.
+    pub fn new(limit: u64, interval: Duration) -> Self {
+        Self { limit: limit.max(1), interval: interval.max(Duration::from_nanos(1)), state: Mutex::default() }
+    }
+
+    /// Takes a permit, where there is one that nobody waits for.
+    pub fn try_acquire(&self, now: Instant) -> bool {
+        let mut state = self.state(now);
+        let free = self.window_of(&state, state.waiting.len()) == 0;
+        if free {
+            book(&mut state, 0, now);
+        }
+        free
+    }
+
+    /// Takes a permit, behind all who wait, and says how long it is until it may be used. It cannot be given back.
+    pub fn reserve(&self, now: Instant) -> Duration {
+        let mut state = self.state(now);
+        let window = self.window_of(&state, state.waiting.len());
+        book(&mut state, window, now);
+        self.until(&state, window, now)
+    }
+
+    /// How long it is until a permit could be used by whoever came now.
+    pub fn delay(&self, now: Instant) -> Duration {
+        let state = self.state(now);
+        self.until(&state, self.window_of(&state, state.waiting.len()), now)
+    }
+
+    /// Joins the queue; None where the permit would not be there within `timeout`.
+    pub fn join(&self, now: Instant, timeout: Option<Duration>) -> Option<Ticket> {
+        let mut state = self.state(now);
+        let window = self.window_of(&state, state.waiting.len());
+        if timeout.is_some_and(|timeout| self.until(&state, window, now) > timeout) {
+            return None;
+        }
+        let ticket = state.drawn;
+        state.drawn += 1;
+        state.waiting.push_back(ticket);
+        Some(ticket)
+    }
+
+    /// How long to wait before asking again; None when the permit is there. It is then taken, and the ticket used up.
+    ///
+    /// Whoever asks earlier is told again. Whoever asks too late, when the window that was his is over, is the first
+    /// in line for the present one.
+    pub fn wait(&self, ticket: Ticket, now: Instant) -> Option<Duration> {
+        let mut state = self.state(now);
+        let place = state.waiting.binary_search(&ticket).unwrap_or_else(|place| {
+            state.waiting.insert(place, ticket);
+            place
+        });
+        let window = self.window_of(&state, place);
+        if window > 0 {
+            return Some(self.until(&state, window, now));
+        }
+        let opened = state.window.map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
+        // Those before him are about to ask. But one who never asks again must not hold up the rest.
+        match (self.interval / GRACE).checked_sub(opened).filter(|grace| place > 0 && !grace.is_zero()) {
+            Some(grace) => Some(grace.min(STAGGER.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)))),
+            None => {
+                state.waiting.remove(place);
+                book(&mut state, 0, now);
+                None
+            }
+        }
+    }
+
+    /// Leaves the queue; those behind move up, so they should ask again.
+    pub fn leave(&self, ticket: Ticket, now: Instant) {
+        let mut state = self.state(now);
+        if let Ok(place) = state.waiting.binary_search(&ticket) {
+            state.waiting.remove(place);
+        }
+    }
+
+    /// The state as it is at `now`.
+    fn state(&self, now: Instant) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.process != std::process::id() {
+            // Threads do not survive a fork: nobody here waits.
+            state.process = std::process::id();
+            state.waiting.clear();
+        }
+        self.advance(&mut state, now);
+        state
+    }
+
+    /// Leaves behind the windows that are over, and whoever had his turn in them and did not come.
+    fn advance(&self, state: &mut State, now: Instant) {
+        let Some(start) = state.window else { return };
+        let passed = now.saturating_duration_since(start).as_nanos() / self.interval.as_nanos();
+        let Some(passed) = u64::try_from(passed).ok().filter(|passed| *passed > 0) else { return };
+
+        let known = state.booked.len().min(usize::try_from(passed).unwrap_or(usize::MAX));
+        let booked: u64 = state.booked.drain(..known).sum();
+        let unused = passed.saturating_mul(self.limit).saturating_sub(booked);
+        let absent = state.waiting.len().min(usize::try_from(unused).unwrap_or(usize::MAX));
+        state.waiting.drain(..absent);
+        let idle = state.booked.is_empty() && state.waiting.is_empty();
+        state.window = if idle { None } else { start.checked_add(times(self.interval, passed)) };
+    }
+
+    /// In which window, from the present one, the permit of whoever waits at `place` falls.
+    fn window_of(&self, state: &State, place: usize) -> u64 {
+        let mut left = place as u64;
+        for (window, booked) in (0..).zip(&state.booked) {
+            let free = self.limit.saturating_sub(*booked);
+            if left < free {
+                return window;
+            }
+            left -= free;
+        }
+        state.booked.len() as u64 + left / self.limit
+    }
+
+    fn until(&self, state: &State, window: u64, now: Instant) -> Duration {
+        let elapsed = state.window.map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
+        times(self.interval, window).saturating_sub(elapsed)
+    }
+}
+
+fn book(state: &mut State, window: u64, now: Instant) {
+    state.window.get_or_insert(now);
+    let window = usize::try_from(window).unwrap_or(usize::MAX);
+    if state.booked.len() <= window {
+        state.booked.resize(window + 1, 0);
+    }
+    state.booked[window] += 1;
+}
+
+/// `interval` so many times; where that is beyond all time, the longest there is.
+fn times(interval: Duration, count: u64) -> Duration {
+    const NANOS: u128 = 1_000_000_000;
+    let nanos = interval.as_nanos().saturating_mul(u128::from(count));
+    let (seconds, rest) = (nanos / NANOS, nanos % NANOS);
+    u64::try_from(seconds).map_or(Duration::MAX, |seconds| Duration::new(seconds, rest as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Asks for all `tickets` in turn, and gives those whose permit is there.
+    fn granted(limiter: &Limiter, tickets: &[Ticket], now: Instant) -> Vec<Ticket> {
+        tickets.iter().copied().filter(|ticket| limiter.wait(*ticket, now).is_none()).collect()
+    }
+
+    fn queue(limiter: &Limiter, count: usize, now: Instant) -> Vec<Ticket> {
+        (0..count).map(|_| limiter.join(now, None).unwrap()).collect()
+    }
+
+    #[test]
+    fn fifteen_at_once_with_ten_a_second_are_ten_then_five() {
+        let (limiter, now) = (Limiter::new(10, SECOND), Instant::now());
+        let tickets = queue(&limiter, 15, now);
+        assert_eq!(granted(&limiter, &tickets, now), tickets[..10]);
+        for ticket in &tickets[10..] {
+            assert_eq!(limiter.wait(*ticket, now), Some(SECOND));
+        }
+        let soon = now + Duration::from_millis(999);
+        assert_eq!(granted(&limiter, &tickets[10..], soon), Vec::<Ticket>::new());
+        assert_eq!(limiter.wait(tickets[14], soon), Some(Duration::from_millis(1)));
+        assert_eq!(granted(&limiter, &tickets[10..], now + SECOND), tickets[10..]);
+        assert_eq!((0..6).filter(|_| limiter.try_acquire(now + SECOND)).count(), 5);
+    }
+
+    #[test]
+    fn whoever_is_first_goes_first_though_another_asks_before() {
+        let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
+        assert!(limiter.try_acquire(now) && limiter.try_acquire(now));
+        let tickets = queue(&limiter, 2, now);
+        let then = now + SECOND;
+        assert_eq!(limiter.wait(tickets[1], then), Some(STAGGER));
+        assert_eq!(limiter.wait(tickets[0], then), None);
+        assert_eq!(limiter.wait(tickets[1], then), None);
+    }
+
+    #[test]
+    fn whoever_never_comes_holds_nobody_up_for_long() {
+        let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
+        assert!(limiter.try_acquire(now) && limiter.try_acquire(now));
+        let tickets = queue(&limiter, 4, now);
+        assert_eq!(limiter.wait(tickets[1], now + SECOND + SECOND / GRACE), None);
+        // The first of them is gone, the third has its window, the fourth, too.
+        assert_eq!(granted(&limiter, &tickets[2..], now + SECOND * 2), tickets[2..]);
+        // If it comes after all, it is the first in line.
+        let last = limiter.join(now + SECOND * 2, None).unwrap();
+        assert_eq!(limiter.wait(tickets[0], now + SECOND * 2), Some(SECOND));
+        assert_eq!(granted(&limiter, &[tickets[0], last], now + SECOND * 3), [tickets[0], last]);
+    }
+
+    #[test]
+    fn those_behind_one_who_leaves_move_up_and_reservations_stay() {
+        let (limiter, now) = (Limiter::new(1, SECOND), Instant::now());
+        assert_eq!(limiter.reserve(now), Duration::ZERO);
+        let first = limiter.join(now, None).unwrap();
+        assert_eq!(limiter.reserve(now), SECOND * 2);
+        let second = limiter.join(now, None).unwrap();
+        assert_eq!(limiter.wait(second, now), Some(SECOND * 3));
+        limiter.leave(first, now);
+        assert_eq!(limiter.wait(second, now), Some(SECOND));
+        assert_eq!(limiter.delay(now), SECOND * 3);
+        assert_eq!(limiter.wait(second, now + SECOND), None);
+        // That is the window of the reservation.
+        assert!(!limiter.try_acquire(now + SECOND * 2));
+        assert!(limiter.try_acquire(now + SECOND * 3));
+    }
+
+    #[test]
+    fn who_has_no_time_does_not_join() {
+        let (limiter, now) = (Limiter::new(1, SECOND), Instant::now());
+        assert!(limiter.try_acquire(now));
+        assert_eq!(limiter.join(now, Some(SECOND - Duration::from_nanos(1))), None);
+        assert_eq!(limiter.delay(now), SECOND);
+        assert!(limiter.join(now, Some(SECOND)).is_some());
+    }
+
+    #[test]
+    fn a_window_begins_with_the_first_permit_after_a_pause() {
+        let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
+        assert!(limiter.try_acquire(now));
+        let later = now + SECOND * 59 / 10;
+        // To look is not to begin.
+        assert_eq!(limiter.delay(later - SECOND / 2), Duration::ZERO);
+        assert!(limiter.try_acquire(later) && limiter.try_acquire(later));
+        assert!(!limiter.try_acquire(later + SECOND / 2));
+        assert!(limiter.try_acquire(later + SECOND));
+    }
+
+    #[test]
+    fn nothing_is_beyond_all_time() {
+        let (limiter, now) = (Limiter::new(1, Duration::MAX), Instant::now());
+        assert!(limiter.try_acquire(now));
+        assert_eq!(limiter.reserve(now), Duration::MAX);
+        assert_eq!(limiter.reserve(now), Duration::MAX);
+        assert!(!limiter.try_acquire(now + SECOND * 1_000_000));
+        let (limiter, now) = (Limiter::new(u64::MAX, Duration::ZERO), Instant::now());
+        assert!(limiter.try_acquire(now) && limiter.try_acquire(now + SECOND));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Try,
+        Reserve,
+        Join,
+        Ask(prop::sample::Index),
+        Leave(prop::sample::Index),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            3 => Just(Act::Try),
+            1 => Just(Act::Reserve),
+            4 => Just(Act::Join),
+            6 => any::<prop::sample::Index>().prop_map(Act::Ask),
+            1 => any::<prop::sample::Index>().prop_map(Act::Leave),
+        ]
+    }
+
+    proptest! {
+        /// Windows do not overlap, so in any stretch of time there are at most the permits of the windows it touches.
+        #[test]
+        fn no_window_has_more_than_the_limit(
+            limit in 1u64..4, acts in proptest::collection::vec((act(), 0u32..700), 1..120)
+        ) {
+            let limiter = Limiter::new(limit, SECOND);
+            let mut now = Instant::now();
+            let mut waiting: Vec<Ticket> = Vec::new();
+            let mut used: Vec<Instant> = Vec::new();
+            for (act, pause) in acts {
+                match act {
+                    Act::Try if limiter.try_acquire(now) => used.push(now),
+                    Act::Try => {}
+                    Act::Reserve => used.push(now + limiter.reserve(now)),
+                    Act::Join => waiting.extend(limiter.join(now, None)),
+                    Act::Ask(index) if !waiting.is_empty() => {
+                        let ticket = *index.get(&waiting);
+                        if limiter.wait(ticket, now).is_none() {
+                            waiting.retain(|other| *other != ticket);
+                            used.push(now);
+                        }
+                    }
+                    Act::Leave(index) if !waiting.is_empty() => {
+                        let ticket = *index.get(&waiting);
+                        limiter.leave(ticket, now);
+                        waiting.retain(|other| *other != ticket);
+                    }
+                    Act::Ask(_) | Act::Leave(_) => {}
+                }
+                now += Duration::from_millis(u64::from(pause));
+            }
+            used.sort_unstable();
+            for (index, first) in used.iter().enumerate() {
+                let within = used[index..].iter().take_while(|at| **at - *first < SECOND).count() as u64;
+                prop_assert!(within <= 2 * limit, "{within} permits in less than two windows");
+                let longer = used[index..].iter().take_while(|at| **at - *first < SECOND * 5).count() as u64;
+                prop_assert!(longer <= 6 * limit, "{longer} permits in less than six windows");
+            }
+        }
+
+        /// Whoever asks whenever he is told to gets his permit, in his turn, and as early as there is one.
+        #[test]
+        fn those_who_wait_are_served_in_their_order(limit in 1u64..5, count in 1usize..40) {
+            let (limiter, start) = (Limiter::new(limit, SECOND), Instant::now());
+            let mut times: Vec<(Ticket, Instant)> =
+                queue(&limiter, count, start).into_iter().map(|ticket| (ticket, start)).collect();
+            let mut served = Vec::new();
+            while let Some(next) = (0..times.len()).min_by_key(|at| times[*at].1) {
+                let (ticket, now) = times[next];
+                match limiter.wait(ticket, now) {
+                    Some(wait) => times[next].1 = now + wait,
+                    None => served.push((times.swap_remove(next).0, (now - start).as_secs())),
+                }
+            }
+            let expected: Vec<(Ticket, u64)> = (0..count as u64).map(|ticket| (ticket, ticket / limit)).collect();
+            prop_assert_eq!(served, expected);
+        }
+    }
+}
