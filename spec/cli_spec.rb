@@ -10,10 +10,7 @@ require "simple_connect/cli"
 require "simple_connect/sandbox"
 require_relative "support/scripted_server"
 
-# As in Debian's experimental packages of Ruby 3.4.
-no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
-
-RSpec.describe SimpleConnect::CLI, skip: no_puma do
+RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
   root = File.expand_path("..", __dir__)
   command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect"]
 

@@ -4,10 +4,7 @@ require "open3"
 require "rbconfig"
 require "tmpdir"
 
-# As in Debian's experimental packages of Ruby 3.4.
-no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
-
-RSpec.describe "bin/quickstart", skip: no_puma do
+RSpec.describe "bin/quickstart", skip: Libraries.missing("puma") do
   # Its Ruby part: what it does before is bin/setup's.
   it "delivers to a sandbox and shows each result, from any folder" do
     root = File.expand_path("..", __dir__)

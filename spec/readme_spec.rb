@@ -2,7 +2,7 @@
 
 require_relative "support/documented_code"
 
-RSpec.describe "README.md" do
+RSpec.describe "README.md", skip: DocumentedCode.missing do
   let(:readme) { File.read(File.expand_path("../README.md", __dir__)) }
 
   it "shows only what works" do

@@ -11,8 +11,6 @@ require "timeout"
 require "simple_connect/sandbox"
 
 RSpec.describe SimpleConnect::Sandbox do
-  # As in Debian's experimental packages of Ruby 3.4.
-  no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
   events_path = "/api/v1/integrations/purepani/events"
   messages_path = "/api/v1/whatsapp_messages"
 
@@ -362,7 +360,7 @@ RSpec.describe SimpleConnect::Sandbox do
     expect { deliver(flat) }.to raise_error(SimpleConnect::ConfigurationError, /fail_next\(:reset\).* under Puma/)
   end
 
-  describe "served", skip: no_puma do
+  describe "served", skip: Libraries.missing("puma") do
     around do |example|
       described_class.start(**options) do |sandbox|
         @sandbox = sandbox
@@ -514,7 +512,7 @@ RSpec.describe SimpleConnect::Sandbox do
     end
   end
 
-  describe "start", skip: no_puma do
+  describe "start", skip: Libraries.missing("puma") do
     it "needs no block" do
       sandbox = described_class.start
       result = SimpleConnect::Client.new(

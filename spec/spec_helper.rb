@@ -2,6 +2,7 @@
 
 $LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
 require "simple_connect"
+require_relative "support/libraries"
 
 RSpec.configure do |config|
   config.disable_monkey_patching!

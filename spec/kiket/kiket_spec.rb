@@ -7,9 +7,6 @@ require_relative "../support/environment"
 require_relative "../support/kiket_api"
 require_relative "../support/scripted_server"
 
-# As in Debian's experimental packages of Ruby 3.4.
-no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
-
 RSpec.describe SimpleConnect::Kiket do
   include Environment
 
@@ -24,7 +21,7 @@ RSpec.describe SimpleConnect::Kiket do
     value
   end
 
-  it "takes what it is not told from the environment", skip: no_puma do
+  it "takes what it is not told from the environment", skip: Libraries.missing("puma") do
     api = KiketApi.new
     server = SimpleConnect.const_get(:Server).new(api, "Kiket's API", "127.0.0.1", 0)
     ScriptedServer.open([{ "status" => 202 }]) do |telemetry|
@@ -97,7 +94,7 @@ RSpec.describe SimpleConnect::Kiket do
     end
   end
 
-  describe "the API", skip: no_puma do
+  describe "the API", skip: Libraries.missing("puma") do
     around do |example|
       @api = KiketApi.new
       server = SimpleConnect.const_get(:Server).new(@api, "Kiket's API", "127.0.0.1", 0)

@@ -33,6 +33,9 @@ module DocumentedCode
     )
   RUBY
 
+  # @return [String, nil] why documents cannot be tried here
+  def self.missing = Libraries.missing("puma", "rails")
+
   # @param document [String] Markdown
   # @return [Array<Array(String, Integer)>] each block of Ruby, and the line it begins on
   def self.blocks(document)

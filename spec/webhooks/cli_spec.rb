@@ -10,9 +10,6 @@ require "simple_connect/cli"
 require "simple_connect/sandbox"
 require "simple_connect/webhooks"
 
-# As in Debian's experimental packages of Ruby 3.4.
-no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
-
 RSpec.describe SimpleConnect::CLI do
   root = File.expand_path("../..", __dir__)
   command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect"]
@@ -69,7 +66,7 @@ RSpec.describe SimpleConnect::CLI do
     end
   end
 
-  describe "webhooks", skip: no_puma do
+  describe "webhooks", skip: Libraries.missing("puma") do
     it "are sent to a receiver that prints them" do
       printed, errors, code = serve do |url|
         expect(run("webhooks", "send", "order.paid", "--url", "#{url}/", "name=Asha", "order:=7"))
@@ -144,7 +141,7 @@ RSpec.describe SimpleConnect::CLI do
     end
   end
 
-  it "tries both halves on one machine", skip: no_puma do
+  it "tries both halves on one machine", skip: Libraries.missing("puma") do
     printed, = serve do |url|
       env = { **secret, "SIMPLECONNECT_KEY_ID" => nil, "SIMPLECONNECT_SECRET" => nil }
       sandbox = [*command, "sandbox", "--callback-url", "#{url}/v/1/webhooks/message.status"]
@@ -163,7 +160,7 @@ RSpec.describe SimpleConnect::CLI do
   end
 end
 
-RSpec.describe SimpleConnect::Sandbox, skip: no_puma do
+RSpec.describe SimpleConnect::Sandbox, skip: Libraries.missing("puma") do
   # Yields a sandbox with a receiver for its callbacks, that waits for `gate`; gives what that received.
   def statuses(received = [], gate: Queue.new.close, secret: "sandbox-webhook-secret", **options, &block)
     # What comes twice is to be seen.

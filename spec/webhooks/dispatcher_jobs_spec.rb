@@ -84,7 +84,8 @@ RSpec.describe "Webhooks::Dispatcher and job queues", unchecked: true do
 
   describe "Sidekiq" do
     around do |example|
-      skip(RedisServer.missing) if RedisServer.missing
+      missing = RedisServer.missing || Libraries.missing("sidekiq")
+      skip(missing) if missing
       RedisServer.open do |redis|
         @redis = redis
         example.run
@@ -185,7 +186,7 @@ RSpec.describe "Webhooks::Dispatcher and job queues", unchecked: true do
       end
     end
 
-    it "is used where Sidekiq is not loaded" do
+    it "is used where Sidekiq is not loaded", skip: Libraries.missing("sidekiq") do
       ScriptedServer.open do |server|
         code = "puts DISPATCHER.instance_variable_get(:@jobs)"
         expect(ruby(initializer("active_job", server), code)).to include("ActiveJobDelivery")

@@ -58,7 +58,7 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
     end
 
     %i[simple_connect kiket].each do |scheme|
-      it "signs by #{scheme}, too: our own receiver takes it" do
+      it "signs by #{scheme}, too: our own receiver takes it", skip: Libraries.missing("puma") do
         received = []
         app = SimpleConnect::Webhooks::App.new(secret: "hush", scheme:)
         app.register("user.created", version: "v1") do |payload, context|

@@ -9,12 +9,9 @@ require "simple_connect/webhooks"
 require_relative "../support/documented_code"
 require_relative "../support/rack_process"
 
-# As in Debian's experimental packages of Ruby 3.4.
-no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
-
 # Its blocks are run in the order in which a newcomer reads them. Those that begin with the name of a file make an
 # application; the shell's are run against that; the rest is run like the README.
-RSpec.describe "docs/webhooks.md", skip: no_puma do
+RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
   root = File.expand_path("../..", __dir__)
   document = File.read("#{root}/docs/webhooks.md")
   blocks = document.scan(/^```(\w+)\n(.*?)^```$/m)

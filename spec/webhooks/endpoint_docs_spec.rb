@@ -2,7 +2,7 @@
 
 require_relative "../support/documented_code"
 
-RSpec.describe "docs/endpoints.md" do
+RSpec.describe "docs/endpoints.md", skip: DocumentedCode.missing do
   it "shows only what works" do
     document = File.read(File.expand_path("../../docs/endpoints.md", __dir__))
     blocks = DocumentedCode.blocks(document).map do |source, line|

@@ -8,11 +8,8 @@ require "socket"
 require "stringio"
 require "timeout"
 
-# As in Debian's experimental packages of Ruby 3.4.
-no_puma = "there is no Puma for this Ruby" if Gem::Specification.find_all_by_name("puma").empty?
-
 # The app in Puma, on a real socket.
-RSpec.describe SimpleConnect::Webhooks::App, skip: no_puma do
+RSpec.describe SimpleConnect::Webhooks::App, skip: Libraries.missing("puma") do
   patience = Integer(ENV.fetch("PATIENCE", 60))
 
   let(:gate) { Queue.new }

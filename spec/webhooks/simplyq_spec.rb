@@ -12,7 +12,7 @@ RSpec.describe SimpleConnect::Simplyq::Webhook do
     { signatures: headers["X-Simplyq-Signature"], timestamp: headers["X-Simplyq-Timestamp"] }
   end
 
-  it "takes what the page on endpoints tells its readers to write" do
+  it "takes what the page on endpoints tells its readers to write", skip: DocumentedCode.missing do
     document = File.read(File.expand_path("../fixtures/simplyq.md", __dir__))
     blocks = DocumentedCode.blocks(document).map do |source, line|
       # Ours is installed in its place.
