@@ -26,10 +26,10 @@ pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u32, batch: Value) -> 
     if raw::fiber_scheduler(ruby).is_some() {
         return attempt.run(&mut OnScheduler { ruby, process });
     }
-    let waker = Wakers::borrow(ruby)?;
-    let outcome = drive_without_gvl(ruby, attempt, &waker, process);
+    let waker = Wakers::borrow(ruby, process)?;
+    let outcome = drive_without_gvl(ruby, attempt, &waker, process)?;
     Wakers::give_back(waker, process);
-    outcome
+    Ok(outcome)
 }
 
 fn drive_without_gvl(
@@ -71,7 +71,7 @@ pub fn stay_in(ruby: &Ruby, process: u32) -> Result<(), Error> {
 /// Runs `work` as an attempt runs.
 #[cfg(feature = "testing")]
 pub fn without_gvl(ruby: &Ruby, work: impl FnOnce() + Send) -> Result<(), Error> {
-    let waker = Wakers::borrow(ruby)?;
+    let waker = Wakers::borrow(ruby, std::process::id())?;
     match raw::without_gvl(ruby, &waker, work) {
         Ok(_) => Ok(()),
         Err(panic) => go_on_panicking(panic),
@@ -169,7 +169,7 @@ pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error>
         let sockets: Vec<(RawFd, Interest)> =
             waiting.iter().filter_map(|(fd, events, _)| Some(((*fd)?, interest(*events)))).collect();
         let process = std::process::id();
-        let waker = Wakers::borrow(ruby)?;
+        let waker = Wakers::borrow(ruby, process)?;
         let outcome = raw::without_gvl(ruby, &waker, || raw::poll_many(&sockets, until, &waker));
         let ready = match outcome {
             Ok(ready) => ready.flatten(),
@@ -240,11 +240,12 @@ static WAKERS: Mutex<Wakers> = Mutex::new(Wakers { process: 0, free: Vec::new() 
 const MOST_WAKERS: usize = 25;
 
 impl Wakers {
-    fn borrow(ruby: &Ruby) -> Result<Waker, Error> {
+    /// One for `process`, which is this one.
+    fn borrow(ruby: &Ruby, process: u32) -> Result<Waker, Error> {
         let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if wakers.process != std::process::id() {
+        if wakers.process != process {
             // The parent's are shared with it: what it wakes would wake us.
-            *wakers = Wakers { process: std::process::id(), free: Vec::new() };
+            *wakers = Wakers { process, free: Vec::new() };
         }
         match wakers.free.pop() {
             Some(waker) => Ok(waker),
@@ -253,12 +254,11 @@ impl Wakers {
         }
     }
 
-    /// Keeps what `process` has borrowed, if it still is this one. The waker may be awake; then whoever gets it next
-    /// looks around once for nothing.
+    /// Keeps what was borrowed, where no fork was noticed in between. The waker may be awake; then whoever gets it
+    /// next looks around once for nothing.
     fn give_back(waker: Waker, process: u32) {
         let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = wakers.process == process && process == std::process::id();
-        if ours && wakers.free.len() < MOST_WAKERS {
+        if wakers.process == process && wakers.free.len() < MOST_WAKERS {
             wakers.free.push(waker);
         }
     }
