@@ -57,6 +57,15 @@ RSpec.describe "Codec" do
     end
   end
 
+  it "takes whatever a symbol may hold" do
+    # Ruby keeps those that stand in a source elsewhere than those that are made later.
+    written = [:"nul\0", :"\0", :"\n", :"", :ह]
+    made = ["made\0", "made\n", "h\u00e9".encode("ISO-8859-1")].map(&:to_sym)
+    [*written, *made].each do |symbol|
+      expect(codec.generate({ symbol => symbol })).to eq(JSON.generate({ symbol => symbol }))
+    end
+  end
+
   it "leaves values that know better to their own to_json" do
     money = Class.new { def to_json(*) = '{"paise":45000}' }
     text = Class.new(String) { def to_json(*) = '"shouted"' }

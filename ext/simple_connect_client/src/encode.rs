@@ -9,7 +9,7 @@ use simple_connect_core::envelope::{
 use simple_connect_core::json::{self, MAX_NESTING, Object};
 
 use crate::error::{argument_error, error, guard};
-use crate::raw::with_text;
+use crate::raw::{symbol_text, with_text};
 
 static NOW: LazyId = LazyId::new("now");
 static TO_I: LazyId = LazyId::new("to_i");
@@ -148,10 +148,11 @@ fn each(
     mut member: impl FnMut(&str, Value) -> Result<(), Error>,
 ) -> Result<(), Error> {
     hash.foreach(|key: Value, value: Value| {
-        match Symbol::from_value(key) {
-            Some(symbol) => member(&symbol.name()?, value)?,
-            None => member(&text(ruby, key)?, value)?,
-        }
+        let key = match Symbol::from_value(key) {
+            Some(symbol) => symbol_text(symbol)?.as_value(),
+            None => key,
+        };
+        member(&text(ruby, key)?, value)?;
         Ok(ForEach::Continue)
     })
 }
@@ -169,7 +170,7 @@ fn write(ruby: &Ruby, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(
             return write_foreign(ruby, out, value);
         }
     } else if let Some(symbol) = Symbol::from_value(value) {
-        json::string(out, &symbol.name()?);
+        write(ruby, out, symbol_text(symbol)?.as_value(), depth)?;
     } else if let Some(integer) = Integer::from_value(value) {
         match integer.to_i64() {
             Ok(small) => out.extend_from_slice(small.to_string().as_bytes()),

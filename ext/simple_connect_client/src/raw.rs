@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, RString, Ruby, Value};
+use magnus::{Error, RString, Ruby, Symbol, TryConvert, Value};
 use simple_connect_core::wait::{self, Interest, Waker};
 
 /// What a panic leaves behind.
@@ -26,6 +26,15 @@ pub fn with_text<T>(string: RString, look: impl FnOnce(Option<&str>) -> T) -> T 
 pub fn with_bytes<T>(string: RString, look: impl FnOnce(&[u8]) -> T) -> T {
     // SAFETY: as in `with_text`.
     look(unsafe { string.as_slice() })
+}
+
+/// The text of `symbol`. Magnus reads it as C does, up to the first NUL.
+///
+/// # Errors
+/// None: for every symbol Ruby has its String.
+pub fn symbol_text(symbol: Symbol) -> Result<RString, Error> {
+    // SAFETY: whoever has a symbol holds the GVL; the function only reads, and what it returns is a value.
+    RString::try_convert(unsafe { Value::from_raw(rb_sys::rb_sym2str(symbol.as_raw())) })
 }
 
 /// The one frozen String that Ruby keeps for this text, as for the keys of a Hash.
