@@ -713,7 +713,7 @@ mod tests {
     use crate::answer::Limits;
     use crate::endpoint::Endpoint;
     use crate::proxy::Proxy;
-    use crate::signature::Signer;
+    use crate::signature::{Scheme, Signer};
     use crate::tls::Trust;
     use crate::transport::{Credentials, Method, Request};
     use crate::wait::poll_with;
@@ -773,13 +773,18 @@ mod tests {
     }
 
     fn transport(host: &str, port: u16) -> Arc<Transport> {
-        through(None, &format!("http://{host}:{port}/events"))
+        through(None, &format!("http://{host}:{port}/events"), signed())
     }
 
-    fn through(proxy: Option<Proxy>, url: &str) -> Arc<Transport> {
+    fn signed() -> Credentials {
+        let key_id = Some("k".to_owned());
+        Credentials::Signed { scheme: Scheme::SimpleConnect, key_id, signer: Signer::new(b"s") }
+    }
+
+    fn through(proxy: Option<Proxy>, url: &str, credentials: Credentials) -> Arc<Transport> {
         let settings = Settings {
             endpoint: Endpoint::parse(url).unwrap(),
-            credentials: Credentials::Signed { key_id: "k".to_owned(), signer: Signer::new(b"s") },
+            credentials,
             user_agent: "test".to_owned(),
             headers: Arc::default(),
             proxy,
@@ -792,10 +797,12 @@ mod tests {
         Arc::new(Transport::new(settings).unwrap())
     }
 
-    fn send(transport: &Arc<Transport>, repeatable: bool) -> Outcome {
-        let request =
-            Request { method: Method::Post, target: "/events", body: b"body", headers: None, repeatable };
-        let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
+    fn request(body: &[u8]) -> Request<'_> {
+        Request { method: Method::Post, target: "/events", body, headers: None }
+    }
+
+    fn send(transport: &Arc<Transport>) -> Outcome {
+        let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
         let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
         outcome
     }
@@ -806,13 +813,7 @@ mod tests {
 
     #[test]
     fn headers_are_those_that_go_out() {
-        let request = Request {
-            method: Method::Post,
-            target: "/events",
-            body: b"a\r\n\r\nb",
-            headers: None,
-            repeatable: true,
-        };
+        let request = request(b"a\r\n\r\nb");
         let attempt = transport("127.0.0.1", 80).attempt(request, 1_700_000_000, TIMEOUTS, None);
         let headers = std::str::from_utf8(attempt.headers()).unwrap();
         assert!(headers.starts_with("Host: 127.0.0.1\r\n"), "{headers}");
@@ -824,8 +825,8 @@ mod tests {
     fn a_connection_is_used_again() {
         let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
         let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport, true)), (202, false, 0));
-        assert_eq!(status(send(&transport, true)), (202, true, 0));
+        assert_eq!(status(send(&transport)), (202, false, 0));
+        assert_eq!(status(send(&transport)), (202, true, 0));
         assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0]);
     }
 
@@ -833,24 +834,25 @@ mod tests {
     fn a_connection_that_dies_under_a_request_is_replaced_once() {
         let (port, seen) = serve(vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
         let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport, true)), (202, false, 0));
-        assert_eq!(status(send(&transport, true)), (202, false, 1));
+        assert_eq!(status(send(&transport)), (202, false, 0));
+        assert_eq!(status(send(&transport)), (202, false, 1));
         assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0, 1]);
     }
 
     #[test]
     fn what_must_not_be_repeated_is_not() {
         let (port, _seen) = serve(vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
-        let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport, false)), (202, false, 0));
-        let outcome = send(&transport, false);
+        let token = Credentials::Bearer("t".to_owned().into());
+        let transport = through(None, &format!("http://127.0.0.1:{port}/events"), token);
+        assert_eq!(status(send(&transport)), (202, false, 0));
+        let outcome = send(&transport);
         assert_eq!((outcome.answer.unwrap_err().kind, outcome.reconnects), (ErrorKind::Eof, 0));
     }
 
     #[test]
     fn a_new_connection_that_dies_is_not_replaced() {
         let (port, _seen) = serve(vec![vec![b""], vec![ACCEPTED]]);
-        let outcome = send(&transport("127.0.0.1", port), true);
+        let outcome = send(&transport("127.0.0.1", port));
         assert_eq!((outcome.answer.unwrap_err().kind, outcome.reconnects), (ErrorKind::Eof, 0));
     }
 
@@ -859,23 +861,16 @@ mod tests {
         let twice = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n";
         let (port, _seen) = serve(vec![vec![twice], vec![ACCEPTED]]);
         let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport, true)), (202, false, 0));
-        assert_eq!(status(send(&transport, true)), (202, false, 0));
+        assert_eq!(status(send(&transport)), (202, false, 0));
+        assert_eq!(status(send(&transport)), (202, false, 0));
     }
 
     #[test]
     fn nothing_is_sent_when_the_time_is_over() {
         let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
         let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport, true)), (202, false, 0));
-        let request = Request {
-            method: Method::Post,
-            target: "/events",
-            body: b"body",
-            headers: None,
-            repeatable: true,
-        };
-        let mut late = transport.attempt(request, 0, TIMEOUTS, Some(Instant::now()));
+        assert_eq!(status(send(&transport)), (202, false, 0));
+        let mut late = transport.attempt(request(b"body"), 0, TIMEOUTS, Some(Instant::now()));
         let Ok(outcome) = late.run(&mut Plain(Vec::new()));
         let error = outcome.answer.unwrap_err();
         assert_eq!((error.kind, error.phase), (ErrorKind::Timeout, Phase::Connect));
@@ -893,7 +888,7 @@ mod tests {
             socket.read_to_end(&mut Vec::new()).unwrap();
         });
         let proxy = Proxy::parse(&format!("127.0.0.1:{port}")).unwrap();
-        let error = send(&through(Some(proxy), "https://app.example/events"), true).answer.unwrap_err();
+        let error = send(&through(Some(proxy), "https://app.example/events", signed())).answer.unwrap_err();
         assert_eq!((error.kind, error.port), (ErrorKind::Proxy, port));
         assert_eq!(
             error.to_string(),
@@ -905,14 +900,7 @@ mod tests {
     fn every_address_of_a_name_is_tried() {
         let (port, _seen) = serve(vec![vec![ACCEPTED]]);
         let transport = transport("app.example", port);
-        let request = Request {
-            method: Method::Post,
-            target: "/events",
-            body: b"body",
-            headers: None,
-            repeatable: true,
-        };
-        let mut attempt = transport.attempt(request, 0, TIMEOUTS, None);
+        let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
         // Nothing listens on the first.
         let mut addresses =
             Plain(["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap()).to_vec());
@@ -925,7 +913,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = send(&transport("127.0.0.1", port), true).answer.unwrap_err();
+        let error = send(&transport("127.0.0.1", port)).answer.unwrap_err();
         assert_eq!((error.kind, error.phase, error.port), (ErrorKind::Refused, Phase::Connect, port));
         assert_eq!(error.class, "Errno::ECONNREFUSED");
         assert_eq!(

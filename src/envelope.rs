@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use humantime::format_rfc3339_seconds;
 
-use crate::json::{self, Object};
+use crate::json::{self, Object, TYPICAL_LENGTH};
 
 /// The language of an event that names none.
 pub const DEFAULT_LANGUAGE: &str = "en";
@@ -51,7 +51,8 @@ impl Envelope<'_> {
         event.text("occurred_at", self.occurred_at);
         event.text("language", self.language);
 
-        let mut out = br#"{"recipient":{"name":"#.to_vec();
+        let mut out = Vec::with_capacity(TYPICAL_LENGTH);
+        out.extend_from_slice(br#"{"recipient":{"name":"#);
         json::string(&mut out, recipient.name);
         out.extend_from_slice(br#","mobile_no":"#);
         json::string(&mut out, recipient.mobile_no);

@@ -8,6 +8,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// How deep arrays and objects may nest, the outermost one included; Ruby's limit too.
 pub const MAX_NESTING: usize = 100;
 
+/// How many bytes most bodies have at the most.
+pub(crate) const TYPICAL_LENGTH: usize = 512;
+
+/// How many members most events have at the most, the envelope's included.
+const TYPICAL_MEMBERS: usize = 14;
+
 /// Appends `text` as a JSON string. Only what must be escaped is.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     #[expect(clippy::expect_used, reason = "a Vec takes every write")]
@@ -78,7 +84,6 @@ fn end_of_string(text: &str) -> Option<usize> {
 /// object.write(&mut out);
 /// assert_eq!(out, br#"{"a":"3","b":"2"}"#);
 /// ```
-#[derive(Default)]
 pub struct Object {
     /// The members as JSON, `"key":value`, one behind the other.
     text: Vec<u8>,
@@ -92,6 +97,18 @@ struct Member {
     start: usize,
     key_end: usize,
     end: usize,
+}
+
+impl Default for Object {
+    /// Empty, with room for what most events have.
+    fn default() -> Self {
+        Self {
+            text: Vec::with_capacity(TYPICAL_LENGTH),
+            members: Vec::with_capacity(TYPICAL_MEMBERS),
+            index: HashTable::with_capacity(TYPICAL_MEMBERS),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
 }
 
 impl Object {

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
 use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
@@ -24,8 +23,10 @@ const ADDRESS_LIFETIME: Duration = Duration::from_secs(5);
 pub enum Credentials {
     /// Each request is signed.
     Signed {
-        /// Which secret signed it.
-        key_id: String,
+        /// How.
+        scheme: Scheme,
+        /// Which secret signed it, where the receiver has several to choose from.
+        key_id: Option<String>,
         /// Signs with that secret.
         signer: Signer,
     },
@@ -33,13 +34,6 @@ pub enum Credentials {
     Bearer(Zeroizing<String>),
     /// It does not, or by fields of its own.
     Anonymous,
-    /// Each request is signed as webhooks are.
-    Webhook {
-        /// How.
-        scheme: Scheme,
-        /// Signs with the endpoint's secret.
-        signer: Signer,
-    },
 }
 
 /// Which addresses to use.
@@ -150,9 +144,6 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// Fields of this request alone.
     pub headers: Option<&'a HeaderLines>,
-    /// Whether the server takes it only once, however often it comes: then it may be sent again after a reused
-    /// connection failed without an answer.
-    pub repeatable: bool,
 }
 
 /// Sends requests to one server.
@@ -176,16 +167,11 @@ impl Transport {
     /// # Errors
     /// [`HeaderError`] where a setting cannot be sent in a header.
     pub fn new(settings: Settings) -> Result<Self, HeaderError> {
-        let own = settings.headers.as_str();
-        let mut headers = Zeroizing::new(String::with_capacity(512 + own.len()));
-        let mut add = |name: &str, label, value: &str| {
-            if settings.headers.has(name) {
-                return Ok(());
-            }
-            let value = value.trim_matches([' ', '\t']);
-            HeaderValue::from_bytes(value.as_bytes()).map_err(|_| HeaderError(label))?;
-            headers.extend([name, ": ", value, "\r\n"]);
-            Ok::<(), HeaderError>(())
+        let own = &settings.headers;
+        let mut lines = HeaderLines::default();
+        let mut add = |name, label, value: &str| match own.has(name) {
+            true => Ok(()),
+            false => lines.add(name, value).map_err(|_| HeaderError(label)),
         };
         add("Host", "the host", &settings.endpoint.authority())?;
         add("Accept", "Accept", "*/*")?;
@@ -193,19 +179,21 @@ impl Transport {
         add("Content-Type", "Content-Type", "application/json")?;
         add("User-Agent", "user_agent", &settings.user_agent)?;
         match &settings.credentials {
-            Credentials::Signed { key_id, .. } => add("X-SimpleConnect-Key-Id", "key_id", key_id)?,
+            Credentials::Signed { key_id: Some(key_id), .. } => {
+                add("X-SimpleConnect-Key-Id", "key_id", key_id)?
+            }
             Credentials::Bearer(token) => {
                 let value = Zeroizing::new(format!("Bearer {}", token.as_str()));
                 add("Authorization", "api_key", &value)?;
             }
-            Credentials::Webhook { .. } | Credentials::Anonymous => {}
+            Credentials::Signed { key_id: None, .. } | Credentials::Anonymous => {}
         }
         if let (false, Some(authorization)) =
             (settings.endpoint.tls, settings.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref()))
         {
             add("Proxy-Authorization", "the proxy's password", authorization)?;
         }
-        headers.push_str(own);
+        let headers = Zeroizing::new([lines.as_str(), own.as_str()].concat());
         Ok(Self { settings, headers, local: PerProcess::default() })
     }
 
@@ -231,7 +219,10 @@ impl Transport {
             addresses: Mutex::default(),
         });
         let bytes = self.serialize(request, timestamp);
-        Attempt::new(self.clone(), local, bytes, request.repeatable, timeouts, deadline)
+        // Whoever gets signed events must know those that come twice, by their ids.
+        let signed = matches!(self.settings.credentials, Credentials::Signed { .. });
+        let repeatable = signed || request.method.is_idempotent();
+        Attempt::new(self.clone(), local, bytes, repeatable, timeouts, deadline)
     }
 
     /// Closes the idle connections of this process.
@@ -256,23 +247,11 @@ impl Transport {
             add(&[headers.as_str()]);
         }
         match &self.settings.credentials {
-            Credentials::Signed { signer, .. } => {
-                add(&["X-SimpleConnect-Timestamp: ", &timestamp.to_string()]);
-                add(&["\r\nX-SimpleConnect-Signature: ", &signer.sign(timestamp, body), "\r\n"]);
-            }
-            Credentials::Webhook { scheme, signer } => {
+            Credentials::Signed { scheme, signer, .. } => {
                 let (prefix, timestamp) = (scheme.header_prefix(), timestamp.to_string());
                 let signature = signer.sign_as(*scheme, timestamp.as_bytes(), body);
-                add(&[
-                    prefix,
-                    "-Timestamp: ",
-                    &timestamp,
-                    "\r\n",
-                    prefix,
-                    "-Signature: ",
-                    &signature,
-                    "\r\n",
-                ]);
+                add(&[prefix, "-Timestamp: ", &timestamp, "\r\n"]);
+                add(&[prefix, "-Signature: ", &signature, "\r\n"]);
             }
             Credentials::Bearer(_) | Credentials::Anonymous => {}
         }

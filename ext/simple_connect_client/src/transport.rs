@@ -1,5 +1,6 @@
 //! `SimpleConnect::Transport`: the requests of one client.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use magnus::{
     Error, Module, RArray, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
 };
 use simple_connect_core::answer::Limits;
-use simple_connect_core::attempt::Outcome;
+use simple_connect_core::attempt::{Attempt, Outcome};
 use simple_connect_core::endpoint::{Endpoint, segment};
 use simple_connect_core::headers::HeaderLines as Lines;
 use simple_connect_core::proxy::{self, Proxy};
@@ -76,7 +77,7 @@ impl Transport {
     /// Every option must be there; see `lib/simple_connect/transport.rb` for them.
     fn new(ruby: &Ruby, options: RHash) -> Result<Self, Error> {
         guard(ruby, || {
-            let invalid = |option: &str, cause: &dyn std::fmt::Display| {
+            let invalid = |option: &str, cause: &dyn Display| {
                 error(ruby, "ConfigurationError", format!("{option}: {cause}"))
             };
             let url_option: String = option(options, "url_option")?;
@@ -89,16 +90,16 @@ impl Transport {
             let secret: Option<RString> = option(options, "secret")?;
             let signer = secret.map(|secret| with_bytes(secret, Signer::new));
             let api_key: Option<RString> = option(options, "api_key")?;
-            let credentials = match (api_key, signer, option::<Option<String>>(options, "scheme")?) {
-                (Some(api_key), ..) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
-                (None, Some(signer), Some(scheme)) => Credentials::Webhook {
-                    scheme: Scheme::named(&scheme).ok_or_else(|| invalid("scheme", &"there is no such"))?,
-                    signer,
-                },
-                (None, Some(signer), None) => {
-                    Credentials::Signed { key_id: option(options, "key_id")?, signer }
+            let scheme = match option::<Option<String>>(options, "scheme")? {
+                Some(name) => Scheme::named(&name).ok_or_else(|| invalid("scheme", &"there is no such"))?,
+                None => Scheme::SimpleConnect,
+            };
+            let credentials = match (api_key, signer) {
+                (Some(api_key), _) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
+                (None, Some(signer)) => {
+                    Credentials::Signed { scheme, key_id: option(options, "key_id")?, signer }
                 }
-                (None, None, _) => Credentials::Anonymous,
+                (None, None) => Credentials::Anonymous,
             };
             let headers = option::<Option<&HeaderLines>>(options, "headers")?;
             // Only a proxy from the environment comes with a list of exceptions.
@@ -235,11 +236,7 @@ impl Transport {
 
     /// A text as one segment of a target; `name` is what the error calls it.
     fn segment(ruby: &Ruby, name: String, text: RString) -> Result<String, Error> {
-        guard(ruby, || {
-            let text =
-                text.to_string().map_err(|_| argument_error(ruby, format!("{name} must be valid UTF-8")))?;
-            segment(&text).map_err(|cause| argument_error(ruby, format!("{name} {cause}")))
-        })
+        guard(ruby, || with_id(ruby, &name, text, segment))
     }
 
     fn attempt_once(
@@ -249,7 +246,7 @@ impl Transport {
         attempt: u32,
         deadline: Option<Instant>,
     ) -> Result<Outcome, Error> {
-        let Call { method, target, headers, body, log, batch, interceptor, process } = call;
+        let Call { method, target, headers, body, log, batch, process, .. } = call;
         let verb = method.name();
         if !log.is_nil() {
             let _: Value = log.funcall("sending", (verb, target.as_str(), *body, attempt))?;
@@ -259,27 +256,14 @@ impl Transport {
         // A handler may have forked while the delivery waited for this attempt.
         stay_in(ruby, *process)?;
         let start = |body: &[u8]| {
-            // Whoever gets signed events must know those that come twice, by their ids.
-            let credentials = &self.core.settings().credentials;
-            let signed = matches!(credentials, Credentials::Signed { .. } | Credentials::Webhook { .. });
-            let repeatable = signed || method.is_idempotent();
-            let request = Request { method: *method, target, body, headers: headers.as_ref(), repeatable };
+            let request = Request { method: *method, target, body, headers: headers.as_ref() };
             self.core.attempt(request, timestamp, self.timeouts, deadline)
         };
         let mut exchange = match body {
             Some(body) => with_bytes(*body, start),
             None => start(&[]),
         };
-        let interception = match interceptor.is_nil() {
-            true => Interception::Send(None),
-            false => {
-                let endpoint = &self.core.settings().endpoint;
-                let url = format!("{}{target}", endpoint.origin());
-                let headers = utf8(ruby, exchange.headers());
-                intercept(ruby, *interceptor, endpoint, (verb, url, headers, *body))?
-            }
-        };
-        let outcome = match interception {
+        let outcome = match self.ask(ruby, call, &exchange)? {
             Interception::Done(answer) => exchange.outcome(answer),
             Interception::Send(witness) => {
                 let outcome = drive(ruby, &mut exchange, *process, *batch)?;
@@ -300,6 +284,18 @@ impl Transport {
             };
         }
         Ok(outcome)
+    }
+
+    /// What the interceptor, if there is one, makes of the attempt.
+    fn ask(&self, ruby: &Ruby, call: &Call, attempt: &Attempt) -> Result<Interception, Error> {
+        let Call { method, target, body, interceptor, .. } = call;
+        if interceptor.is_nil() {
+            return Ok(Interception::Send(None));
+        }
+        let endpoint = &self.core.settings().endpoint;
+        let url = format!("{}{target}", endpoint.origin());
+        let headers = utf8(ruby, attempt.headers());
+        intercept(ruby, *interceptor, endpoint, (method.name(), url, headers, *body))
     }
 
     /// Waits between attempts, by the policy; false where the deadline leaves no time for that.
@@ -337,12 +333,7 @@ impl Transport {
 
     /// The target of the collection's member with this id; `name` is what the error calls the id.
     fn member_target(ruby: &Ruby, this: &Self, name: String, id: RString) -> Result<String, Error> {
-        guard(ruby, || {
-            let id =
-                id.to_string().map_err(|_| argument_error(ruby, format!("{name} must be valid UTF-8")))?;
-            let endpoint = &this.core.settings().endpoint;
-            endpoint.member(&id).map_err(|cause| argument_error(ruby, format!("{name} {cause}")))
-        })
+        guard(ruby, || with_id(ruby, &name, id, |id| this.core.settings().endpoint.member(id)))
     }
 
     /// The seconds that a whole delivery may take, where they are bounded.
@@ -354,6 +345,18 @@ impl Transport {
     fn origin(&self) -> String {
         self.core.settings().endpoint.origin()
     }
+}
+
+/// What `target` makes of `id`, a text from Ruby; `name` is what errors call it.
+fn with_id<E: Display>(
+    ruby: &Ruby,
+    name: &str,
+    id: RString,
+    target: impl FnOnce(&str) -> Result<String, E>,
+) -> Result<String, Error> {
+    let refusal = |cause: &dyn Display| argument_error(ruby, format!("{name} {cause}"));
+    let id = id.to_string().map_err(|_| refusal(&"must be valid UTF-8"))?;
+    target(&id).map_err(|cause| refusal(&cause))
 }
 
 fn verdict(outcome: &Outcome) -> Verdict {
