@@ -1,5 +1,6 @@
 /* The limit: one connection, one write and one read for each request, and nothing else.
-   usage: loop PORT REQUEST_FILE COUNT; prints the microseconds of wall time and of CPU for each. */
+   usage: loop PORT REQUEST_FILE COUNT; prints the microseconds of wall time and of CPU for each.
+   As a shared library it is called from Ruby's threads. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -11,28 +12,38 @@
 
 static double seconds(struct timeval t) { return t.tv_sec + t.tv_usec / 1e6; }
 
+/* A connection to this port here; negative where there is none. */
+int dial(int port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int connection = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return connect(connection, (struct sockaddr *)&address, sizeof address) ? -1 : connection;
+}
+
+/* Sends the request, reads the answer; 0 where both went well. */
+int deliver(int connection, const char *request, long length) {
+  char answer[4096];
+  return write(connection, request, length) != length || read(connection, answer, sizeof answer) <= 0;
+}
+
 int main(int argc, char **argv) {
-  static char request[2 << 20], answer[64 << 10];
+  static char request[2 << 20];
   if (argc != 4) return 2;
   FILE *file = fopen(argv[2], "rb");
   if (!file) return 2;
-  size_t length = fread(request, 1, sizeof request, file);
+  long length = fread(request, 1, sizeof request, file);
   long count = atol(argv[3]);
 
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int socket_fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-  setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (connect(socket_fd, (struct sockaddr *)&address, sizeof address)) return 1;
+  int connection = dial(atoi(argv[1]));
+  if (connection < 0) return 1;
 
   struct timespec start, end;
   struct rusage before, after;
   getrusage(RUSAGE_SELF, &before);
   clock_gettime(CLOCK_MONOTONIC, &start);
-  for (long i = 0; i < count; i++) {
-    if (write(socket_fd, request, length) != (ssize_t)length) return 1;
-    if (read(socket_fd, answer, sizeof answer) <= 0) return 1;
-  }
+  for (long i = 0; i < count; i++)
+    if (deliver(connection, request, length)) return 1;
   clock_gettime(CLOCK_MONOTONIC, &end);
   getrusage(RUSAGE_SELF, &after);
 
