@@ -2,6 +2,7 @@
 
 require_relative "simple_connect/version"
 require_relative "simple_connect/errors"
+require_relative "simple_connect/checks"
 require_relative "simple_connect/extension"
 require_relative "simple_connect/responses"
 require_relative "simple_connect/result"

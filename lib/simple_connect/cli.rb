@@ -328,16 +328,12 @@ module SimpleConnect
       check_port(port)
       secret = webhook_secret
       app = Webhooks::App.new(secret:, registry: AnyEvent.new(method(:print_webhook)), **scheme)
-      server = nil
-      Server.until_stopped do
-        server = Server.new(app, "webhooks serve", host, port)
-        @err.puts("Webhooks are received at #{server.url}/v/<version>/webhooks/<event>; Ctrl-C stops it.")
+      Server.run(app, "webhooks serve", host, port) do |url|
+        @err.puts("Webhooks are received at #{url}/v/<version>/webhooks/<event>; Ctrl-C stops it.")
       end
       OK
     rescue LoadError, SocketError, SystemCallError => e
       complain(e.message, USAGE)
-    ensure
-      server&.stop
     end
 
     def print_webhook(payload, context)

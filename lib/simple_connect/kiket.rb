@@ -62,7 +62,7 @@ module SimpleConnect
       end
       super(scheme: :kiket, secret: webhook_secret || variable("WEBHOOK_SECRET"), manifest:, settings:, extension_id:,
             extension_version:, feedback_hook:, telemetry_url: telemetry_url || variable("SDK_TELEMETRY_URL"),
-            telemetry_enabled: telemetry_enabled && ["", "0", "false"].include?(ENV[OPT_OUT].to_s),
+            telemetry_enabled: telemetry_enabled && !Webhooks::Telemetry.opted_out?(ENV, OPT_OUT),
             client: ->(context) { client.for_version(context.event_version) }, endpoints:,
             secrets: ->(context) { endpoints.call(context).secrets },
             rate_limit: ->(context) { endpoints.call(context).rate_limit }, **options)

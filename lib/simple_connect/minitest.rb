@@ -57,13 +57,8 @@ module SimpleConnect
 
       private
 
-      def delivered
-        session = Testing.session
-        return session.deliveries unless block_given?
-
-        before = session.deliveries.size
-        yield
-        session.deliveries.drop(before)
+      def delivered(&block)
+        block ? Testing.session.deliveries_during(&block) : Testing.session.deliveries
       end
     end
 

@@ -37,12 +37,9 @@ module SimpleConnect
       unless limit.is_a?(Integer) && limit.between?(1, 2**32)
         raise ConfigurationError, "limit must be an Integer from 1 to 2^32, such as 10, not #{limit.inspect}"
       end
-      unless interval.is_a?(Numeric) && interval.real? && interval.positive?
-        raise ConfigurationError, "interval: must be a positive number of seconds, such as 1.0, not #{interval.inspect}"
-      end
 
       @limit = limit
-      @interval = interval.to_f
+      @interval = Checks.seconds("interval:", interval, 1.0)
       @permits = Permits.new(limit, @interval)
       @lock = Mutex.new
       @moved = ConditionVariable.new

@@ -129,9 +129,9 @@ module SimpleConnect
           raise ArgumentError, "jitter: must be :full, or nil for none, not #{jitter.inspect}"
         end
 
-        @base = seconds("base", base)
-        @max = seconds("max", max)
-        @max_elapsed = max_elapsed && seconds("max_elapsed", max_elapsed)
+        @base = seconds("base:", base)
+        @max = seconds("max:", max)
+        @max_elapsed = max_elapsed && seconds("max_elapsed:", max_elapsed)
         @statuses = checked(statuses)
         @random = jitter && random
       end
@@ -175,11 +175,7 @@ module SimpleConnect
 
       def late?(delay, started) = @max_elapsed && now - started + delay > @max_elapsed
 
-      def seconds(option, value)
-        return value.to_f if value.is_a?(Numeric) && value.real? && value.positive?
-
-        raise ArgumentError, "#{option}: must be a positive number of seconds, such as 0.5, not #{value.inspect}"
-      end
+      def seconds(option, value) = Checks.seconds(option, value, 0.5, ArgumentError)
 
       def checked(statuses)
         fine = statuses.is_a?(Array) && statuses.all? do |status|

@@ -126,10 +126,7 @@ module SimpleConnect
       def watch(block)
         raise ArgumentError, "deliver_event takes a block: write expect { … }.to deliver_event" unless block.is_a?(Proc)
 
-        session = Testing.session
-        before = session.deliveries.size
-        block.call
-        @deliveries = session.deliveries.drop(before)
+        @deliveries = Testing.session.deliveries_during(&block)
       end
 
       def expectation = Expectation.new(@event_key, recipient: @recipient, fields: @fields, count: @count)

@@ -6,6 +6,7 @@ require_relative "errors"
 require_relative "sandbox/credentials"
 require_relative "sandbox/ledger"
 require_relative "server"
+require_relative "wire"
 
 module SimpleConnect
   # The service, as far as this gem talks to it, on your own machine: for development and for tests. It takes both
@@ -310,7 +311,7 @@ module SimpleConnect
       body = request.body
       raise Refusal.new(413, "the body is larger than #{MAX_BODY_BYTES} bytes") if body.bytesize > MAX_BODY_BYTES
 
-      __send__(action, env, body, unescape(request.path[pattern, 1]))
+      __send__(action, env, body, request.path[pattern, 1]&.then { |segment| Wire.unescape(segment) })
     rescue Refusal => e
       [e.status, e.json]
     end
@@ -357,11 +358,6 @@ module SimpleConnect
     end
 
     def tell = @callbacks&.push(yield)
-
-    # Percent-encoding alone: in a path, a plus is a plus.
-    def unescape(segment)
-      segment&.b&.gsub(/%\h\h/) { |escape| escape[1..].to_i(16).chr }&.force_encoding(Encoding::UTF_8)
-    end
 
     def parse(body)
       raise Refusal.new(422, "the body is not UTF-8") unless body.valid_encoding?

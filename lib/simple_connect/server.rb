@@ -25,6 +25,17 @@ module SimpleConnect
     # Stops, after answering what is under way.
     def stop = @puma.stop(true)
 
+    # Serves until INT or TERM; yields the URL before.
+    def self.run(*arguments)
+      server = nil
+      until_stopped do
+        server = new(*arguments)
+        yield server.url
+      end
+    ensure
+      server&.stop
+    end
+
     # Runs the block, and then waits for INT or TERM.
     def self.until_stopped
       signals = Queue.new

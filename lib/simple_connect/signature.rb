@@ -145,7 +145,7 @@ module SimpleConnect
 
     # See {Signature.verify!}.
     def verify(body, headers, tolerance, now)
-      signature, timestamp = %w[Signature Timestamp].map { |name| field(headers, header(name)) }
+      signature, timestamp = %w[Signature Timestamp].map { |name| field(headers, name) }
       verdict = verdict(signature, timestamp, bytes(body), tolerance, seconds(now, "now:"))
       return verdict if verdict.is_a?(Integer)
 
@@ -153,7 +153,17 @@ module SimpleConnect
     end
 
     # @return [String] the same for requests whose signed bytes are the same, whichever secret signed them
-    def fingerprint_of(body, headers) = fingerprint(field(headers, header("Timestamp")), bytes(body))
+    def fingerprint_of(body, headers) = fingerprint(field(headers, "Timestamp"), bytes(body))
+
+    # @return [String, nil] what the scheme's header of that name has; several are joined, as HTTP has it
+    def field(headers, name)
+      unless headers.respond_to?(:each) && !headers.is_a?(Array)
+        raise ArgumentError, "headers must be a Hash of header fields, or a Rack env, not #{headers.class}"
+      end
+
+      value = find(headers, header(name))
+      value.is_a?(Array) ? value.map { |each| each.to_s.b }.join(",") : value&.to_s
+    end
 
     private
 
@@ -169,16 +179,6 @@ module SimpleConnect
       return seconds if TIMESTAMPS.cover?(seconds)
 
       raise ArgumentError, "#{option} must be a Time, or the seconds since 1970, not #{time.inspect}"
-    end
-
-    # The value of a header field; several are joined, as HTTP has it.
-    def field(headers, name)
-      unless headers.respond_to?(:each) && !headers.is_a?(Array)
-        raise ArgumentError, "headers must be a Hash of header fields, or a Rack env, not #{headers.class}"
-      end
-
-      value = find(headers, name)
-      value.is_a?(Array) ? value.map { |each| each.to_s.b }.join(",") : value&.to_s
     end
 
     def find(headers, name)

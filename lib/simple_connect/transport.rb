@@ -58,11 +58,7 @@ module SimpleConnect
         IP_VERSIONS.fetch(version) { raise ConfigurationError, "ip_version: must be :ipv4 or :ipv6" }
       end
 
-      def seconds(option, value)
-        return value.to_f if value.is_a?(Numeric) && value.real? && value.positive?
-
-        raise ConfigurationError, "#{option} must be a positive number of seconds, such as 2.5, not #{value.inspect}"
-      end
+      def seconds(option, value) = Checks.seconds(option, value, 2.5)
 
       def natural(option, value)
         return value if value.is_a?(Integer) && !value.negative?

@@ -3,6 +3,7 @@
 # Whoever has loaded it already may have done so from anywhere.
 require "webmock" unless defined?(WebMock.globally_stub_request)
 require_relative "../simple_connect"
+require_relative "wire"
 
 module SimpleConnect
   # Shows each attempt to WebMock, and takes stubbed answers from it. It is loaded by itself with the first request of
@@ -42,10 +43,8 @@ module SimpleConnect
     }.freeze
     # The same for whatever else a stub is told to raise.
     OTHERS = { Timeout::Error => %i[timeout read], StandardError => %i[io read] }.freeze
-    # Of these statuses an answer has no body.
-    BODILESS = [204, 304].freeze
     @told = []
-    private_constant :NAME, :FORERUNNER, :FAILURES, :OTHERS, :BODILESS
+    private_constant :NAME, :FORERUNNER, :FAILURES, :OTHERS
 
     class << self
       # See {FORERUNNER}.
@@ -108,11 +107,8 @@ module SimpleConnect
       end
 
       def answer(response)
-        status = response.status[0].to_i
-        lines = ["HTTP/1.1 #{status} #{response.status[1]}"]
-        response.headers&.each { |name, values| Array(values).each { |value| lines << "#{name}: #{value}" } }
-        head = lines.map { |line| "#{line.tr("\r\n", " ")}\r\n" }.join
-        [status, head, (Array(response.body).join unless BODILESS.include?(status))]
+        fields = response.headers.to_h.flat_map { |name, values| Array(values).map { |value| [name, value] } }
+        Wire.answer(response.status[0].to_i, response.status[1], fields, Array(response.body).join)
       end
 
       def failure(error)
@@ -122,9 +118,8 @@ module SimpleConnect
 
       # Header lines as a Hash; several of a name are an Array.
       def fields(lines)
-        lines.to_s.split(/\r?\n/).map { |line| line.split(/:[ \t]*/, 2) }
-             .reject { |name, _| name.casecmp?("Proxy-Authorization") }
-             .group_by(&:first).transform_values { |fields| fields.map { |_, value| value.to_s } }
+        Wire.fields(lines).reject { |name, _| name.casecmp?("Proxy-Authorization") }
+            .group_by(&:first).transform_values { |fields| fields.map(&:last) }
       end
     end
   end

@@ -1,16 +1,13 @@
 # frozen_string_literal: true
 
 require "json"
+require_relative "../wire"
 
 module SimpleConnect
   module Testing
     # One call of a client. It stands where the network would be: the transport asks it about each attempt.
     # @api private
     class Exchange
-      # An answer with one of these has no body.
-      BODILESS = [204, 304].freeze
-      private_constant :BODILESS
-
       # @param session [Session]
       # @param target [String] path and query
       # @param response_class [Class] of the data of a success, which tells what the call is
@@ -64,8 +61,7 @@ module SimpleConnect
       end
 
       def look_up
-        segment = @target[%r{([^/?]*)(\?|\z)}, 1]
-        id = segment.b.gsub(/%\h\h/) { |escape| escape[1..].to_i(16).chr }.force_encoding(Encoding::UTF_8)
+        id = Wire.unescape(@target[%r{([^/?]*)(\?|\z)}, 1])
         @session.ask do |service|
           next service.show_event(id) if @response_class == Responses::EventResponse
           next service.show_message(id) if @response_class == Responses::MessageDetailResponse
@@ -76,14 +72,11 @@ module SimpleConnect
 
       def answer(status, body, headers = {})
         fields = { "Content-Type" => "application/json", **headers.transform_keys(&:to_s) }
-        lines = ["HTTP/1.1 #{status} ", *fields.map { |name, value| "#{name}: #{value}".tr("\r\n", " ") }]
-        text = body.is_a?(String) ? body : JSON.generate(body, max_nesting: 0)
-        [status, "#{lines.join("\r\n")}\r\n", (text unless BODILESS.include?(status))]
+        Wire.answer(status, "", fields, body.is_a?(String) ? body : JSON.generate(body, max_nesting: 0))
       end
 
       def fields(headers)
-        headers.lines(chomp: true).to_h do |line|
-          name, value = line.split(/:[ \t]*/, 2)
+        Wire.fields(headers).to_h do |name, value|
           name = name.downcase
           [name, name.end_with?("authorization") ? "[redacted]" : value]
         end

@@ -84,6 +84,14 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{deliveries.size} deliveries, #{messages.size} messages>"
 
       # @api private
+      # @return [Array<Delivery>] those that came while the block ran
+      def deliveries_during
+        before = deliveries.size
+        yield
+        deliveries.drop(before)
+      end
+
+      # @api private
       def exchange(target, response_class) = Exchange.new(self, target, response_class)
 
       # @api private

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../server"
+require_relative "../wire"
 
 module SimpleConnect
   module Webhooks
@@ -159,13 +160,7 @@ module SimpleConnect
       # @example
       #   app.run!(host: "0.0.0.0", port: 8080)
       def run!(host: "127.0.0.1", port: 8080)
-        server = nil
-        Server.until_stopped do
-          server = Server.new(self, "the app", host, port)
-          warn("Listening on #{server.url}; Ctrl-C stops it.")
-        end
-      ensure
-        server&.stop
+        Server.run(self, "the app", host, port) { |url| warn("Listening on #{url}; Ctrl-C stops it.") }
       end
 
       # @return [String] without secrets
@@ -260,7 +255,7 @@ module SimpleConnect
       end
 
       def version_beside_path(env)
-        field = Webhooks.utf8(env["HTTP_#{@keys.header("Event-Version").upcase.tr("-", "_")}"]).strip
+        field = Webhooks.utf8(@keys.field(env, "Event-Version")).strip
         query = text(env["QUERY_STRING"].to_s.b[/(?:\A|&)version=([^&]*)/n, 1]).to_s
         [field, query].find { |version| !version.empty? }
       end
@@ -305,10 +300,7 @@ module SimpleConnect
         error.class.to_s
       end
 
-      # Percent-encoding alone: in a path, a plus is a plus.
-      def text(segment)
-        segment && Webhooks.utf8(segment.b.gsub(/%\h\h/n) { |escape| escape[1..].to_i(16).chr })
-      end
+      def text(segment) = segment && Wire.unescape(segment).scrub
 
       def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end

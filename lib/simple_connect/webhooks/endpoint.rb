@@ -147,10 +147,8 @@ module SimpleConnect
       end
 
       def text(option, value, example)
-        value = value.name if value.is_a?(Symbol)
-        return value.encode(Encoding::UTF_8).freeze if Checks.line?(value)
-
-        refuse("#{option} must be a String, such as #{example.inspect}, not #{value.inspect}")
+        Checks.line(value) ||
+          refuse("#{option} must be a String, such as #{example.inspect}, not #{value.inspect}")
       end
 
       def list(option, values, example)

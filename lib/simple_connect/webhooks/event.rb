@@ -51,8 +51,8 @@ module SimpleConnect
 
       # It is sent in a header, so it must be one line.
       def line(name, value)
-        value = value.name if value.is_a?(Symbol)
-        return value.encode(Encoding::UTF_8).freeze if Checks.line?(value)
+        line = Checks.line(value)
+        return line if line
 
         raise ArgumentError, "#{name}: must be a String, and neither empty nor with line breaks or other control " \
                              "characters, such as #{name == "version" ? '"1.0.0"' : '"user.created"'}, " \

@@ -16,16 +16,13 @@ module SimpleConnect
       # @example
       #   SimpleConnect::Webhooks::ReplayGuard.new(window: 600, capacity: 1_000_000)
       def initialize(window: 300, capacity: 100_000)
-        unless window.is_a?(Numeric) && window.real? && window.positive?
-          raise ConfigurationError, "window: must be a positive number of seconds, such as 300, not #{window.inspect}"
-        end
-
+        window = Checks.seconds("window:", window, 300)
         unless capacity.is_a?(Integer) && capacity.between?(1, 2**32)
           raise ConfigurationError, "capacity: must be an Integer from 1 to 2^32, such as 100_000, " \
                                     "not #{capacity.inspect}"
         end
 
-        @seen = SeenKeys.new(window.to_f, capacity)
+        @seen = SeenKeys.new(window, capacity)
       end
 
       # Whether a key has not come within the window. From now on it has.

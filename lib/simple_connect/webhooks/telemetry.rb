@@ -18,6 +18,10 @@ module SimpleConnect
       MESSAGE_LENGTH = 1000
       private_constant :CAPACITY, :MESSAGE_LENGTH
 
+      # @api private
+      # @return [Boolean] whether that variable is set to anything that does not mean no
+      def self.opted_out?(env, variable) = !["", "0", "false"].include?(env[variable].to_s)
+
       # @param feedback_hook [#call, nil] gets each record, in the thread that handled the event
       # @param url [String, nil] where to post them
       # @param enabled [Boolean]
@@ -33,7 +37,7 @@ module SimpleConnect
         end
 
         sender = Sender.new(url, "telemetry_url") if url
-        return unless enabled && ["", "0", "false"].include?(env[OPT_OUT].to_s)
+        return unless enabled && !Telemetry.opted_out?(env, OPT_OUT)
 
         @hook = feedback_hook
         @sender = sender
