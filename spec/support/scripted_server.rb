@@ -29,6 +29,15 @@ class ScriptedServer
     server&.stop
   end
 
+  # @return [Proc] a step that is held up until the gate gives something, or is closed
+  def self.held(gate)
+    lambda do |connection, _|
+      gate.pop
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+      true
+    end
+  end
+
   # @param script [Array<Hash, Proc>, Proc]
   # @param tls [OpenSSL::SSL::SSLContext, nil]
   # @param host [String] the address to listen on

@@ -218,6 +218,12 @@ RSpec.describe "A client and forks", unchecked: true do
       [JSON.parse(reader.read), outcome]
     end
 
+    def expect_the_parent_alone_to_deliver(in_child, in_parent)
+      expect(in_child).to match(refusal)
+      expect(in_parent).to eq([])
+      expect(by_connection).to contain_exactly(%w[held parent], ["child"])
+    end
+
     it "leave the delivery to the parent, where a signal's handler forks" do
       hold = server.hold("held")
       process = Subprocess.new { |io| deliver_and_fork(client) { io.puts } }
@@ -225,11 +231,7 @@ RSpec.describe "A client and forks", unchecked: true do
       Process.kill("USR1", process.pid)
       2.times { process.gets }
       hold.release
-      in_child, in_parent = process.value
-
-      expect(in_child).to match(refusal)
-      expect(in_parent).to eq([])
-      expect(by_connection).to contain_exactly(%w[held parent], ["child"])
+      expect_the_parent_alone_to_deliver(*process.value)
     end
 
     # Has this process look names up by the block.
@@ -307,11 +309,7 @@ RSpec.describe "A client and forks", unchecked: true do
       hold.wait
       process.puts
       hold.release
-      in_child, in_parent = process.value
-
-      expect(in_child).to match(refusal)
-      expect(in_parent).to eq([])
-      expect(by_connection).to contain_exactly(%w[held parent], ["child"])
+      expect_the_parent_alone_to_deliver(*process.value)
     end
   end
 end

@@ -148,11 +148,7 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
 
     it "does not let a slow endpoint hold up the others" do
       release = Queue.new
-      slow = lambda do |connection, _|
-        release.pop
-        connection.io.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-      end
-      serve(slow) do |held|
+      serve(ScriptedServer.held(release)) do |held|
         # The last of the others lets the slow one go on.
         last = lambda do |connection, _|
           release << true

@@ -198,12 +198,7 @@ RSpec.describe SimpleConnect::Webhooks::Telemetry do
   it "posts from a forked process, too, and each record once" do
     gate = Queue.new
     # Holds the parent up, so that it has something waiting when it forks.
-    held = lambda do |connection, _|
-      gate.pop
-      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-      true
-    end
-    ScriptedServer.open([held, { "status" => 202 }]) do |server|
+    ScriptedServer.open([ScriptedServer.held(gate), { "status" => 202 }]) do |server|
       telemetry = described_class.new(url: server.url, env: {})
       telemetry.record("parent", "v1", 0)
       server.wait_for(1)
@@ -238,12 +233,7 @@ RSpec.describe SimpleConnect::Webhooks::Telemetry do
 
   it "drops what a slow receiver has no time for, and holds nobody up" do
     gate = Queue.new
-    slow = lambda do |connection, _|
-      gate.pop
-      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-      true
-    end
-    ScriptedServer.open([slow]) do |server|
+    ScriptedServer.open([ScriptedServer.held(gate)]) do |server|
       telemetry = described_class.new(url: server.url, env: {})
       telemetry.record("first", "v1", 0)
       server.wait_for(1)
