@@ -2,18 +2,14 @@
 
 require "json"
 require "open3"
-require "rbconfig"
 require "shellwords"
 require "stringio"
-require "timeout"
 require "simple_connect/cli"
 require "simple_connect/sandbox"
+require_relative "support/command"
 require_relative "support/scripted_server"
 
 RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
-  root = File.expand_path("..", __dir__)
-  command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect"]
-
   def environment(endpoint_url, secret: "sandbox-secret")
     { "SIMPLECONNECT_ENDPOINT_URL" => endpoint_url, "SIMPLECONNECT_KEY_ID" => "wa_sec_sandbox",
       "SIMPLECONNECT_SECRET" => secret }
@@ -21,7 +17,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
 
   # What a process of its own prints to both streams, and its exit code.
   define_method(:run) do |*arguments, env: environment(@sandbox.endpoint_url)|
-    out, err, status = Open3.capture3(env, *command, *arguments)
+    out, err, status = Open3.capture3(env, *Command::LINE, *arguments)
     [out, err, status.exitstatus]
   end
 
@@ -124,12 +120,11 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
 
   it "ends with 130 where it is interrupted" do
     ScriptedServer.open([{ "fault" => "silence" }]) do |server|
-      Open3.popen3(environment(server.endpoint), *command, "verify") do |_, out, err, process|
+      ended = Command.serve(environment(server.endpoint), "verify") do |_, _, pid|
         server.wait_for(1)
-        Process.kill("INT", process.pid)
-
-        expect([out.read, err.read, process.value.exitstatus]).to eq(["", "", 130])
+        Process.kill("INT", pid)
       end
+      expect(ended).to eq(["", "", 130])
     end
   end
 
@@ -246,16 +241,11 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
 
   describe "sandbox" do
     define_method(:sandbox) do |*arguments, env: {}, &block|
-      Open3.popen3({ "SIMPLECONNECT_KEY_ID" => nil, "SIMPLECONNECT_SECRET" => nil, **env }, *command, "sandbox",
-                   *arguments) do |_, out, err, process|
-        Timeout.timeout(20) do
-          exports = Array.new(3) { Shellwords.split(out.gets) }
-          expect(err.gets).to eq("The sandbox is running; Ctrl-C stops it.\n")
-          block.call(exports.to_h { |_, pair| pair.split("=", 2) }, process.pid)
-          [out.read, err.read, process.value.exitstatus]
-        end
-      ensure
-        Process.kill("KILL", process.pid) if process.alive?
+      env = { "SIMPLECONNECT_KEY_ID" => nil, "SIMPLECONNECT_SECRET" => nil, **env }
+      Command.serve(env, "sandbox", *arguments) do |out, err, pid|
+        exports = Array.new(3) { Shellwords.split(out.gets) }
+        expect(err.gets).to eq("The sandbox is running; Ctrl-C stops it.\n")
+        block.call(exports.to_h { |_, pair| pair.split("=", 2) }, pid)
       end
     end
 

@@ -8,11 +8,12 @@ require "rbconfig"
 require "stringio"
 require "tmpdir"
 require "simple_connect/cli/import"
+require_relative "support/command"
 require_relative "support/scripted_server"
 
 RSpec.describe SimpleConnect::CLI, "import" do
   root = File.expand_path("..", __dir__)
-  command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect", "import"]
+  command = [*Command::LINE, "import"]
 
   # Takes an event once for each event_id; `taken` has the bodies by it, and how often each came.
   def service(refuse: {})

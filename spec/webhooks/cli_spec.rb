@@ -2,17 +2,14 @@
 
 require "json"
 require "open3"
-require "rbconfig"
 require "stringio"
 require "tempfile"
-require "timeout"
 require "simple_connect/cli"
 require "simple_connect/sandbox"
 require "simple_connect/webhooks"
+require_relative "../support/command"
 
 RSpec.describe SimpleConnect::CLI do
-  root = File.expand_path("../..", __dir__)
-  command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect"]
   secret = { "SIMPLECONNECT_WEBHOOK_SECRET" => "test-secret" }
 
   # What a command prints to both streams, and its exit code.
@@ -25,16 +22,11 @@ RSpec.describe SimpleConnect::CLI do
 
   # A receiver in a process of its own. Yields its URL; gives what it printed, and its exit code.
   define_method(:serve) do |*arguments, &block|
-    Open3.popen3(secret, *command, "webhooks", "serve", "--port", "0", *arguments) do |_, out, err, process|
-      Timeout.timeout(20) do
-        line = err.gets
-        expect(line).to match(%r{\AWebhooks are received at \S+/v/<version>/webhooks/<event>; Ctrl-C stops it\.$})
-        block.call(line[%r{http://127\.0\.0\.1:\d+}])
-        Process.kill("TERM", process.pid)
-        [out.read, err.read, process.value.exitstatus]
-      end
-    ensure
-      Process.kill("KILL", process.pid) if process.alive?
+    Command.serve(secret, "webhooks", "serve", "--port", "0", *arguments) do |_, err, pid|
+      line = err.gets
+      expect(line).to match(%r{\AWebhooks are received at \S+/v/<version>/webhooks/<event>; Ctrl-C stops it\.$})
+      block.call(line[%r{http://127\.0\.0\.1:\d+}])
+      Process.kill("TERM", pid)
     end
   end
 
@@ -60,8 +52,8 @@ RSpec.describe SimpleConnect::CLI do
     end
 
     it "does not touch bytes that are no text" do
-      out, = Open3.capture2e({ **secret, "LC_ALL" => "C" }, *command, "sign", "-", "--scheme", "kiket", "--timestamp",
-                             "1700000000", stdin_data: "\xFF\x00\xFE".b)
+      out, = Open3.capture2e({ **secret, "LC_ALL" => "C" }, *Command::LINE, "sign", "-", "--scheme", "kiket",
+                             "--timestamp", "1700000000", stdin_data: "\xFF\x00\xFE".b)
       expect(out).to include("29df9d7b2477a838bcbb9d9e35a64ace0f48cb31586ebbd38006cb99bfd48594")
     end
   end
@@ -144,15 +136,15 @@ RSpec.describe SimpleConnect::CLI do
   it "tries both halves on one machine", skip: Libraries.missing("puma") do
     printed, = serve do |url|
       env = { **secret, "SIMPLECONNECT_KEY_ID" => nil, "SIMPLECONNECT_SECRET" => nil }
-      sandbox = [*command, "sandbox", "--callback-url", "#{url}/v/1/webhooks/message.status"]
-      Open3.popen3(env, *sandbox) do |_, out, _, process|
+      callbacks = ["--callback-url", "#{url}/v/1/webhooks/message.status"]
+      ended = Command.serve(env, "sandbox", *callbacks) do |out, _, pid|
         exports = Array.new(4) { out.gets[/\Aexport (.*)/, 1].split("=", 2) }.to_h
         expect(exports["SIMPLECONNECT_WEBHOOK_SECRET"]).to eq("test-secret")
         expect(run("deliver", "order_paid", "--to", "+919812345678", env: exports).last).to eq(0)
-        Process.kill("TERM", process.pid)
         # It posts what waits before it ends.
-        expect(process.value.exitstatus).to eq(0)
+        Process.kill("TERM", pid)
       end
+      expect(ended.last).to eq(0)
     end
     message = a_hash_including("status" => "delivered", "message_id" => "wamid.sandbox.1")
     expect(JSON.parse(printed)).to match("event" => "message.status", "version" => "1",

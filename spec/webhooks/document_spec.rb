@@ -3,9 +3,9 @@
 require "json"
 require "net/http"
 require "open3"
-require "rbconfig"
 require "shellwords"
 require "simple_connect/webhooks"
+require_relative "../support/command"
 require_relative "../support/documented_code"
 require_relative "../support/rack_process"
 
@@ -21,8 +21,7 @@ RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
 
   # Runs a block of the shell's against a server; its command is found by its name, as if the gem was installed.
   define_method(:run_shell) do |text, url|
-    command = [RbConfig.ruby, "-I", "#{root}/lib", "#{root}/exe/simple_connect"].shelljoin
-    installed = "simple_connect() { #{command} \"$@\"; }"
+    installed = "simple_connect() { #{Command::LINE.shelljoin} \"$@\"; }"
     sent = text.gsub(/webhooks send (\S+)/, "webhooks send \\1 --url #{url}")
     out, err, status = Open3.capture3("bash", "-euc", "#{installed}\n#{sent}")
     raise err unless status.success?
