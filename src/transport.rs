@@ -11,6 +11,7 @@ use crate::answer::Limits;
 use crate::attempt::Attempt;
 use crate::endpoint::Endpoint;
 use crate::headers::HeaderLines;
+use crate::per_process::PerProcess;
 use crate::pool::Pool;
 use crate::proxy::Proxy;
 use crate::signature::{Scheme, Signer};
@@ -283,44 +284,5 @@ impl Local {
     pub(crate) fn remember(&self, addresses: Option<Vec<IpAddr>>) {
         let remembered = addresses.map(|found| (Instant::now(), found));
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = remembered;
-    }
-}
-
-/// A value that belongs to the process that made it. After a fork the child makes its own and leaves the parent's
-/// alone: whoever held its locks is not in the child, and its sockets are still the parent's.
-struct PerProcess<T> {
-    slot: Mutex<Option<(u32, Arc<T>)>>,
-}
-
-impl<T> PerProcess<T> {
-    fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        abandon_foreign(&mut slot);
-        slot.get_or_insert_with(|| (std::process::id(), Arc::new(make()))).1.clone()
-    }
-
-    fn existing(&self) -> Option<Arc<T>> {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        abandon_foreign(&mut slot);
-        slot.as_ref().map(|(_, value)| value.clone())
-    }
-}
-
-impl<T> Default for PerProcess<T> {
-    fn default() -> Self {
-        Self { slot: Mutex::default() }
-    }
-}
-
-impl<T> Drop for PerProcess<T> {
-    fn drop(&mut self) {
-        abandon_foreign(self.slot.get_mut().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Empties `slot` where its value is another process's, without dropping that value.
-fn abandon_foreign<T>(slot: &mut Option<(u32, Arc<T>)>) {
-    if slot.as_ref().is_some_and(|(process, _)| *process != std::process::id()) {
-        std::mem::forget(slot.take());
     }
 }

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "fiddle"
 require "timeout"
 require_relative "../support/delivering"
 require_relative "../support/echo_server"
@@ -157,6 +158,45 @@ RSpec.describe "A client and threads" do
           Array.new(100).any? { longest_stall(Thread.new { deliver(client) }) < 0.005 }
         end
         expect(quiet).to be(true)
+      end
+    end
+
+    # Keeps the GVL, and does nothing with it.
+    def hold_the_gvl(seconds)
+      types = [Fiddle::TYPE_INT], Fiddle::TYPE_INT
+      Fiddle::Function.new(Fiddle::Handle::DEFAULT["usleep"], *types, need_gvl: true).call((seconds * 1e6).to_i)
+    end
+
+    # Delivers on 25 threads. While nobody gets the GVL, all are answered, and after them another thread gets a line.
+    # Returns how many deliveries are over when it comes to run.
+    def deliveries_before_another_thread(client, io)
+      over = Queue.new
+      25.times { Thread.new { over << deliver(client) } }
+      io.gets
+      other = Thread.new { io.gets && over.size }
+      Thread.pass until other.stop?
+      io.puts("go on")
+      hold_the_gvl(0.2)
+      other.value
+    end
+
+    it "so that another thread waits for a few of many at the most" do
+      go_on = Queue.new
+      answered = Queue.new
+      answer = lambda do |connection, _|
+        go_on.pop
+        connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        answered << true
+      end
+      ScriptedServer.open([answer]) do |server|
+        process = Subprocess.new { |io| deliveries_before_another_thread(client_of(server), io) }
+        server.wait_for(25)
+        process.puts("all are under way")
+        process.gets
+        go_on.close
+        25.times { answered.pop }
+        process.puts("your turn")
+        expect(process.value).to be <= 8
       end
     end
   end

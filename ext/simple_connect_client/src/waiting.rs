@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use magnus::value::LazyId;
 use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
 use simple_connect_core::attempt::{Attempt, Outcome};
+use simple_connect_core::gate::Gate;
+use simple_connect_core::per_process::PerProcess;
 use simple_connect_core::wait::{Interest, ResolveError, Wait, Waker, poll_with};
 
 use crate::error::{error, go_on_panicking, guard};
@@ -32,14 +34,35 @@ pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u32, batch: Value) -> 
     Ok(outcome)
 }
 
+/// How many of our threads go for the GVL at a time. Ruby gives it to them in the order in which they came: with 25 that
+/// have their answers, any other thread of the process would wait behind all of these. Fewer cost deliveries a second,
+/// more cost that thread's time.
+const GOING_FOR_THE_GVL: usize = 4;
+
+/// Entered without the GVL and left with it, so whoever is inside waits for nothing but the GVL, and whoever forks is
+/// outside.
+static GATE: PerProcess<Gate> = PerProcess::new();
+
 fn drive_without_gvl(
     ruby: &Ruby,
     attempt: &mut Attempt,
     waker: &Waker,
     process: u32,
 ) -> Result<Outcome, Error> {
+    let gate = GATE.get(|| Gate::new(GOING_FOR_THE_GVL));
     loop {
-        match raw::without_gvl(ruby, waker, || attempt.run(&mut WithoutGvl { waker })) {
+        let ran = raw::without_gvl(ruby, waker, || {
+            let end = attempt.run(&mut WithoutGvl { waker });
+            (end, gate.enter())
+        });
+        let end = ran.map(|ran| {
+            ran.map(|(end, place)| {
+                // We have the GVL, so the next may go for it.
+                drop(place);
+                end
+            })
+        });
+        match end {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
             Ok(Some(Err(Pause::Resolve(host, until)))) => {
                 attempt.resolved(resolve(ruby, &host, until, process)?);
