@@ -1,79 +1,67 @@
-//! A bound on how many threads do something at a time.
+//! One thread at a time, but not at any price.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Lets in a few threads at a time. Whoever else comes waits until one of them leaves, and is not overtaken by those
-/// who come later.
+/// Lets in one thread at a time. Whoever else comes waits until it has left, but no longer than they have patience.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use simple_connect_core::gate::Gate;
 ///
-/// let gate = Gate::new(1);
-/// std::thread::scope(|scope| {
-///     let place = gate.enter();
-///     scope.spawn(|| gate.enter());
-///     drop(place);
-/// });
+/// let gate = Gate::default();
+/// let place = gate.enter(Duration::from_millis(1));
+/// assert!(gate.enter(Duration::from_millis(1)).is_none());
+/// drop(place);
+/// assert!(gate.enter(Duration::from_millis(1)).is_some());
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gate {
-    places: Mutex<Places>,
-    handed_over: Condvar,
+    state: Mutex<State>,
+    left: Condvar,
 }
 
-#[derive(Debug)]
-struct Places {
-    free: usize,
-    /// How many threads wait for one.
+#[derive(Debug, Default)]
+struct State {
+    taken: bool,
+    /// How many threads wait. With none there is nobody to be told, which would take a system call.
     waiting: usize,
-    /// How many belong to threads that were waiting, and have not noticed yet.
-    handed_over: usize,
 }
 
-/// A place behind a [`Gate`]. It is free again when this is dropped.
+/// The place behind a [`Gate`]. It is free again when this is dropped.
 #[derive(Debug)]
 pub struct Place<'a>(&'a Gate);
 
 impl Gate {
-    /// A gate with room for `width` threads.
-    pub fn new(width: usize) -> Self {
-        Self {
-            places: Mutex::new(Places { free: width, waiting: 0, handed_over: 0 }),
-            handed_over: Condvar::new(),
-        }
-    }
-
-    /// Waits for a place.
-    pub fn enter(&self) -> Place<'_> {
-        let mut places = self.places();
-        if places.free > 0 {
-            places.free -= 1;
-        } else {
-            places.waiting += 1;
-            let mut places = self
-                .handed_over
-                .wait_while(places, |places| places.handed_over == 0)
+    /// Waits for the place. None where it was not to be had for as long as `patience`.
+    pub fn enter(&self, patience: Duration) -> Option<Place<'_>> {
+        let mut state = self.state();
+        if state.taken {
+            state.waiting += 1;
+            (state, _) = self
+                .left
+                .wait_timeout_while(state, patience, |state| state.taken)
                 .unwrap_or_else(PoisonError::into_inner);
-            places.handed_over -= 1;
+            state.waiting -= 1;
         }
-        Place(self)
+        let free = !state.taken;
+        state.taken = true;
+        free.then(|| Place(self))
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut places = self.0.places();
-        if places.waiting > 0 {
-            places.waiting -= 1;
-            places.handed_over += 1;
-            drop(places);
-            self.0.handed_over.notify_one();
-        } else {
-            places.free += 1;
+        let mut state = self.0.state();
+        state.taken = false;
+        if state.waiting > 0 {
+            drop(state);
+            self.0.left.notify_one();
         }
     }
 }
@@ -82,52 +70,38 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc::channel;
     use std::thread;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
-    fn no_more_than_its_width_are_inside_and_everybody_gets_in() {
-        const WIDTH: usize = 3;
-        let gate = Gate::new(WIDTH);
-        let (inside, most, entered) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    fn one_is_inside_and_everybody_gets_in() {
+        let gate = Gate::default();
+        let (inside, entered) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..20 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        let _place = gate.enter();
-                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        let place = gate.enter(LONG);
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);
-                        entered.fetch_add(1, Ordering::SeqCst);
+                        entered.fetch_add(usize::from(place.is_some()), Ordering::SeqCst);
                     }
                 });
             }
         });
-        assert_eq!((most.into_inner(), entered.into_inner()), (WIDTH, 20 * 500));
-        let places = gate.places();
-        assert_eq!((places.free, places.waiting, places.handed_over), (WIDTH, 0, 0));
+        assert_eq!(entered.into_inner(), 20 * 500);
+        assert!(!gate.state().taken);
     }
 
     #[test]
-    fn a_place_that_somebody_waits_for_is_not_free() {
-        let gate = &Gate::new(1);
-        let place = gate.enter();
-        thread::scope(|scope| {
-            let (enter, entered) = channel();
-            let (leave, left) = channel::<()>();
-            scope.spawn(move || {
-                let _place = gate.enter();
-                enter.send(()).unwrap();
-                left.recv().unwrap();
-            });
-            while gate.places().waiting == 0 {
-                thread::yield_now();
-            }
-            drop(place);
-            assert_eq!(gate.places().free, 0);
-            entered.recv().unwrap();
-            leave.send(()).unwrap();
-        });
-        assert_eq!(gate.places().free, 1);
+    fn nobody_waits_for_longer_than_they_have_patience() {
+        let gate = Gate::default();
+        let place = gate.enter(LONG);
+        assert!(gate.enter(Duration::from_millis(1)).is_none());
+        assert!(gate.state().taken, "and they take nobody's place");
+        drop(place);
+        assert!(gate.enter(LONG).is_some());
     }
 }

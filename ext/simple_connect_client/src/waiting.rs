@@ -34,14 +34,16 @@ pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u32, batch: Value) -> 
     Ok(outcome)
 }
 
-/// How many of our threads go for the GVL at a time. Ruby gives it to them in the order in which they came: with 25 that
-/// have their answers, any other thread of the process would wait behind all of these. Fewer cost deliveries a second,
-/// more cost that thread's time.
-const GOING_FOR_THE_GVL: usize = 4;
-
+/// Where one of our threads at a time goes for the GVL. Ruby gives it to them in the order in which they came: with 25
+/// that have their answers, any other thread of the process would wait behind all of these.
+///
 /// Entered without the GVL and left with it, so whoever is inside waits for nothing but the GVL, and whoever forks is
 /// outside.
 static GATE: PerProcess<Gate> = PerProcess::new();
+
+/// How long a thread waits at the gate. Beside a thread that computes, each turn at the GVL takes 100 ms: one of ours
+/// for each of these would be ten deliveries a second.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 fn drive_without_gvl(
     ruby: &Ruby,
@@ -49,11 +51,11 @@ fn drive_without_gvl(
     waker: &Waker,
     process: u32,
 ) -> Result<Outcome, Error> {
-    let gate = GATE.get(|| Gate::new(GOING_FOR_THE_GVL));
+    let gate = GATE.get(Gate::default);
     loop {
         let ran = raw::without_gvl(ruby, waker, || {
             let end = attempt.run(&mut WithoutGvl { waker });
-            (end, gate.enter())
+            (end, gate.enter(PATIENCE))
         });
         let end = ran.map(|ran| {
             ran.map(|(end, place)| {
