@@ -29,6 +29,7 @@ class Subprocess
     @io, theirs = UNIXSocket.pair
     @reader, writer = IO.pipe
     @pid = fork do
+      Process.setpgrp
       [@io, @reader].each(&:close)
       # RSpec has handlers of its own for these.
       %w[INT TERM].each { |signal| trap(signal, "DEFAULT") }
@@ -36,6 +37,8 @@ class Subprocess
       writer.close
       exit!(0)
     end
+    # So does the child: whichever comes first, the group is there before it can be killed.
+    Process.setpgid(pid, 0)
     [theirs, writer].each(&:close)
     self.class.running << self
   end
@@ -47,13 +50,12 @@ class Subprocess
   def value
     raise "the process hangs" unless @reader.wait_readable(PATIENCE)
 
-    outcome = @reader.read
-    raise "the process died" if outcome.empty?
-
-    outcome = Marshal.load(outcome) # rubocop:disable Security/MarshalLoad -- it comes from ourselves
+    outcome = Marshal.load(@reader) # rubocop:disable Security/MarshalLoad -- it comes from ourselves
     raise outcome[:error] if outcome[:error]
 
     outcome[:value]
+  rescue EOFError
+    raise "the process died"
   ensure
     kill
   end
@@ -67,10 +69,11 @@ class Subprocess
 
   def puts(...) = @io.puts(...)
 
+  # Kills it, and those that it has forked: one that hangs would keep our pipes open.
   def kill
     return unless self.class.running.delete(self)
 
-    Process.kill("KILL", pid)
+    Process.kill("KILL", -pid)
     Process.wait(pid)
     [@io, @reader].each(&:close)
   end

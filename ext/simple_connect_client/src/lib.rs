@@ -33,7 +33,10 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     codec.define_singleton_method("generate", function!(encode::generate, 1))?;
     codec.define_singleton_method("parse", function!(decode::parse, 1))?;
     #[cfg(feature = "testing")]
-    codec.define_singleton_method("panic", function!(panic, 1))?;
+    {
+        codec.define_singleton_method("panic", function!(panic, 1))?;
+        codec.define_singleton_method("patience=", function!(set_patience, 1))?;
+    }
     signature::init(ruby, &module)?;
     replay::init(ruby, &module)?;
     headers::init(ruby, &module)?;
@@ -49,4 +52,10 @@ fn panic(ruby: &Ruby, without_gvl: bool) -> Result<(), Error> {
         true => waiting::without_gvl(ruby, || panic!("on purpose, without the GVL")),
         false => panic!("on purpose"),
     })
+}
+
+/// Sets how long a thread waits for another to have the GVL.
+#[cfg(feature = "testing")]
+fn set_patience(milliseconds: u64) {
+    waiting::PATIENCE.store(milliseconds, std::sync::atomic::Ordering::Relaxed);
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,9 +42,9 @@ pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u32, batch: Value) -> 
 /// outside.
 static GATE: PerProcess<Gate> = PerProcess::new();
 
-/// How long a thread waits at the gate. Beside a thread that computes, each turn at the GVL takes 100 ms: one of ours
-/// for each of these would be ten deliveries a second.
-const PATIENCE: Duration = Duration::from_millis(2);
+/// How long a thread waits at the gate, in milliseconds. Beside a thread that computes, each turn at the GVL takes 100 ms:
+/// one of ours for each of these would be ten deliveries a second. Only specs change it.
+pub static PATIENCE: AtomicU64 = AtomicU64::new(2);
 
 fn drive_without_gvl(
     ruby: &Ruby,
@@ -52,10 +53,11 @@ fn drive_without_gvl(
     process: u32,
 ) -> Result<Outcome, Error> {
     let gate = GATE.get(Gate::default);
+    let patience = Duration::from_millis(PATIENCE.load(Ordering::Relaxed));
     loop {
         let ran = raw::without_gvl(ruby, waker, || {
             let end = attempt.run(&mut WithoutGvl { waker });
-            (end, gate.enter(PATIENCE))
+            (end, gate.enter(patience))
         });
         let end = ran.map(|ran| {
             ran.map(|(end, place)| {
