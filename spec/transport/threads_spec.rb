@@ -198,11 +198,8 @@ RSpec.describe "A client and threads" do
     def deliveries_before_another_thread
       go_on = Queue.new
       answered = Queue.new
-      answer = lambda do |connection, _|
-        go_on.pop
-        connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-        answered << true
-      end
+      held = ScriptedServer.held(go_on)
+      answer = ->(*request) { held.call(*request).tap { answered << true } }
       ScriptedServer.open([answer]) do |server|
         release, go = IO.pipe
         process = Subprocess.new { |io| over_before_another_thread(client_of(server), io, release) }

@@ -35,7 +35,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     #[cfg(feature = "testing")]
     {
         codec.define_singleton_method("panic", function!(panic, 1))?;
-        codec.define_singleton_method("patience=", function!(set_patience, 1))?;
+        codec.define_singleton_method("patience=", function!(waiting::set_patience, 1))?;
     }
     signature::init(ruby, &module)?;
     replay::init(ruby, &module)?;
@@ -52,10 +52,4 @@ fn panic(ruby: &Ruby, without_gvl: bool) -> Result<(), Error> {
         true => waiting::without_gvl(ruby, || panic!("on purpose, without the GVL")),
         false => panic!("on purpose"),
     })
-}
-
-/// Sets how long a thread waits for another to have the GVL.
-#[cfg(feature = "testing")]
-fn set_patience(milliseconds: u64) {
-    waiting::PATIENCE.store(milliseconds, std::sync::atomic::Ordering::Relaxed);
 }

@@ -44,7 +44,7 @@ static GATE: PerProcess<Gate> = PerProcess::new();
 
 /// How long a thread waits at the gate, in milliseconds. Beside a thread that computes, each turn at the GVL takes 100 ms:
 /// one of ours for each of these would be ten deliveries a second. Only specs change it.
-pub static PATIENCE: AtomicU64 = AtomicU64::new(2);
+static PATIENCE: AtomicU64 = AtomicU64::new(2);
 
 fn drive_without_gvl(
     ruby: &Ruby,
@@ -59,14 +59,8 @@ fn drive_without_gvl(
             let end = attempt.run(&mut WithoutGvl { waker });
             (end, gate.enter(patience))
         });
-        let end = ran.map(|ran| {
-            ran.map(|(end, place)| {
-                // We have the GVL, so the next may go for it.
-                drop(place);
-                end
-            })
-        });
-        match end {
+        // We have the GVL. With its place dropped, the next may go for it.
+        match ran.map(|ran| ran.map(|(end, _place)| end)) {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
             Ok(Some(Err(Pause::Resolve(host, until)))) => {
                 attempt.resolved(resolve(ruby, &host, until, process)?);
@@ -93,6 +87,12 @@ pub fn stay_in(ruby: &Ruby, process: u32) -> Result<(), Error> {
     }
     let message = format!("this delivery was begun by another process ({process}), which goes on with it");
     Err(error(ruby, "Error", message))
+}
+
+/// Sets how long a thread waits at the gate.
+#[cfg(feature = "testing")]
+pub fn set_patience(milliseconds: u64) {
+    PATIENCE.store(milliseconds, Ordering::Relaxed);
 }
 
 /// Runs `work` as an attempt runs.
