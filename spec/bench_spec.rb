@@ -1,0 +1,25 @@
+# frozen_string_literal: true
+
+require "open3"
+require "rbconfig"
+
+# Each measurement once, with the least to do: that it runs and has our figures, not what they are.
+RSpec.describe "bench/", unchecked: true do
+  number = /[\d.]+/
+  rates = /(\| \d+ \([\d.]+ ms\) +){4}\|$/
+  {
+    "load 1" => /^\| simple_connect +\| #{number} ms +\| #{number} MiB +\|$/,
+    "run 1" => /^\| simple_connect-client +(\| #{number} +){7}\|$/,
+    "threads 0.01" => /^\| simple_connect-client +#{rates}.*^\| of 10,000 +#{rates}/m,
+    "body_size 1" => %r{^\| 976\.9 KB +\| #{number} \(#{number} / KB\) +\|},
+    "memory 100" => /^\| 100 +\| #{number} MiB +\|$/
+  }.each do |command, figures|
+    it "#{command} prints its table" do
+      out, err, status = Open3.capture3(RbConfig.ruby, *"#{File.expand_path("../bench", __dir__)}/#{command}".split)
+      skip err.chomp if err.include?("nginx is missing")
+
+      expect(out).to match(figures)
+      expect(status).to be_success
+    end
+  end
+end
