@@ -1,6 +1,8 @@
 //! One thread at a time, but not at any price.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// Lets in one thread at a time. Whoever else comes waits until it has left, but no longer than they have patience.
@@ -18,16 +20,18 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Default)]
 pub struct Gate {
-    state: Mutex<State>,
+    taken: AtomicBool,
+    looking: AtomicUsize,
+    sleeping: Mutex<usize>,
     left: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    taken: bool,
-    /// How many threads wait. With none there is nobody to be told, which would take a system call.
-    waiting: usize,
-}
+/// How often a thread looks whether the place is free before it sleeps. To be put to sleep and woken, maybe on another
+/// core, takes several times as long as the place is mostly taken.
+const LOOKS: usize = 30;
+
+/// No more threads than that look at the same time: they would keep the one inside from its core.
+const MOST_LOOKING: usize = 4;
 
 /// The place behind a [`Gate`]. It is free again when this is dropped.
 #[derive(Debug)]
@@ -36,31 +40,45 @@ pub struct Place<'a>(&'a Gate);
 impl Gate {
     /// Waits for the place. None where it was not to be had for as long as `patience`.
     pub fn enter(&self, patience: Duration) -> Option<Place<'_>> {
-        let mut state = self.state();
-        if state.taken {
-            state.waiting += 1;
-            (state, _) = self
-                .left
-                .wait_timeout_while(state, patience, |state| state.taken)
-                .unwrap_or_else(PoisonError::into_inner);
-            state.waiting -= 1;
+        if self.take() || self.look() {
+            return Some(Place(self));
         }
-        let free = !state.taken;
-        state.taken = true;
-        free.then(|| Place(self))
+        let mut sleeping = self.sleeping();
+        *sleeping += 1;
+        let (mut sleeping, waited) = self
+            .left
+            .wait_timeout_while(sleeping, patience, |_| !self.take())
+            .unwrap_or_else(PoisonError::into_inner);
+        *sleeping -= 1;
+        (!waited.timed_out()).then(|| Place(self))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self) -> bool {
+        !self.taken.swap(true, SeqCst)
+    }
+
+    /// Tries to take the place a few times, and lets other threads run before each.
+    fn look(&self) -> bool {
+        let others = self.looking.fetch_add(1, SeqCst);
+        let taken = others < MOST_LOOKING
+            && (0..LOOKS).any(|_| {
+                thread::yield_now();
+                self.take()
+            });
+        self.looking.fetch_sub(1, SeqCst);
+        taken
+    }
+
+    fn sleeping(&self) -> MutexGuard<'_, usize> {
+        self.sleeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.taken = false;
-        if state.waiting > 0 {
-            drop(state);
+        self.0.taken.store(false, SeqCst);
+        // Whoever looks tries once more after it has left off looking. So the place is taken, and nobody need be woken.
+        if self.0.looking.load(SeqCst) == 0 && *self.0.sleeping() > 0 {
             self.0.left.notify_one();
         }
     }
@@ -69,10 +87,9 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
+    use std::time::Instant;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_secs(10);
 
     #[test]
     fn one_is_inside_and_everybody_gets_in() {
@@ -83,16 +100,16 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..500 {
                         let place = gate.enter(LONG);
-                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        assert_eq!(inside.fetch_add(1, SeqCst), 0);
                         thread::yield_now();
-                        inside.fetch_sub(1, Ordering::SeqCst);
-                        entered.fetch_add(usize::from(place.is_some()), Ordering::SeqCst);
+                        inside.fetch_sub(1, SeqCst);
+                        entered.fetch_add(usize::from(place.is_some()), SeqCst);
                     }
                 });
             }
         });
         assert_eq!(entered.into_inner(), 20 * 500);
-        assert!(!gate.state().taken);
+        assert!(!gate.taken.into_inner());
     }
 
     #[test]
@@ -100,8 +117,25 @@ mod tests {
         let gate = Gate::default();
         let place = gate.enter(LONG);
         assert!(gate.enter(Duration::from_millis(1)).is_none());
-        assert!(gate.state().taken, "and they take nobody's place");
+        assert!(gate.taken.load(SeqCst), "and they take nobody's place");
         drop(place);
         assert!(gate.enter(LONG).is_some());
+    }
+
+    #[test]
+    fn who_sleeps_is_woken() {
+        let gate = Gate::default();
+        let place = gate.enter(LONG);
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                let started = Instant::now();
+                gate.enter(LONG).is_some() && started.elapsed() < LONG
+            });
+            while *gate.sleeping() == 0 {
+                thread::yield_now();
+            }
+            drop(place);
+            assert!(sleeper.join().is_ok_and(|woken| woken));
+        });
     }
 }
