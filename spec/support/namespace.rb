@@ -8,7 +8,8 @@ require "tempfile"
 # A process with a network of its own (Linux): routes, names and name servers as a spec wants them, and nothing of the
 # machine is touched.
 module Namespace
-  # Who is not root can be it in there. A chroot, such as bin/ruby-root makes, forbids that even to root.
+  # Runs the command behind it in a network of its own. Who is not root can be it in there. A chroot, such as
+  # bin/ruby-root makes, forbids that even to root.
   UNSHARE = ["unshare", "--net", *("--map-root-user" unless Process.uid.zero?)].freeze
   INSIDE = "SIMPLE_CONNECT_NAMESPACE"
   PREAMBLE = <<~RUBY.freeze
@@ -17,7 +18,7 @@ module Namespace
     require "#{File.expand_path("delivering", __dir__)}"
     include Delivering
   RUBY
-  private_constant :UNSHARE, :INSIDE, :PREAMBLE
+  private_constant :INSIDE, :PREAMBLE
 
   class << self
     # @param mounts [Boolean] whether one with files of its own is asked for
