@@ -10,7 +10,7 @@ RSpec.describe "bench/", unchecked: true do
   {
     "load 1" => /^\| simple_connect +\| #{number} ms +\| #{number} MiB +\|$/,
     "run 1" => /^\| simple_connect-client +(\| #{number} +){7}\|$/,
-    "threads 0.01" => /^\| simple_connect-client +#{rates}.*^\| of 10,000 +#{rates}/m,
+    "threads 0.01 1" => /^\| simple_connect-client +#{rates}.*^\| of 10,000 +#{rates}/m,
     "body_size 1" => %r{^\| 976\.9 KB +\| #{number} \(#{number} / KB\) +\|},
     "memory 100" => /^\| 100 +\| #{number} MiB +\|$/
   }.each do |command, figures|
