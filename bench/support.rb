@@ -12,11 +12,16 @@ require "socket"
 require "time"
 require "tmpdir"
 
-unless ENV["BENCH_PINNED"]
-  # For the Ruby that runs this, which need not be the one that `rake` would find.
-  compile = [RbConfig.ruby, "-S", "rake", "compile"]
-  system({ "LC_ALL" => "C.UTF-8" }, *compile, chdir: File.expand_path("..", __dir__), exception: true)
+# Before anything is measured, it is built.
+module Bench
+  # Runs a task for the Ruby that runs this, which need not be the one that `rake` would find.
+  def self.rake(task, **options)
+    system({ "LC_ALL" => "C.UTF-8" }, RbConfig.ruby, "-S", "rake", task,
+           chdir: File.expand_path("..", __dir__), exception: true, **options)
+  end
 end
+
+Bench.rake("compile") unless ENV["BENCH_PINNED"]
 $LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
 require "simple_connect"
 

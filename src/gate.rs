@@ -21,7 +21,9 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub struct Gate {
     taken: AtomicBool,
+    /// How many threads look for the place before they sleep.
     looking: AtomicUsize,
+    /// How many sleep. With none there is nobody to be woken, which would take a system call.
     sleeping: Mutex<usize>,
     left: Condvar,
 }

@@ -16,7 +16,11 @@ def without_compilers(folder)
   "#{folder}:#{ENV.fetch("PATH")}"
 end
 
+MOST_BYTES = 2_500_000
+
 ARGV.each do |file|
+  abort "#{file} has #{File.size(file)} bytes, more than #{MOST_BYTES}" if File.size(file) > MOST_BYTES
+
   Dir.mktmpdir do |home|
     # Nothing of the checkout, nor of Bundler, may help.
     env = { "GEM_HOME" => home, "GEM_PATH" => home, "RUBYLIB" => nil, "RUBYOPT" => nil, "BUNDLE_GEMFILE" => nil }

@@ -18,8 +18,7 @@ RSpec.describe "The README of Kiket's SDK" do
   define_method(:run_extension) do
     command = [RbConfig.ruby, *load_path, "#{root}/spec/support/kiket_extension.rb"]
     # Its port is 8080, which somebody else may have.
-    own_network = [*Namespace::UNSHARE, "sh", "-ec", 'ip link set lo up; exec "$@"', "sh"]
-    command = [*own_network, *command] unless Namespace.unavailable(mounts: false)
+    command = Namespace.command(*command) unless Namespace.unavailable(mounts: false)
     out, err, status = Open3.capture3(*command, stdin_data: JSON.generate(blocks))
     raise err unless status.success?
 

@@ -8,8 +8,7 @@ require "tempfile"
 # A process with a network of its own (Linux): routes, names and name servers as a spec wants them, and nothing of the
 # machine is touched.
 module Namespace
-  # Runs the command behind it in a network of its own. Who is not root can be it in there. A chroot, such as
-  # bin/ruby-root makes, forbids that even to root.
+  # Who is not root can be it in there. A chroot, such as bin/ruby-root makes, forbids that even to root.
   UNSHARE = ["unshare", "--net", *("--map-root-user" unless Process.uid.zero?)].freeze
   INSIDE = "SIMPLE_CONNECT_NAMESPACE"
   PREAMBLE = <<~RUBY.freeze
@@ -18,7 +17,7 @@ module Namespace
     require "#{File.expand_path("delivering", __dir__)}"
     include Delivering
   RUBY
-  private_constant :INSIDE, :PREAMBLE
+  private_constant :UNSHARE, :INSIDE, :PREAMBLE
 
   class << self
     # @param mounts [Boolean] whether one with files of its own is asked for
@@ -35,6 +34,14 @@ module Namespace
 
     # @return [Boolean] whether this process is in one
     def inside? = ENV.key?(INSIDE)
+
+    # @param setup [Array<String>] what is run before it, in there
+    # @param mounts [Boolean] whether that changes what is mounted
+    # @return [Array<String>] the command that runs `command` in a network of its own
+    def command(*command, setup: [], mounts: false)
+      script = ["ip link set lo up", *setup, 'exec "$@"'].join("\n")
+      [*UNSHARE, *("--mount" if mounts), "sh", "-ec", script, "sh", *command]
+    end
 
     # @param script [String] Ruby, with Delivering at hand
     # @param routes [Array<String>] for `ip route add`
@@ -60,12 +67,10 @@ module Namespace
     def ruby(*arguments, routes: [], addresses: [], files: {}, mounts: {})
       files = files.transform_values { |text| Tempfile.new.tap { |file| file.write(text) }.tap(&:close) }
       mounts = mounts.merge(files.transform_values(&:path))
-      commands = ["ip link set lo up", *addresses.map { |address| "ip address add #{address} dev lo" },
-                  *routes.map { |route| "ip route add #{route}" },
-                  *mounts.map { |place, path| "mount --bind #{path} #{place}" }]
-      script = "#{commands.join("\n")}\nexec \"$@\""
-      Open3.capture2e({ INSIDE => "1" }, *UNSHARE, *("--mount" if mounts.any?), "sh", "-ec", script, "sh",
-                      RbConfig.ruby, *arguments)
+      setup = [*addresses.map { |address| "ip address add #{address} dev lo" },
+               *routes.map { |route| "ip route add #{route}" },
+               *mounts.map { |place, path| "mount --bind #{path} #{place}" }]
+      Open3.capture2e({ INSIDE => "1" }, *command(RbConfig.ruby, *arguments, setup:, mounts: mounts.any?))
     end
   end
 end
