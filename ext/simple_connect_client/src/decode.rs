@@ -7,7 +7,7 @@ use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use simple_connect_core::json::{MAX_NESTING, without_comments};
+use simple_connect_core::event::json::{MAX_NESTING, without_comments};
 
 use crate::error::guard;
 use crate::raw::{interned, with_bytes};

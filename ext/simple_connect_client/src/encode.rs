@@ -3,10 +3,10 @@
 use magnus::r_hash::ForEach;
 use magnus::value::{LazyId, ReprValue};
 use magnus::{Error, Float, Integer, Module, RArray, RHash, RModule, RString, Ruby, Symbol, Value};
-use simple_connect_core::envelope::{
+use simple_connect_core::event::envelope::{
     DEFAULT_LANGUAGE, Envelope, Recipient, generate_event_id, iso8601, present,
 };
-use simple_connect_core::json::{self, MAX_NESTING, Object};
+use simple_connect_core::event::json::{self, MAX_NESTING, Object};
 
 use crate::error::{argument_error, error, guard};
 use crate::raw::{symbol_text, with_text};

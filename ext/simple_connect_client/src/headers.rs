@@ -5,7 +5,7 @@ use std::sync::Arc;
 use magnus::{
     Error, Module, RArray, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
 };
-use simple_connect_core::headers::{HeaderLines as Core, HeaderLinesError, check_name};
+use simple_connect_core::http::headers::{HeaderLines as Core, HeaderLinesError, check_name};
 
 use crate::error::{error, guard};
 use crate::raw::{with_bytes, with_text};

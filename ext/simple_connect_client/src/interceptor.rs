@@ -2,9 +2,9 @@
 
 use magnus::block::Proc;
 use magnus::{Error, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
-use simple_connect_core::answer::Answer;
-use simple_connect_core::endpoint::Endpoint;
-use simple_connect_core::error::{ErrorKind, NetworkError, Phase};
+use simple_connect_core::http::answer::Answer;
+use simple_connect_core::http::error::{ErrorKind, NetworkError, Phase};
+use simple_connect_core::http::url::Endpoint;
 
 use crate::error::argument_error;
 use crate::raw::with_bytes;

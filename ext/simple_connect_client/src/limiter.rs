@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use magnus::{Error, Module, RModule, Ruby, Value, function, method, prelude::*};
-use simple_connect_core::limiter::{Limiter, Ticket};
+use simple_connect_core::webhook::limiter::{Limiter, Ticket};
 
 use crate::error::guard;
 

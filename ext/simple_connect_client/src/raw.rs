@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, RString, Ruby, Symbol, TryConvert, Value};
-use simple_connect_core::wait::{self, Interest, Waker};
+use simple_connect_core::http::wait::{self, Interest, Waker};
 
 /// What a panic leaves behind.
 pub type Panic = Box<dyn Any + Send>;

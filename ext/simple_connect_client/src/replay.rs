@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use magnus::{Error, Module, RModule, RString, Ruby, Value, function, method, prelude::*};
-use simple_connect_core::replay::ReplayGuard;
+use simple_connect_core::webhook::replay::ReplayGuard;
 
 use crate::error::guard;
 use crate::raw::with_bytes;

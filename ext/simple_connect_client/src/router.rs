@@ -1,7 +1,7 @@
 //! `SimpleConnect::EndpointIndex`: what a `Webhooks::Router` looks endpoints up in.
 
 use magnus::{Error, Module, RArray, RModule, Ruby, TryConvert, Value, function, method, prelude::*};
-use simple_connect_core::router::{Event, Router, Rules};
+use simple_connect_core::webhook::router::{Event, Router, Rules};
 
 use crate::error::guard;
 

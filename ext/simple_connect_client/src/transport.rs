@@ -8,17 +8,17 @@ use magnus::value::LazyId;
 use magnus::{
     Error, Module, RArray, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
 };
-use simple_connect_core::answer::Limits;
-use simple_connect_core::attempt::{Attempt, Outcome};
-use simple_connect_core::endpoint::{Endpoint, segment};
-use simple_connect_core::headers::HeaderLines as Lines;
-use simple_connect_core::proxy::{self, Proxy};
+use simple_connect_core::http::answer::Limits;
+use simple_connect_core::http::attempt::{Attempt, Outcome};
+use simple_connect_core::http::headers::HeaderLines as Lines;
+use simple_connect_core::http::proxy::{self, Proxy};
+use simple_connect_core::http::request::{Method, Request};
+use simple_connect_core::http::settings::{Credentials, IpVersion, Settings, Timeouts};
+use simple_connect_core::http::tls::Trust;
+use simple_connect_core::http::transport::Transport as Core;
+use simple_connect_core::http::url::{Endpoint, segment};
 use simple_connect_core::retry::{Next, Retry, Verdict};
 use simple_connect_core::signature::{Scheme, Signer};
-use simple_connect_core::tls::Trust;
-use simple_connect_core::transport::{
-    Credentials, IpVersion, Method, Request, Settings, Timeouts, Transport as Core,
-};
 use zeroize::Zeroizing;
 
 use crate::error::{argument_error, error, guard};

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use magnus::value::LazyId;
 use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
-use simple_connect_core::attempt::{Attempt, Outcome};
-use simple_connect_core::gate::Gate;
-use simple_connect_core::per_process::PerProcess;
-use simple_connect_core::wait::{Interest, ResolveError, Wait, Waker, poll_with};
+use simple_connect_core::http::attempt::{Attempt, Outcome};
+use simple_connect_core::http::wait::{Interest, ResolveError, Wait, Waker, poll_with};
+use simple_connect_core::process::gate::Gate;
+use simple_connect_core::process::per_process::PerProcess;
 
 use crate::error::{error, go_on_panicking, guard};
 use crate::raw;

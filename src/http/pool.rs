@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::connection::Connection;
+use crate::http::connection::Connection;
 
 /// The idle connections to one server.
 ///

@@ -29,7 +29,7 @@ pub struct Event<'a> {
 /// An index of endpoints, that finds those for an event without looking at the others.
 ///
 /// ```
-/// use simple_connect_core::router::{Event, Router, Rules};
+/// use simple_connect_core::webhook::router::{Event, Router, Rules};
 ///
 /// let mut router = Router::default();
 /// router.add(Rules { active: true, ..Rules::default() });
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn the_truth_table_holds() {
         let table: Table =
-            serde_json::from_str(include_str!("../spec/conformance/own/routing.json")).unwrap();
+            serde_json::from_str(include_str!("../../spec/conformance/own/routing.json")).unwrap();
         let mut rows = 0;
         for active in &table.active {
             for version in &table.versions {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Use it where no other thread may fork: it takes a lock, for as long as a pointer takes to be copied.
 ///
 /// ```
-/// use simple_connect_core::per_process::PerProcess;
+/// use simple_connect_core::process::per_process::PerProcess;
 ///
 /// static STARTED: PerProcess<std::time::Instant> = PerProcess::new();
 ///

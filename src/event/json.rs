@@ -37,7 +37,7 @@ pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
 /// `text` with a space for each comment (`/* … */`, or `//` to the end of the line) that stands outside its strings.
 ///
 /// ```
-/// use simple_connect_core::json::without_comments;
+/// use simple_connect_core::event::json::without_comments;
 ///
 /// assert_eq!(without_comments(r#"/* a */ {"b": "/* c */"} // d"#), r#"  {"b": "/* c */"}  "#);
 /// ```
@@ -74,7 +74,7 @@ fn end_of_string(text: &str) -> Option<usize> {
 /// A JSON object under construction: members stand where their key first came and have the value that came last.
 ///
 /// ```
-/// use simple_connect_core::json::Object;
+/// use simple_connect_core::event::json::Object;
 ///
 /// let mut object = Object::default();
 /// object.text("a", "1");

@@ -16,7 +16,7 @@ const GRACE: u32 = 10;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use simple_connect_core::limiter::Limiter;
+/// use simple_connect_core::webhook::limiter::Limiter;
 ///
 /// let second = Duration::from_secs(1);
 /// let (limiter, now) = (Limiter::new(1, second), Instant::now());

@@ -1,23 +1,23 @@
 //! One attempt to get a request answered: a state machine over a connection that never blocks.
 
-use std::borrow::Cow;
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
 use zeroize::Zeroizing;
 
-use crate::answer::{Answer, AnswerError, AnswerReader};
-use crate::connection::{Connection, Io};
-use crate::endpoint::url_host;
-use crate::error::{ErrorKind, NetworkError, Phase, seconds};
-use crate::tls;
-use crate::transport::{IpVersion, Local, Settings, Timeouts, Transport};
-use crate::wait::{Interest, ResolveError, Wait};
+use crate::http::answer::{Answer, AnswerReader};
+use crate::http::connection::Connection;
+use crate::http::dial::Dial;
+use crate::http::error::{ErrorKind, NetworkError, Phase, seconds};
+use crate::http::exchange::Exchange;
+use crate::http::failure::Failure;
+use crate::http::local::Local;
+use crate::http::settings::{IpVersion, Settings, Timeouts};
+use crate::http::tls;
+use crate::http::url::url_host;
+use crate::http::wait::{Interest, ResolveError, Wait};
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub enum Step<'a> {
 
 /// One attempt under way. Dropping it closes its connection; only one that was answered goes back to the pool.
 pub struct Attempt {
-    transport: Arc<Transport>,
+    settings: Arc<Settings>,
     local: Arc<Local>,
     request: Zeroizing<Vec<u8>>,
     repeatable: bool,
@@ -76,12 +76,12 @@ enum Stage {
     Resolving {
         until: Instant,
     },
-    Connecting(Connecting),
+    Connecting(Dial),
     /// The proxy has been asked for a tunnel.
     Tunnelling {
         connection: Connection,
         ask: Zeroizing<Vec<u8>>,
-        talk: Talk,
+        talk: Exchange,
         until: Instant,
     },
     Handshaking {
@@ -90,40 +90,9 @@ enum Stage {
     },
     Talking {
         connection: Connection,
-        talk: Talk,
+        talk: Exchange,
     },
     Over,
-}
-
-struct Connecting {
-    addresses: std::vec::IntoIter<SocketAddr>,
-    /// The address being tried, and until when.
-    trying: Option<(TcpStream, SocketAddr, Instant)>,
-    /// Why the one before it failed, or what it means that there is none.
-    failure: Failure,
-    until: Instant,
-}
-
-/// A request going out on a connection and its answer coming in.
-struct Talk {
-    written: usize,
-    sent: bool,
-    /// Why not all could be sent. The server may have answered all the same.
-    broken: Option<io::Error>,
-    /// Whether anything came back.
-    heard: bool,
-    reader: AnswerReader,
-    /// When the present silence becomes too long.
-    until: Instant,
-}
-
-/// What went wrong, before it is known with whom.
-#[derive(Clone)]
-struct Failure {
-    kind: ErrorKind,
-    phase: Phase,
-    class: Cow<'static, str>,
-    message: String,
 }
 
 /// What one move of an attempt led to.
@@ -137,7 +106,7 @@ enum Move {
 
 impl Attempt {
     pub(crate) fn new(
-        transport: Arc<Transport>,
+        settings: Arc<Settings>,
         local: Arc<Local>,
         request: Zeroizing<Vec<u8>>,
         repeatable: bool,
@@ -146,7 +115,7 @@ impl Attempt {
     ) -> Self {
         let (started, reused, reconnects) = (Instant::now(), false, 0);
         let stage = Stage::Start;
-        Self { transport, local, request, repeatable, timeouts, deadline, started, reused, reconnects, stage }
+        Self { settings, local, request, repeatable, timeouts, deadline, started, reused, reconnects, stage }
     }
 
     /// The request's header lines as they will go out, each with its line break.
@@ -171,7 +140,7 @@ impl Attempt {
             }
         };
         let fd = match &self.stage {
-            Stage::Connecting(Connecting { trying: Some((socket, ..)), .. }) => Some(socket.as_fd()),
+            Stage::Connecting(Dial { trying: Some((socket, ..)), .. }) => Some(socket.as_fd()),
             Stage::Tunnelling { connection, .. }
             | Stage::Handshaking { connection, .. }
             | Stage::Talking { connection, .. } => Some(connection.fd()),
@@ -195,7 +164,7 @@ impl Attempt {
                 let message =
                     format!("the name cannot be resolved ({message}): check its spelling and the DNS");
                 let failure = Failure { class: class.into(), ..Failure::dns(message) };
-                Connecting { failure, ..self.connecting(Vec::new(), until) }
+                Dial { failure, ..self.connecting(Vec::new(), until) }
             }
             // The time is up: that is found at the next move.
             Err(ResolveError::TimedOut) => return,
@@ -306,7 +275,7 @@ impl Attempt {
 
     /// Whether a connection that had been idle was simply dead: then the request goes out once more, on a new one,
     /// and that does not count as an attempt.
-    fn may_reconnect(&self, connection: &Connection, talk: &Talk, failure: &Failure) -> bool {
+    fn may_reconnect(&self, connection: &Connection, talk: &Exchange, failure: &Failure) -> bool {
         self.reused
             && self.reconnects == 0
             && !talk.heard
@@ -320,8 +289,8 @@ impl Attempt {
         self.in_time(until, now, Phase::Connect)?;
         self.reused = connection.reused;
         connection.sent = 0;
-        let reader = AnswerReader::new(self.transport.settings().limits);
-        Ok(Stage::Talking { connection, talk: Talk::new(reader, until) })
+        let reader = AnswerReader::new(self.settings.limits);
+        Ok(Stage::Talking { connection, talk: Exchange::new(reader, until) })
     }
 
     fn looking_up(&self, now: Instant) -> Stage {
@@ -335,8 +304,8 @@ impl Attempt {
         }
     }
 
-    fn connecting(&self, addresses: Vec<IpAddr>, until: Instant) -> Connecting {
-        let wanted = self.transport.settings().ip_version;
+    fn connecting(&self, addresses: Vec<IpAddr>, until: Instant) -> Dial {
+        let wanted = self.settings.ip_version;
         let addresses: Vec<SocketAddr> = addresses
             .into_iter()
             .filter(|address| wanted.is_none_or(|version| (version == IpVersion::V4) == address.is_ipv4()))
@@ -347,11 +316,11 @@ impl Attempt {
             Some(IpVersion::V6) => "it has no IPv6 address (ip_version: :ipv6)",
             None => "it has no address",
         });
-        Connecting { addresses: addresses.into_iter(), trying: None, failure, until }
+        Dial { addresses: addresses.into_iter(), trying: None, failure, until }
     }
 
     fn connected(&self, connection: Connection, until: Instant, now: Instant) -> Result<Stage, Failure> {
-        let settings = self.transport.settings();
+        let settings = &*self.settings;
         let Some(proxy) = settings.proxy.as_ref().filter(|_| settings.endpoint.tls) else {
             return self.handshaking(connection, until);
         };
@@ -363,13 +332,13 @@ impl Attempt {
             ask.extend_from_slice(b"\r\n");
         }
         ask.extend_from_slice(b"\r\n");
-        let talk = Talk::new(AnswerReader::for_tunnel(settings.limits), now + self.timeouts.open);
+        let talk = Exchange::new(AnswerReader::for_tunnel(settings.limits), now + self.timeouts.open);
         Ok(Stage::Tunnelling { connection, ask, talk, until })
     }
 
     /// Begins TLS, where the scheme asks for it.
     fn handshaking(&self, mut connection: Connection, until: Instant) -> Result<Stage, Failure> {
-        let settings = self.transport.settings();
+        let settings = &*self.settings;
         if settings.endpoint.tls {
             let session = self
                 .local
@@ -382,7 +351,7 @@ impl Attempt {
 
     /// Whom the socket is connected to: the proxy, where there is one.
     fn peer(&self) -> (&str, u16) {
-        let settings = self.transport.settings();
+        let settings = &*self.settings;
         match &settings.proxy {
             Some(proxy) => (&proxy.host, proxy.port),
             None => (&settings.endpoint.host, settings.endpoint.port),
@@ -427,7 +396,7 @@ impl Attempt {
         if matches!(phase, Phase::Resolve | Phase::Connect) {
             self.local.remember(None);
         }
-        let Settings { endpoint, proxy, .. } = self.transport.settings();
+        let Settings { endpoint, proxy, .. } = &*self.settings;
         let (host, port, place) = match (proxy, phase) {
             (None, _) => (&endpoint.host, endpoint.port, String::new()),
             (Some(proxy), Phase::Resolve | Phase::Connect | Phase::Proxy) => {
@@ -456,251 +425,6 @@ impl Attempt {
     }
 }
 
-impl Connecting {
-    /// Tries the addresses one by one: says until when to wait for the present one, or None when there is something
-    /// new: a connection in `trying`, or the next address to try.
-    fn step(&mut self, now: Instant) -> Result<Option<Instant>, Failure> {
-        if let Some((socket, address, until)) = self.trying.take() {
-            let outcome = match socket.take_error() {
-                Ok(Some(error)) | Err(error) => Err(error),
-                Ok(None) => match socket.peer_addr() {
-                    Ok(_) if connected_to_itself(&socket) => Err(Errno::CONNREFUSED.into()),
-                    Ok(_) => Ok(true),
-                    Err(_) => Ok(false),
-                },
-            };
-            match outcome {
-                Ok(true) => {
-                    self.trying = Some((socket, address, until));
-                    return Ok(None);
-                }
-                Ok(false) if now < until || self.addresses.len() == 0 => {
-                    self.trying = Some((socket, address, until));
-                    return Ok(Some(until));
-                }
-                Ok(false) => {}
-                Err(error) => self.failure = Failure::io(Phase::Connect, &error),
-            }
-        }
-        let Some(address) = self.addresses.next() else {
-            return Err(self.failure.clone());
-        };
-        match open(address) {
-            Ok(socket) => {
-                // Each address gets its share of the time that is left.
-                let shares = u32::try_from(self.addresses.len() + 1).unwrap_or(u32::MAX);
-                let until = now + self.until.saturating_duration_since(now) / shares;
-                self.trying = Some((socket, address, until));
-                Ok(Some(until))
-            }
-            Err(error) => {
-                self.failure = Failure::io(Phase::Connect, &error);
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// Begins to connect to `address`.
-fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        Some(ipproto::TCP),
-    )?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    match connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// TCP may connect a socket to itself when nothing listens on a local port that is free for clients to use.
-fn connected_to_itself(socket: &TcpStream) -> bool {
-    matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
-}
-
-impl Talk {
-    fn new(reader: AnswerReader, until: Instant) -> Self {
-        Self { written: 0, sent: false, broken: None, heard: false, reader, until }
-    }
-
-    /// Sends and reads what can be: None when the answer is complete, else what to wait for.
-    fn step(
-        &mut self,
-        connection: &mut Connection,
-        request: &[u8],
-        timeouts: Timeouts,
-        now: Instant,
-    ) -> Result<Option<Interest>, Failure> {
-        if !self.sent {
-            let before = connection.sent;
-            match self.send(connection, request) {
-                Ok(all) => self.sent = all,
-                // It was dead: what may lie in it answers no request of ours.
-                Err(error) if connection.reused && connection.sent == 0 => {
-                    return Err(Failure::io(Phase::Write, &error));
-                }
-                Err(error) => (self.sent, self.broken) = (true, Some(error)),
-            }
-            if self.sent {
-                self.until = now + timeouts.read;
-            } else if connection.sent > before {
-                self.until = now + timeouts.write;
-            }
-            // The answer is hardly there yet: wait for it before the first read.
-            if self.sent && self.broken.is_none() && !self.heard && connection.drained() {
-                return Ok(Some(Interest::Read));
-            }
-        }
-        let more = if self.sent { Interest::Read } else { Interest::ReadOrWrite };
-        loop {
-            match connection.read() {
-                Ok(Io::Blocked) => return Ok(Some(more)),
-                Ok(Io::Moved(0)) => return self.end(connection).map(|()| None),
-                Ok(Io::Moved(_)) => {
-                    self.heard = true;
-                    self.until = now + timeouts.read;
-                    if self.reader.feed(&mut connection.input).map_err(Failure::answer)? {
-                        return Ok(None);
-                    }
-                }
-                // Whoever refuses a request may not read all of it, and then the system ends the connection rudely.
-                Err(_) if self.reader.refused_until_close() => return Ok(None),
-                Err(error) => {
-                    return Err(match self.broken.take() {
-                        Some(error) => Failure::io(Phase::Write, &error),
-                        None if self.sent => Failure::io(Phase::Read, &error),
-                        None => Failure::io(Phase::Write, &error),
-                    });
-                }
-            }
-            // Also where more is there already: between reads deadlines and interrupts get their turn.
-            if connection.drained() {
-                return Ok(Some(more));
-            }
-        }
-    }
-
-    /// Sends what it can, and says whether that was all.
-    fn send(&mut self, connection: &mut Connection, request: &[u8]) -> io::Result<bool> {
-        while self.written < request.len() {
-            match connection.write(&request[self.written..])? {
-                Io::Blocked => return Ok(false),
-                Io::Moved(count) => self.written += count,
-            }
-        }
-        Ok(connection.flush()? != Io::Blocked)
-    }
-
-    /// The other side has closed.
-    fn end(&mut self, connection: &Connection) -> Result<(), Failure> {
-        match (self.reader.end(&connection.input), self.broken.take()) {
-            (Ok(_), _) => Ok(()),
-            (Err(_), Some(error)) => Err(Failure::io(Phase::Write, &error)),
-            (Err(error), None) => Err(Failure::answer(error)),
-        }
-    }
-}
-
-impl Failure {
-    fn new(kind: ErrorKind, phase: Phase, class: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, phase, class: class.into(), message: message.into() }
-    }
-
-    fn timeout(phase: Phase, message: String) -> Self {
-        let class = match phase {
-            Phase::Write => "Net::WriteTimeout",
-            Phase::Read => "Net::ReadTimeout",
-            Phase::Resolve | Phase::Connect | Phase::Proxy | Phase::Tls => "Net::OpenTimeout",
-        };
-        Self::new(ErrorKind::Timeout, phase, class, message)
-    }
-
-    fn dns(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Dns, Phase::Resolve, "SocketError", message)
-    }
-
-    fn tls(message: String) -> Self {
-        Self::new(ErrorKind::Tls, Phase::Tls, "OpenSSL::SSL::SSLError", message)
-    }
-
-    fn answer(error: AnswerError) -> Self {
-        let (kind, class) = match error {
-            AnswerError::Malformed(_) => (ErrorKind::Malformed, "Net::HTTPBadResponse"),
-            AnswerError::TooLarge(_) => (ErrorKind::TooLarge, "Net::HTTPBadResponse"),
-            AnswerError::Cut(_) => (ErrorKind::Eof, "EOFError"),
-        };
-        Self::new(kind, Phase::Read, class, error.to_string())
-    }
-
-    fn refused_by_proxy(status: u16) -> Self {
-        let class = if status >= 500 { "Net::HTTPFatalError" } else { "Net::HTTPClientException" };
-        let advice = match status {
-            401 | 407 => ": the proxy's URL must hold the right user and password",
-            _ => "",
-        };
-        Self::new(ErrorKind::Proxy, Phase::Proxy, class, format!("it answered {status} to CONNECT{advice}"))
-    }
-
-    fn talkative_proxy() -> Self {
-        let message = "it sent more than an answer to CONNECT";
-        Self::new(ErrorKind::Proxy, Phase::Proxy, "Net::HTTPBadResponse", message)
-    }
-
-    fn in_tunnel(self) -> Self {
-        Self { kind: ErrorKind::Proxy, phase: Phase::Proxy, ..self }
-    }
-
-    /// What the system, or TLS through it, reports.
-    fn io(phase: Phase, error: &io::Error) -> Self {
-        use io::ErrorKind as System;
-        if let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            return Self { phase, ..Self::tls(tls::explain(cause)) };
-        }
-        let (kind, class, message): (_, _, Cow<'_, str>) = match error.kind() {
-            System::ConnectionRefused => (
-                ErrorKind::Refused,
-                "Errno::ECONNREFUSED",
-                "the connection was refused: nothing listens there, or a firewall forbids it".into(),
-            ),
-            System::ConnectionReset | System::ConnectionAborted => {
-                (ErrorKind::Reset, "Errno::ECONNRESET", "the connection was reset".into())
-            }
-            System::BrokenPipe => (
-                ErrorKind::Reset,
-                "Errno::EPIPE",
-                "the connection was closed while the request was being sent".into(),
-            ),
-            System::UnexpectedEof if phase == Phase::Tls => (
-                ErrorKind::Tls,
-                "OpenSSL::SSL::SSLError",
-                "the connection was closed during the TLS handshake".into(),
-            ),
-            System::UnexpectedEof => (
-                ErrorKind::Eof,
-                "EOFError",
-                "the connection was closed before the answer was complete".into(),
-            ),
-            System::HostUnreachable => (
-                ErrorKind::Unreachable,
-                "Errno::EHOSTUNREACH",
-                "there is no route to it: check the address and the network".into(),
-            ),
-            System::NetworkUnreachable => (
-                ErrorKind::Unreachable,
-                "Errno::ENETUNREACH",
-                "there is no route to its network: check the address and the network".into(),
-            ),
-            System::TimedOut => (ErrorKind::Timeout, "Errno::ETIMEDOUT", "the connection timed out".into()),
-            _ => (ErrorKind::Io, "SystemCallError", error.to_string().into()),
-        };
-        Self::new(kind, phase, class, message)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -710,13 +434,15 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
-    use crate::answer::Limits;
-    use crate::endpoint::Endpoint;
-    use crate::proxy::Proxy;
+    use crate::http::answer::Limits;
+    use crate::http::proxy::Proxy;
+    use crate::http::request::{Method, Request};
+    use crate::http::settings::Credentials;
+    use crate::http::tls::Trust;
+    use crate::http::transport::Transport;
+    use crate::http::url::Endpoint;
+    use crate::http::wait::poll_with;
     use crate::signature::{Scheme, Signer};
-    use crate::tls::Trust;
-    use crate::transport::{Credentials, Method, Request};
-    use crate::wait::poll_with;
 
     const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
     const TIMEOUTS: Timeouts = Timeouts {

@@ -1,4 +1,4 @@
-//! Waiting: the one thing that differs between those who drive an [`Attempt`](crate::attempt::Attempt).
+//! Waiting: the one thing that differs between those who drive an [`Attempt`](crate::http::attempt::Attempt).
 
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};

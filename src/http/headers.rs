@@ -26,7 +26,7 @@ const REDACTED: &[u8] = b"[redacted]";
 /// Header lines. They are wiped when they are dropped.
 ///
 /// ```
-/// use simple_connect_core::headers::{HeaderLines, HeaderLinesError};
+/// use simple_connect_core::http::headers::{HeaderLines, HeaderLinesError};
 ///
 /// let mut lines = HeaderLines::default();
 /// lines.add("Content-Type", "application/acme+json").unwrap();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
-use crate::wait::Interest;
+use crate::http::wait::Interest;
 
 /// How much is read at once.
 const READ_SIZE: usize = 16 * 1024;

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// ```
 /// use std::time::Duration;
 ///
-/// use simple_connect_core::gate::Gate;
+/// use simple_connect_core::process::gate::Gate;
 ///
 /// let gate = Gate::default();
 /// let place = gate.enter(Duration::from_millis(1));

@@ -14,7 +14,7 @@ const STATUS: &str = "/status";
 /// A server and the path of its event collection.
 ///
 /// ```
-/// use simple_connect_core::endpoint::Endpoint;
+/// use simple_connect_core::http::url::Endpoint;
 ///
 /// let endpoint = Endpoint::parse("https://app.example/api/events?tenant=9").unwrap();
 /// assert_eq!(endpoint.target(), "/api/events?tenant=9");
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_table_of_endpoints_holds() {
         let table: Table =
-            serde_json::from_str(include_str!("../spec/conformance/own/endpoints.json")).unwrap();
+            serde_json::from_str(include_str!("../../spec/conformance/own/endpoints.json")).unwrap();
         for case in table.good {
             let endpoint = Endpoint::parse(&case.url).unwrap();
             assert_eq!(endpoint.origin(), case.origin, "{}", case.url);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use simple_connect_core::replay::ReplayGuard;
+/// use simple_connect_core::webhook::replay::ReplayGuard;
 ///
 /// let guard = ReplayGuard::new(Duration::from_secs(300), 1000);
 /// let now = Instant::now();

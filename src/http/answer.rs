@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use httparse::Status;
 
-use crate::connection::Buffer;
+use crate::http::connection::Buffer;
 
 /// How many header lines an answer may have.
 const MAX_HEADERS: usize = 100;
@@ -378,7 +378,7 @@ mod tests {
     }
 
     fn table() -> Table {
-        serde_json::from_str(include_str!("../spec/conformance/own/answers.json")).unwrap()
+        serde_json::from_str(include_str!("../../spec/conformance/own/answers.json")).unwrap()
     }
 
     /// Reads `pieces` as they would come from the network; the connection then ends where `closed` says so.

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use humantime::format_rfc3339_seconds;
 
-use crate::json::{self, Object, TYPICAL_LENGTH};
+use crate::event::json::{self, Object, TYPICAL_LENGTH};
 
 /// The language of an event that names none.
 pub const DEFAULT_LANGUAGE: &str = "en";
@@ -66,7 +66,7 @@ impl Envelope<'_> {
 /// `text` without white space and NULs around it, or None where nothing is left. Only ASCII counts as white space.
 ///
 /// ```
-/// use simple_connect_core::envelope::present;
+/// use simple_connect_core::event::envelope::present;
 ///
 /// assert_eq!(present(" pp 42\n"), Some("pp 42"));
 /// assert_eq!(present(" \0"), None);
@@ -80,7 +80,7 @@ pub fn present(text: &str) -> Option<&str> {
 /// A moment (in seconds since 1970) in ISO 8601, to the second, in UTC; None outside the years 1970 to 9999.
 ///
 /// ```
-/// use simple_connect_core::envelope::iso8601;
+/// use simple_connect_core::event::envelope::iso8601;
 ///
 /// assert_eq!(iso8601(1_776_312_000).as_deref(), Some("2026-04-16T04:00:00Z"));
 /// assert_eq!(iso8601(-1), None);

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::http::url::{Endpoint, EndpointError};
 
 /// A proxy to go through.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl Proxy {
     /// [`ProxyError`] where it is no URL of an HTTP proxy.
     ///
     /// ```
-    /// use simple_connect_core::proxy::Proxy;
+    /// use simple_connect_core::http::proxy::Proxy;
     ///
     /// let proxy = Proxy::parse("http://me:pa%40ss@proxy.example:3128").unwrap();
     /// assert_eq!((proxy.host.as_str(), proxy.port), ("proxy.example", 3128));
@@ -76,7 +76,7 @@ pub fn is_local(host: &str) -> bool {
 /// subdomains included), an address or a network such as `10.0.0.0/8`; each but the last may end in `:port`.
 ///
 /// ```
-/// use simple_connect_core::proxy::bypasses;
+/// use simple_connect_core::http::proxy::bypasses;
 ///
 /// assert!(bypasses("localhost, .example.org", "app.example.org", 443));
 /// assert!(!bypasses("example.org:8443", "example.org", 443));
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_table_of_proxies_holds() {
         let table: Table =
-            serde_json::from_str(include_str!("../spec/conformance/own/proxies.json")).unwrap();
+            serde_json::from_str(include_str!("../../spec/conformance/own/proxies.json")).unwrap();
         for case in table.proxies {
             let parsed = Proxy::parse(&case.url).ok();
             assert_eq!(parsed.as_ref().map(|p| p.host.clone()), case.host, "{}", case.url);

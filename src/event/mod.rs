@@ -1,0 +1,4 @@
+//! What is sent: an event's fields, as JSON.
+
+pub mod envelope;
+pub mod json;

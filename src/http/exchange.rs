@@ -1,0 +1,107 @@
+//! A request going out on a connection and its answer coming in.
+
+use std::io;
+use std::time::Instant;
+
+use crate::http::answer::AnswerReader;
+use crate::http::connection::{Connection, Io};
+use crate::http::error::Phase;
+use crate::http::failure::Failure;
+use crate::http::settings::Timeouts;
+use crate::http::wait::Interest;
+
+/// A request going out on a connection and its answer coming in.
+pub(crate) struct Exchange {
+    written: usize,
+    pub(crate) sent: bool,
+    /// Why not all could be sent. The server may have answered all the same.
+    pub(crate) broken: Option<io::Error>,
+    /// Whether anything came back.
+    pub(crate) heard: bool,
+    pub(crate) reader: AnswerReader,
+    /// When the present silence becomes too long.
+    pub(crate) until: Instant,
+}
+
+impl Exchange {
+    pub(crate) fn new(reader: AnswerReader, until: Instant) -> Self {
+        Self { written: 0, sent: false, broken: None, heard: false, reader, until }
+    }
+
+    /// Sends and reads what can be: None when the answer is complete, else what to wait for.
+    pub(crate) fn step(
+        &mut self,
+        connection: &mut Connection,
+        request: &[u8],
+        timeouts: Timeouts,
+        now: Instant,
+    ) -> Result<Option<Interest>, Failure> {
+        if !self.sent {
+            let before = connection.sent;
+            match self.send(connection, request) {
+                Ok(all) => self.sent = all,
+                // It was dead: what may lie in it answers no request of ours.
+                Err(error) if connection.reused && connection.sent == 0 => {
+                    return Err(Failure::io(Phase::Write, &error));
+                }
+                Err(error) => (self.sent, self.broken) = (true, Some(error)),
+            }
+            if self.sent {
+                self.until = now + timeouts.read;
+            } else if connection.sent > before {
+                self.until = now + timeouts.write;
+            }
+            // The answer is hardly there yet: wait for it before the first read.
+            if self.sent && self.broken.is_none() && !self.heard && connection.drained() {
+                return Ok(Some(Interest::Read));
+            }
+        }
+        let more = if self.sent { Interest::Read } else { Interest::ReadOrWrite };
+        loop {
+            match connection.read() {
+                Ok(Io::Blocked) => return Ok(Some(more)),
+                Ok(Io::Moved(0)) => return self.end(connection).map(|()| None),
+                Ok(Io::Moved(_)) => {
+                    self.heard = true;
+                    self.until = now + timeouts.read;
+                    if self.reader.feed(&mut connection.input).map_err(Failure::answer)? {
+                        return Ok(None);
+                    }
+                }
+                // Whoever refuses a request may not read all of it, and then the system ends the connection rudely.
+                Err(_) if self.reader.refused_until_close() => return Ok(None),
+                Err(error) => {
+                    return Err(match self.broken.take() {
+                        Some(error) => Failure::io(Phase::Write, &error),
+                        None if self.sent => Failure::io(Phase::Read, &error),
+                        None => Failure::io(Phase::Write, &error),
+                    });
+                }
+            }
+            // Also where more is there already: between reads deadlines and interrupts get their turn.
+            if connection.drained() {
+                return Ok(Some(more));
+            }
+        }
+    }
+
+    /// Sends what it can, and says whether that was all.
+    fn send(&mut self, connection: &mut Connection, request: &[u8]) -> io::Result<bool> {
+        while self.written < request.len() {
+            match connection.write(&request[self.written..])? {
+                Io::Blocked => return Ok(false),
+                Io::Moved(count) => self.written += count,
+            }
+        }
+        Ok(connection.flush()? != Io::Blocked)
+    }
+
+    /// The other side has closed.
+    fn end(&mut self, connection: &Connection) -> Result<(), Failure> {
+        match (self.reader.end(&connection.input), self.broken.take()) {
+            (Ok(_), _) => Ok(()),
+            (Err(_), Some(error)) => Err(Failure::io(Phase::Write, &error)),
+            (Err(error), None) => Err(Failure::answer(error)),
+        }
+    }
+}

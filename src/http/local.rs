@@ -1,0 +1,46 @@
+//! What a process keeps between requests to one server; none of it may cross a fork.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+
+use crate::http::pool::Pool;
+use crate::http::tls::{TlsError, Trust};
+
+/// How long addresses are good once they are resolved.
+const ADDRESS_LIFETIME: Duration = Duration::from_secs(5);
+
+/// The idle connections, the TLS settings and the addresses.
+pub(crate) struct Local {
+    pub(crate) pool: Pool,
+    tls: OnceLock<Result<Arc<ClientConfig>, TlsError>>,
+    addresses: Mutex<Option<(Instant, Vec<IpAddr>)>>,
+}
+
+impl Local {
+    pub(crate) fn new(pool_size: usize, idle_timeout: Duration) -> Self {
+        Self { pool: Pool::new(pool_size, idle_timeout), tls: OnceLock::new(), addresses: Mutex::default() }
+    }
+
+    /// The TLS settings; read from the disk at the first call.
+    pub(crate) fn tls(&self, trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
+        self.tls.get_or_init(|| trust.client_config()).clone()
+    }
+
+    /// The server's addresses, where they were resolved not long ago.
+    pub(crate) fn addresses(&self) -> Option<Vec<IpAddr>> {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses
+            .as_ref()
+            .filter(|(since, _)| since.elapsed() < ADDRESS_LIFETIME)
+            .map(|(_, found)| found.clone())
+    }
+
+    /// Remembers the server's addresses, or forgets them.
+    pub(crate) fn remember(&self, addresses: Option<Vec<IpAddr>>) {
+        let remembered = addresses.map(|found| (Instant::now(), found));
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = remembered;
+    }
+}

@@ -1,0 +1,19 @@
+//! Sending a request and reading its answer.
+
+pub mod answer;
+pub mod attempt;
+pub mod connection;
+mod dial;
+pub mod error;
+mod exchange;
+mod failure;
+pub mod headers;
+mod local;
+pub mod pool;
+pub mod proxy;
+pub mod request;
+pub mod settings;
+pub mod tls;
+pub mod transport;
+pub mod url;
+pub mod wait;

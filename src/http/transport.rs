@@ -1,0 +1,125 @@
+//! Requests to one server: what they have in common.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use crate::http::attempt::Attempt;
+use crate::http::headers::HeaderLines;
+use crate::http::local::Local;
+use crate::http::request::{Method, Request};
+use crate::http::settings::{Credentials, Settings, Timeouts};
+use crate::process::per_process::PerProcess;
+
+/// A text that cannot be a header's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} must not contain line breaks or other control characters")]
+pub struct HeaderError(pub &'static str);
+
+/// Sends requests to one server.
+pub struct Transport {
+    settings: Arc<Settings>,
+    /// The header lines that are the same in every request.
+    headers: Zeroizing<String>,
+    local: PerProcess<Local>,
+}
+
+impl Transport {
+    /// A transport with these settings. Opens nothing yet.
+    ///
+    /// # Errors
+    /// [`HeaderError`] where a setting cannot be sent in a header.
+    pub fn new(settings: Settings) -> Result<Self, HeaderError> {
+        let own = &settings.headers;
+        let mut lines = HeaderLines::default();
+        let mut add = |name, label, value: &str| match own.has(name) {
+            true => Ok(()),
+            false => lines.add(name, value).map_err(|_| HeaderError(label)),
+        };
+        add("Host", "the host", &settings.endpoint.authority())?;
+        add("Accept", "Accept", "*/*")?;
+        add("Accept-Encoding", "Accept-Encoding", "identity")?;
+        add("Content-Type", "Content-Type", "application/json")?;
+        add("User-Agent", "user_agent", &settings.user_agent)?;
+        match &settings.credentials {
+            Credentials::Signed { key_id: Some(key_id), .. } => {
+                add("X-SimpleConnect-Key-Id", "key_id", key_id)?
+            }
+            Credentials::Bearer(token) => {
+                let value = Zeroizing::new(format!("Bearer {}", token.as_str()));
+                add("Authorization", "api_key", &value)?;
+            }
+            Credentials::Signed { key_id: None, .. } | Credentials::Anonymous => {}
+        }
+        if let (false, Some(authorization)) =
+            (settings.endpoint.tls, settings.proxy.as_ref().and_then(|proxy| proxy.authorization.as_ref()))
+        {
+            add("Proxy-Authorization", "the proxy's password", authorization)?;
+        }
+        let headers = Zeroizing::new([lines.as_str(), own.as_str()].concat());
+        Ok(Self { settings: Arc::new(settings), headers, local: PerProcess::default() })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// One attempt to get `request` answered, stamped with `timestamp` (seconds since 1970); `deadline` bounds it in
+    /// addition to `timeouts`.
+    ///
+    /// Call it where no other thread may fork: it takes a lock, for as long as a pointer takes to be copied.
+    pub fn attempt(
+        &self,
+        request: Request<'_>,
+        timestamp: i64,
+        timeouts: Timeouts,
+        deadline: Option<Instant>,
+    ) -> Attempt {
+        let local = self.local.get(|| Local::new(self.settings.pool_size, self.settings.idle_timeout));
+        let bytes = self.serialize(request, timestamp);
+        // Whoever gets signed events must know those that come twice, by their ids.
+        let signed = matches!(self.settings.credentials, Credentials::Signed { .. });
+        let repeatable = signed || request.method.is_idempotent();
+        Attempt::new(self.settings.clone(), local, bytes, repeatable, timeouts, deadline)
+    }
+
+    /// Closes the idle connections of this process.
+    pub fn close(&self) {
+        if let Some(local) = self.local.existing() {
+            local.pool.clear();
+        }
+    }
+
+    /// The request as it goes out: head and body in one piece, for one write.
+    fn serialize(&self, request: Request<'_>, timestamp: i64) -> Zeroizing<Vec<u8>> {
+        let Request { method, target, body, headers, .. } = request;
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(self.headers.len() + target.len() + body.len() + 512));
+        let mut add = |parts: &[&str]| parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+        add(&[method.name(), " "]);
+        if self.settings.proxy.is_some() && !self.settings.endpoint.tls {
+            add(&[&self.settings.endpoint.origin()]);
+        }
+        add(&[target, " HTTP/1.1\r\n", &self.headers]);
+        if let Some(headers) = headers {
+            add(&[headers.as_str()]);
+        }
+        match &self.settings.credentials {
+            Credentials::Signed { scheme, signer, .. } => {
+                let (prefix, timestamp) = (scheme.header_prefix(), timestamp.to_string());
+                let signature = signer.sign_as(*scheme, timestamp.as_bytes(), body);
+                add(&[prefix, "-Timestamp: ", &timestamp, "\r\n"]);
+                add(&[prefix, "-Signature: ", &signature, "\r\n"]);
+            }
+            Credentials::Bearer(_) | Credentials::Anonymous => {}
+        }
+        if !body.is_empty() || !matches!(method, Method::Get | Method::Delete) {
+            add(&["Content-Length: ", &body.len().to_string(), "\r\n"]);
+        }
+        add(&["\r\n"]);
+        bytes.extend_from_slice(body);
+        bytes
+    }
+}

@@ -1,0 +1,4 @@
+//! What belongs to one process, and how its threads take turns.
+
+pub mod gate;
+pub mod per_process;
