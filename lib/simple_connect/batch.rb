@@ -83,8 +83,11 @@ module SimpleConnect
       return Transport.poll(waits, now) unless Fiber.current_scheduler
 
       # The scheduler knows how to wait for a thread, but not for many sockets.
-      thread = Thread.new { Transport.poll(waits, now) }
-      thread.value
+      ready = []
+      thread = Thread.new { ready = Transport.poll(waits, now) }
+      # Not Thread#value, as in {Resolver.addresses}.
+      thread.join
+      ready
     ensure
       thread&.kill&.join
     end

@@ -14,7 +14,10 @@ module SimpleConnect
       # The system's resolver cannot be told when to give up, cannot be interrupted before Ruby 3.3, and would block a
       # Fiber scheduler. A thread that waits for it can be left behind, and ends when it does. It is not killed: Ruby
       # 3.1 would try that again and again, at full speed.
-      Thread.new { look_up(host) }.join(seconds)&.value || [nil, nil, nil]
+      found = nil
+      # Not Thread#value: where a signal's handler forks, the thread is not in the child, and Ruby 3.1 raises a `fatal`.
+      Thread.new { found = look_up(host) }.join(seconds)
+      found || [nil, nil, nil]
     end
 
     def self.look_up(host)
