@@ -2,6 +2,8 @@
 
 require "open3"
 require "rbconfig"
+require "tmpdir"
+require_relative "support/scripted_server"
 
 # What `require "simple_connect"` brings into a process.
 RSpec.describe "Loading" do
@@ -42,5 +44,53 @@ RSpec.describe "Loading" do
 
     expect(loaded).to include("simple_connect/sandbox.rb")
     expect(%w[/puma /rack simple_connect_client].select { |feature| loaded.include?(feature) }).to eq([])
+  end
+
+  # A `gem` line without `require:` makes Bundler try `simple_connect-client`, then `simple_connect/client`.
+  it "works where the Gemfile's line has no require:", skip: Libraries.missing("bundler") do
+    out, status = Dir.mktmpdir do |directory|
+      File.write("#{directory}/Gemfile", "gem 'simple_connect-client', path: #{File.expand_path("..", __dir__).dump}\n")
+      code = "Bundler.require; print SimpleConnect::MessagesClient"
+      environment = { "BUNDLE_GEMFILE" => "#{directory}/Gemfile", "BUNDLE_SILENCE_DEPRECATIONS" => "1",
+                      "RUBYOPT" => nil, "RUBYLIB" => nil }
+      Open3.capture2e(environment, RbConfig.ruby, "-r", "bundler", "-e", code, chdir: directory)
+    end
+    expect([out, status.success?]).to match([a_string_ending_with("SimpleConnect::MessagesClient"), true])
+  end
+
+  # These two load with the library that they adapt to.
+  files = Dir.glob("**/*.rb", base: File.expand_path("../lib", __dir__)).sort -
+          %w[active_job sidekiq].map { |library| "simple_connect/webhooks/#{library}_delivery.rb" }
+  # Which this Ruby may not have.
+  libraries = { "simple_connect/webmock.rb" => "webmock", "simple_connect/minitest.rb" => "minitest" }
+
+  it "works by any file of lib, whichever comes first, and warns of nothing" do
+    loadable = files.reject { |file| libraries.key?(file) && Libraries.missing(libraries[file]) }
+    out, status = Open3.capture2e({ "RUBYOPT" => nil }, RbConfig.ruby, "-w", "-I", File.expand_path("../lib", __dir__),
+                                  "-e", <<~RUBY, *loadable)
+                                    ARGV.each do |file|
+                                      Process.wait(fork { require file.delete_suffix(".rb") })
+                                      warn "\#{file} cannot be loaded first" unless $?.success?
+                                    end
+                                  RUBY
+    expect([out, status.success?]).to eq(["", true])
+    expect(loadable).to include("simple_connect/client.rb", "simple_connect-client.rb")
+  end
+
+  %w[simple_connect-client simple_connect/client simple_connect/messages_client].each do |file|
+    it "of #{file} alone delivers" do
+      ScriptedServer.open([{ "status" => 202, "body" => '{"event_id":"7"}' }]) do |server|
+        call = if file.end_with?("messages_client")
+                 "MessagesClient.new(base_url: ARGV[0], api_key: 'k').messages" \
+                   ".deliver(template_name: 't', recipients: [{ mobile_no: '+919812345678' }])"
+               else
+                 "Client.new(endpoint_url: ARGV[1], key_id: 'k', secret: 's').events.deliver('order_paid', order: 7)"
+               end
+        command = [RbConfig.ruby, "-I", File.expand_path("../lib", __dir__), "-r", file]
+        out, = Open3.capture2e({ "RUBYOPT" => nil }, *command, "-e", "print SimpleConnect::#{call}.status_code",
+                               server.url, server.endpoint)
+        expect(out).to eq("202")
+      end
+    end
   end
 end

@@ -1,5 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "api/events"
+require_relative "api/integrations"
+require_relative "connected"
+
 module SimpleConnect
   # Delivers events to one integration.
   #

@@ -1,5 +1,11 @@
 # frozen_string_literal: true
 
+require_relative "errors"
+require_relative "log"
+require_relative "request"
+require_relative "retryable"
+require_relative "transport"
+
 module SimpleConnect
   # What the two clients have in common.
   module Connected

@@ -1,5 +1,8 @@
 # frozen_string_literal: true
 
+require_relative "api/messages"
+require_relative "connected"
+
 module SimpleConnect
   # Sends WhatsApp template messages with an API key, past any integration.
   #

@@ -1,5 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "result"
+require_relative "retryable"
+require_relative "transport"
+
 module SimpleConnect
   # Sends a client's requests by its retry policy.
   # @api private

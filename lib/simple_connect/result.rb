@@ -1,5 +1,8 @@
 # frozen_string_literal: true
 
+require_relative "errors"
+require_relative "extension"
+
 module SimpleConnect
   # What came of a call. Immutable; two with the same six members are equal.
   #

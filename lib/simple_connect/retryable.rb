@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "checks"
+
 module SimpleConnect
   # How often to try, and how long to wait in between. By default three times, waiting one second and then two.
   #

@@ -1,6 +1,16 @@
 # frozen_string_literal: true
 
-module SimpleConnect
+require_relative "checks"
+require_relative "errors"
+require_relative "extension"
+require_relative "resolver"
+require_relative "result"
+require_relative "version"
+
+module SimpleConnect # rubocop:disable Style/Documentation -- it has that where it is begun
+  autoload :WebMockAdapter, File.expand_path("webmock", __dir__)
+  private_constant :WebMockAdapter
+
   # The requests of one client; written in Rust, but for the defaults of its options and for what it makes of an
   # outcome.
   #

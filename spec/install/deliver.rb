@@ -2,8 +2,9 @@
 
 # Delivers one event with the installed gem to a server of its own.
 
+# As Bundler does. The compiled extension may have the same name, and must not be loaded instead.
 gem "simple_connect-client"
-require "simple_connect"
+require "simple_connect-client"
 require "socket"
 
 server = TCPServer.new("127.0.0.1", 0)

@@ -1,5 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "../batch"
+require_relative "../errors"
+require_relative "../result"
+
 module SimpleConnect
   module Api
     # Many deliveries at a time.

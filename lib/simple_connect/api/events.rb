@@ -1,5 +1,10 @@
 # frozen_string_literal: true
 
+require_relative "../errors"
+require_relative "../extension"
+require_relative "../responses"
+require_relative "deliver_all"
+
 module SimpleConnect
   module Api
     # Delivers events and looks them up: {Client#events}.

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../responses"
+
 module SimpleConnect
   # What a client offers, by subject.
   module Api

@@ -1,5 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "../extension"
+require_relative "../responses"
+require_relative "deliver_all"
+
 module SimpleConnect
   module Api
     # Sends template messages and looks them up: {MessagesClient#messages}.

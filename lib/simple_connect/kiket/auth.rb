@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../webhooks"
+
 module SimpleConnect
   class Kiket < Webhooks::App
     # Signatures, as Kiket's own SDK offers them; see {Signature} for what they are.

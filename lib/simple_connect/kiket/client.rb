@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../webhooks"
+
 module SimpleConnect
   class Kiket < Webhooks::App
     # Kiket's API answered with an error, or did not answer.

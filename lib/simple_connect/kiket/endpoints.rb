@@ -2,6 +2,7 @@
 
 require "time"
 require "uri"
+require_relative "../webhooks"
 
 module SimpleConnect
   class Kiket < Webhooks::App
