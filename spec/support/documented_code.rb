@@ -10,7 +10,6 @@ module DocumentedCode
     require "active_job"
     require "logger"
     require "rails"
-    require "simple_connect"
     require "simple_connect/sandbox"
 
     Rails.logger = Logger.new(IO::NULL)

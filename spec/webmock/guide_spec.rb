@@ -13,7 +13,7 @@ RSpec.describe "docs/testing.md" do
   define_method(:run) do |heading, directory, env = {}|
     section = sections.find { |text| text.start_with?("#{heading}\n") }
     file = File.join(directory, "guide_spec.rb")
-    File.write(file, ['require "simple_connect"', *DocumentedCode.blocks(section).map(&:first)].join("\n"))
+    File.write(file, DocumentedCode.blocks(section).map(&:first).join("\n"))
     lib = File.expand_path("../../lib", __dir__)
     command = [RbConfig.ruby, "-I", lib, "-S", "rspec", "--no-color", file]
     Open3.capture2e({ "SPEC_OPTS" => nil, **env }, *command, chdir: directory).first
