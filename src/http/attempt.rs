@@ -288,7 +288,7 @@ impl Attempt {
         // What nobody will wait for is not sent.
         self.in_time(until, now, Phase::Connect)?;
         self.reused = connection.reused;
-        connection.sent = 0;
+        (connection.sent, connection.received) = (0, 0);
         let reader = AnswerReader::new(self.settings.limits);
         Ok(Stage::Talking { connection, talk: Exchange::new(reader, until) })
     }
@@ -428,119 +428,19 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::convert::Infallible;
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
-    use crate::http::answer::Limits;
     use crate::http::proxy::Proxy;
-    use crate::http::request::{Method, Request};
-    use crate::http::settings::Credentials;
-    use crate::http::tls::Trust;
-    use crate::http::transport::Transport;
-    use crate::http::url::Endpoint;
-    use crate::http::wait::poll_with;
-    use crate::signature::{Scheme, Signer};
-
-    const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
-    const TIMEOUTS: Timeouts = Timeouts {
-        open: Duration::from_secs(5),
-        write: Duration::from_secs(5),
-        read: Duration::from_secs(5),
+    use crate::http::testing::{
+        ACCEPTED, Plain, SCHEMES, TIMEOUTS, request, send, send_within, serve, serve_scripts, settings,
+        status, to, transport, unsigned,
     };
-
-    /// Waits by blocking, and knows one name.
-    struct Plain(Vec<IpAddr>);
-
-    impl Wait for Plain {
-        type Stop = Infallible;
-
-        fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Infallible> {
-            poll_with(fd, interest, until, None);
-            Ok(())
-        }
-
-        fn resolve(&mut self, _: &str, _: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Infallible> {
-            Ok(Ok(self.0.clone()))
-        }
-    }
-
-    /// What a server does on one connection: answers each request with the next of these, then closes.
-    type Script = Vec<&'static [u8]>;
-
-    /// Serves connections one by one; tells of each request it has read, by the number of its connection.
-    fn serve(connections: Vec<Script>) -> (u16, Receiver<usize>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (requests, seen) = channel();
-        thread::spawn(move || {
-            for (number, script) in connections.into_iter().enumerate() {
-                let (mut socket, _) = listener.accept().unwrap();
-                for answer in script {
-                    let mut request = Vec::new();
-                    while !request.ends_with(b"\r\n\r\nbody") {
-                        let mut byte = [0];
-                        if socket.read(&mut byte).unwrap_or(0) == 0 {
-                            break;
-                        }
-                        request.push(byte[0]);
-                    }
-                    if request.is_empty() {
-                        break;
-                    }
-                    requests.send(number).unwrap();
-                    socket.write_all(answer).unwrap();
-                }
-            }
-        });
-        (port, seen)
-    }
-
-    fn transport(host: &str, port: u16) -> Arc<Transport> {
-        through(None, &format!("http://{host}:{port}/events"), signed())
-    }
-
-    fn signed() -> Credentials {
-        let key_id = Some("k".to_owned());
-        Credentials::Signed { scheme: Scheme::SimpleConnect, key_id, signer: Signer::new(b"s") }
-    }
-
-    fn through(proxy: Option<Proxy>, url: &str, credentials: Credentials) -> Arc<Transport> {
-        let settings = Settings {
-            endpoint: Endpoint::parse(url).unwrap(),
-            credentials,
-            user_agent: "test".to_owned(),
-            headers: Arc::default(),
-            proxy,
-            trust: Trust::default(),
-            ip_version: None,
-            limits: Limits { head: 65_536, body: 65_536 },
-            pool_size: 5,
-            idle_timeout: Duration::from_secs(30),
-        };
-        Arc::new(Transport::new(settings).unwrap())
-    }
-
-    fn request(body: &[u8]) -> Request<'_> {
-        Request { method: Method::Post, target: "/events", body, headers: None }
-    }
-
-    fn send(transport: &Arc<Transport>) -> Outcome {
-        let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
-        let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
-        outcome
-    }
-
-    fn status(outcome: Outcome) -> (u16, bool, u32) {
-        (outcome.answer.unwrap().status, outcome.reused, outcome.reconnects)
-    }
 
     #[test]
     fn headers_are_those_that_go_out() {
-        let request = request(b"a\r\n\r\nb");
-        let attempt = transport("127.0.0.1", 80).attempt(request, 1_700_000_000, TIMEOUTS, None);
+        let attempt = to("http", 80).attempt(request(b"a\r\n\r\nb"), 1_700_000_000, TIMEOUTS, None);
         let headers = std::str::from_utf8(attempt.headers()).unwrap();
         assert!(headers.starts_with("Host: 127.0.0.1\r\n"), "{headers}");
         assert!(headers.contains("\r\nX-SimpleConnect-Timestamp: 1700000000\r\n"), "{headers}");
@@ -549,59 +449,199 @@ mod tests {
 
     #[test]
     fn a_connection_is_used_again() {
-        let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
-        let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport)), (202, false, 0));
-        assert_eq!(status(send(&transport)), (202, true, 0));
-        assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0]);
+        for scheme in SCHEMES {
+            let (port, seen) = serve_scripts(scheme, vec![vec![ACCEPTED, ACCEPTED]]);
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            assert_eq!(status(send(&transport)), (202, true, 0));
+            assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0], "{scheme}");
+        }
     }
 
     #[test]
     fn a_connection_that_dies_under_a_request_is_replaced_once() {
-        let (port, seen) = serve(vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
-        let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport)), (202, false, 0));
-        assert_eq!(status(send(&transport)), (202, false, 1));
-        assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0, 1]);
+        for scheme in SCHEMES {
+            let (port, seen) = serve_scripts(scheme, vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            assert_eq!(status(send(&transport)), (202, false, 1));
+            assert_eq!(seen.iter().collect::<Vec<_>>(), [0, 0, 1], "{scheme}");
+        }
     }
 
     #[test]
     fn what_must_not_be_repeated_is_not() {
-        let (port, _seen) = serve(vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
-        let token = Credentials::Bearer("t".to_owned().into());
-        let transport = through(None, &format!("http://127.0.0.1:{port}/events"), token);
-        assert_eq!(status(send(&transport)), (202, false, 0));
-        let outcome = send(&transport);
-        assert_eq!((outcome.answer.unwrap_err().kind, outcome.reconnects), (ErrorKind::Eof, 0));
+        for scheme in SCHEMES {
+            let (port, _seen) = serve_scripts(scheme, vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
+            let transport = transport(unsigned(&format!("{scheme}://127.0.0.1:{port}/events")));
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            let outcome = send(&transport);
+            assert_eq!(
+                (outcome.answer.unwrap_err().kind, outcome.reconnects),
+                (ErrorKind::Eof, 0),
+                "{scheme}"
+            );
+        }
     }
 
     #[test]
     fn a_new_connection_that_dies_is_not_replaced() {
-        let (port, _seen) = serve(vec![vec![b""], vec![ACCEPTED]]);
-        let outcome = send(&transport("127.0.0.1", port));
-        assert_eq!((outcome.answer.unwrap_err().kind, outcome.reconnects), (ErrorKind::Eof, 0));
+        for scheme in SCHEMES {
+            let (port, _seen) = serve_scripts(scheme, vec![vec![b""], vec![ACCEPTED]]);
+            let outcome = send(&to(scheme, port));
+            assert_eq!(
+                (outcome.answer.unwrap_err().kind, outcome.reconnects),
+                (ErrorKind::Eof, 0),
+                "{scheme}"
+            );
+        }
     }
 
     #[test]
     fn a_connection_with_more_than_an_answer_is_not_used_again() {
         let twice = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n";
-        let (port, _seen) = serve(vec![vec![twice], vec![ACCEPTED]]);
-        let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport)), (202, false, 0));
-        assert_eq!(status(send(&transport)), (202, false, 0));
+        for scheme in SCHEMES {
+            let (port, _seen) = serve_scripts(scheme, vec![vec![twice], vec![ACCEPTED]]);
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            assert_eq!(status(send(&transport)), (202, false, 0), "{scheme}");
+        }
+    }
+
+    /// An answer of which `count` bytes are body.
+    fn answer(count: usize) -> Vec<u8> {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n");
+        [head.as_bytes(), &vec![b'x'; count]].concat()
+    }
+
+    #[test]
+    fn a_connection_with_more_behind_a_full_record_is_not_used_again() {
+        for scheme in SCHEMES {
+            let port = serve(scheme, |number, mut wire| {
+                if number == 0 && wire.request().is_some() {
+                    // The answer fills a record of TLS to the last byte; the unasked one is the next record.
+                    let full = answer(16_384 - answer(10_000).len() + 10_000);
+                    wire.send(&[&full[..], b"HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n"].concat())
+                        .unwrap();
+                }
+                while wire.request().is_some() {
+                    wire.send(ACCEPTED).unwrap();
+                }
+            });
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (200, false, 0));
+            assert_eq!(status(send(&transport)), (202, false, 0), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn a_connection_with_half_of_something_behind_the_answer_is_not_used_again() {
+        const STALE: &[u8] = b"HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n";
+        for scheme in SCHEMES {
+            let port = serve(scheme, |number, mut wire| {
+                if number == 0 && wire.request().is_some() {
+                    let (accepted, stale) = (wire.seal(ACCEPTED), wire.seal(STALE));
+                    let (begin, rest) = stale.split_at(10);
+                    wire.socket().write_all(&[&accepted, begin].concat()).unwrap();
+                    if wire.request().is_some() {
+                        wire.socket().write_all(rest).unwrap();
+                    }
+                }
+                while wire.request().is_some() {
+                    wire.send(ACCEPTED).unwrap();
+                }
+            });
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            assert_eq!(status(send(&transport)), (202, false, 0), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn every_byte_on_the_wire_ends_a_silence() {
+        for scheme in SCHEMES {
+            let port = serve(scheme, |_, mut wire| {
+                if wire.request().is_none() {
+                    return;
+                }
+                // One record of TLS, in pieces none of which can be decrypted by itself.
+                let bytes = wire.seal(&answer(10_000));
+                for piece in bytes.chunks(bytes.len() / 9 + 1) {
+                    wire.socket().write_all(piece).unwrap();
+                    thread::sleep(Duration::from_millis(100));
+                }
+            });
+            let patience = Timeouts { read: Duration::from_millis(500), ..TIMEOUTS };
+            let outcome = send_within(&to(scheme, port), patience);
+            assert!(outcome.elapsed > patience.read, "{scheme}: the answer came at once");
+            assert_eq!(status(outcome), (200, false, 0), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn what_comes_while_the_request_goes_out_does_not_end_the_patience_with_it() {
+        for scheme in SCHEMES {
+            let port = serve(scheme, |_, mut wire| {
+                // The client has sent what fits into the sockets' buffers when its patience would end.
+                let mut begin = [0; 100];
+                wire.read_exact(&mut begin).unwrap();
+                wire.send(b"HTTP/1.1 102 Processing\r\n\r\n").unwrap();
+                thread::sleep(Duration::from_millis(600));
+                let mut left = (24 << 20) - begin.len();
+                while left > 0 {
+                    left = left.saturating_sub(wire.read(&mut [0; 16 * 1024]).unwrap());
+                }
+                wire.send(ACCEPTED).unwrap();
+            });
+            let timeouts = Timeouts { read: Duration::from_millis(300), ..TIMEOUTS };
+            let body = vec![b'x'; 24 << 20];
+            let transport = to(scheme, port);
+            let mut attempt = transport.attempt(request(&body), 0, timeouts, None);
+            let Ok(outcome) = attempt.run(&mut Plain(Vec::new()));
+            assert_eq!(status(outcome), (202, false, 0), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_dies_within_an_answer_is_not_replaced() {
+        for scheme in SCHEMES {
+            let port = serve(scheme, |number, mut wire| {
+                while wire.request().is_some() {
+                    if number > 0 {
+                        return wire.send(ACCEPTED).unwrap();
+                    }
+                    wire.send(ACCEPTED).unwrap();
+                    if wire.request().is_some() {
+                        let bytes = wire.seal(&answer(10_000));
+                        wire.socket().write_all(&bytes[..5_000]).unwrap();
+                        return;
+                    }
+                }
+            });
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            let outcome = send(&transport);
+            assert_eq!(
+                (outcome.answer.unwrap_err().kind, outcome.reconnects),
+                (ErrorKind::Eof, 0),
+                "{scheme}"
+            );
+        }
     }
 
     #[test]
     fn nothing_is_sent_when_the_time_is_over() {
-        let (port, seen) = serve(vec![vec![ACCEPTED, ACCEPTED]]);
-        let transport = transport("127.0.0.1", port);
-        assert_eq!(status(send(&transport)), (202, false, 0));
-        let mut late = transport.attempt(request(b"body"), 0, TIMEOUTS, Some(Instant::now()));
-        let Ok(outcome) = late.run(&mut Plain(Vec::new()));
-        let error = outcome.answer.unwrap_err();
-        assert_eq!((error.kind, error.phase), (ErrorKind::Timeout, Phase::Connect));
-        drop((late, transport));
-        assert_eq!(seen.iter().collect::<Vec<_>>(), [0]);
+        for scheme in SCHEMES {
+            let (port, seen) = serve_scripts(scheme, vec![vec![ACCEPTED, ACCEPTED]]);
+            let transport = to(scheme, port);
+            assert_eq!(status(send(&transport)), (202, false, 0));
+            let mut late = transport.attempt(request(b"body"), 0, TIMEOUTS, Some(Instant::now()));
+            let Ok(outcome) = late.run(&mut Plain(Vec::new()));
+            let error = outcome.answer.unwrap_err();
+            assert_eq!((error.kind, error.phase), (ErrorKind::Timeout, Phase::Connect));
+            drop((late, transport));
+            assert_eq!(seen.iter().collect::<Vec<_>>(), [0], "{scheme}");
+        }
     }
 
     #[test]
@@ -614,7 +654,8 @@ mod tests {
             socket.read_to_end(&mut Vec::new()).unwrap();
         });
         let proxy = Proxy::parse(&format!("127.0.0.1:{port}")).unwrap();
-        let error = send(&through(Some(proxy), "https://app.example/events", signed())).answer.unwrap_err();
+        let settings = Settings { proxy: Some(proxy), ..settings("https://app.example/events") };
+        let error = send(&transport(settings)).answer.unwrap_err();
         assert_eq!((error.kind, error.port), (ErrorKind::Proxy, port));
         assert_eq!(
             error.to_string(),
@@ -624,14 +665,16 @@ mod tests {
 
     #[test]
     fn every_address_of_a_name_is_tried() {
-        let (port, _seen) = serve(vec![vec![ACCEPTED]]);
-        let transport = transport("app.example", port);
-        let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
-        // Nothing listens on the first.
-        let mut addresses =
-            Plain(["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap()).to_vec());
-        let Ok(outcome) = attempt.run(&mut addresses);
-        assert_eq!(status(outcome), (202, false, 0));
+        for scheme in SCHEMES {
+            let (port, _seen) = serve_scripts(scheme, vec![vec![ACCEPTED]]);
+            let transport = transport(settings(&format!("{scheme}://app.example:{port}/events")));
+            let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
+            // Nothing listens on the first.
+            let mut addresses =
+                Plain(["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap()).to_vec());
+            let Ok(outcome) = attempt.run(&mut addresses);
+            assert_eq!(status(outcome), (202, false, 0), "{scheme}");
+        }
     }
 
     #[test]
@@ -639,7 +682,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = send(&transport("127.0.0.1", port)).answer.unwrap_err();
+        let error = send(&to("http", port)).answer.unwrap_err();
         assert_eq!((error.kind, error.phase, error.port), (ErrorKind::Refused, Phase::Connect, port));
         assert_eq!(error.class, "Errno::ECONNREFUSED");
         assert_eq!(

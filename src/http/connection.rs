@@ -65,12 +65,15 @@ pub enum Io {
 pub struct Connection {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
+    records: Records,
     /// What has come and was not yet asked for.
     pub input: Buffer,
     /// Whether an earlier request was answered on it.
     pub reused: bool,
     /// How many bytes have left for the present request.
     pub sent: usize,
+    /// How many bytes have come since, on the wire: with TLS they may not make a whole record yet.
+    pub received: usize,
     /// While idle: when to stop trusting it.
     pub idle_until: Option<Instant>,
 }
@@ -78,7 +81,8 @@ pub struct Connection {
 impl Connection {
     /// A connection over `socket`, which must be non-blocking.
     pub fn new(socket: TcpStream) -> Self {
-        Self { socket, tls: None, input: Buffer::default(), reused: false, sent: 0, idle_until: None }
+        let (records, input) = Default::default();
+        Self { socket, tls: None, records, input, reused: false, sent: 0, received: 0, idle_until: None }
     }
 
     /// From here on everything goes through `tls`.
@@ -96,17 +100,17 @@ impl Connection {
     /// # Errors
     /// What the socket reports, or [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
     pub fn handshake(&mut self) -> io::Result<Option<Interest>> {
-        let Some(tls) = &mut self.tls else { return Ok(None) };
+        let Self { socket, tls: Some(tls), records, received, .. } = self else { return Ok(None) };
         while tls.is_handshaking() || tls.wants_write() {
             if tls.wants_write() {
-                if let Io::Blocked = blocked(tls.write_tls(&mut self.socket))? {
+                if let Io::Blocked = blocked(tls.write_tls(socket))? {
                     return Ok(Some(Interest::Write));
                 }
             } else {
-                match blocked(tls.read_tls(&mut self.socket))? {
+                match blocked(tls.read_tls(&mut Wire { socket, records, received }))? {
                     Io::Blocked => return Ok(Some(Interest::Read)),
                     Io::Moved(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Io::Moved(_) => process(tls, &mut self.socket)?,
+                    Io::Moved(_) => process(tls, socket)?,
                 }
             }
         }
@@ -155,15 +159,19 @@ impl Connection {
     /// What the socket reports; with TLS also [`io::ErrorKind::UnexpectedEof`] where the other side closed without
     /// saying so, and [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
     pub fn read(&mut self) -> io::Result<Io> {
-        let Self { socket, tls, input, .. } = self;
+        let Self { socket, tls, records, input, received, .. } = self;
         let Some(tls) = tls else {
-            return blocked(input.fill(|space| socket.read(space)));
+            let outcome = blocked(input.fill(|space| socket.read(space)))?;
+            if let Io::Moved(count) = outcome {
+                *received += count;
+            }
+            return Ok(outcome);
         };
         match blocked(input.fill(|space| tls.reader().read(space)))? {
             Io::Blocked => {}
             moved => return Ok(moved),
         }
-        if let Io::Moved(_) = blocked(tls.read_tls(socket))? {
+        if let Io::Moved(_) = blocked(tls.read_tls(&mut Wire { socket, records, received }))? {
             // At the end of the stream, too: the reader then tells a proper end from a cut.
             process(tls, socket)?;
             return blocked(input.fill(|space| tls.reader().read(space)));
@@ -176,22 +184,85 @@ impl Connection {
         self.tls.as_ref().is_none_or(|tls| tls.wants_read())
     }
 
+    /// Whether a part of a TLS record has come, and the rest not yet.
+    pub fn within_record(&self) -> bool {
+        !self.records.whole()
+    }
+
+    /// Whether all that has come was read: nothing is left of it here, in TLS's buffers, or in half a record.
+    pub fn quiet(&self) -> bool {
+        self.input.unread().is_empty() && self.drained() && !self.within_record()
+    }
+
     /// Whether a new request may go out on this idle connection: the other side has neither closed it nor said
     /// anything unasked, such as the answer to a request that nobody waits for any more.
     pub fn usable(&mut self, now: Instant) -> bool {
-        if self.idle_until.is_some_and(|until| until <= now) || !self.input.unread().is_empty() {
+        if self.idle_until.is_some_and(|until| until <= now) {
             return false;
         }
         // TLS may have spoken on its own account, to hand out a ticket: read, and see whether that was all. Whoever goes
         // on and on is left.
         for _ in 0..MOST_ASIDES {
             match self.socket.peek(&mut [0]) {
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock && self.quiet(),
                 Ok(unread) if unread > 0 && self.tls.is_some() && matches!(self.read(), Ok(Io::Blocked)) => {}
                 Ok(_) => return false,
             }
         }
         false
+    }
+}
+
+/// Where TLS reads from: counts what comes, and where in a record it ends. TLS itself does not tell.
+struct Wire<'a> {
+    socket: &'a mut TcpStream,
+    records: &'a mut Records,
+    received: &'a mut usize,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let count = self.socket.read(space)?;
+        self.records.pass(&space[..count]);
+        *self.received += count;
+        Ok(count)
+    }
+}
+
+/// How far a stream of TLS records has come within its last one.
+#[derive(Debug, Default)]
+struct Records {
+    /// How much of its header has come.
+    header: usize,
+    /// The length that the header has given so far, less what has come of it.
+    left: usize,
+}
+
+impl Records {
+    /// The size of a header; its last two bytes are the length of what follows.
+    const HEADER: usize = 5;
+
+    fn pass(&mut self, mut bytes: &[u8]) {
+        while let [first, rest @ ..] = bytes {
+            if self.header < Self::HEADER {
+                if self.header >= Self::HEADER - 2 {
+                    self.left = self.left << 8 | usize::from(*first);
+                }
+                self.header += 1;
+                bytes = rest;
+            } else {
+                let passed = self.left.min(bytes.len());
+                self.left -= passed;
+                bytes = &bytes[passed..];
+            }
+            if self.header == Self::HEADER && self.left == 0 {
+                *self = Self::default();
+            }
+        }
+    }
+
+    fn whole(&self) -> bool {
+        self.header == 0
     }
 }
 

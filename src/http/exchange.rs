@@ -16,7 +16,7 @@ pub(crate) struct Exchange {
     pub(crate) sent: bool,
     /// Why not all could be sent. The server may have answered all the same.
     pub(crate) broken: Option<io::Error>,
-    /// Whether anything came back.
+    /// Whether anything of an answer came back, be it half a record of TLS.
     pub(crate) heard: bool,
     pub(crate) reader: AnswerReader,
     /// When the present silence becomes too long.
@@ -58,12 +58,16 @@ impl Exchange {
         }
         let more = if self.sent { Interest::Read } else { Interest::ReadOrWrite };
         loop {
-            match connection.read() {
+            let before = connection.received;
+            let outcome = connection.read();
+            if connection.received > before {
+                self.until = now + if self.sent { timeouts.read } else { timeouts.write };
+            }
+            match outcome {
                 Ok(Io::Blocked) => return Ok(Some(more)),
                 Ok(Io::Moved(0)) => return self.end(connection).map(|()| None),
                 Ok(Io::Moved(_)) => {
                     self.heard = true;
-                    self.until = now + timeouts.read;
                     if self.reader.feed(&mut connection.input).map_err(Failure::answer)? {
                         return Ok(None);
                     }
@@ -71,6 +75,7 @@ impl Exchange {
                 // Whoever refuses a request may not read all of it, and then the system ends the connection rudely.
                 Err(_) if self.reader.refused_until_close() => return Ok(None),
                 Err(error) => {
+                    self.heard |= connection.within_record();
                     return Err(match self.broken.take() {
                         Some(error) => Failure::io(Phase::Write, &error),
                         None if self.sent => Failure::io(Phase::Read, &error),

@@ -13,6 +13,8 @@ pub mod pool;
 pub mod proxy;
 pub mod request;
 pub mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 pub mod transport;
 pub mod url;

@@ -39,7 +39,7 @@ impl Pool {
     pub fn put(&self, mut connection: Connection, idle_limit: Option<Duration>) {
         let limit =
             idle_limit.map_or(self.idle_timeout, |limit| limit.saturating_sub(MARGIN).min(self.idle_timeout));
-        if limit.is_zero() || !connection.input.unread().is_empty() {
+        if limit.is_zero() || !connection.quiet() {
             return;
         }
         let now = Instant::now();

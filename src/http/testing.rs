@@ -1,0 +1,278 @@
+//! What the tests of this crate deliver to: a server in their own process, over plain TCP or TLS.
+
+use std::convert::Infallible;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::http::answer::Limits;
+use crate::http::attempt::Outcome;
+use crate::http::request::{Method, Request};
+use crate::http::settings::{Credentials, Settings, Timeouts};
+use crate::http::tls::Trust;
+use crate::http::transport::Transport;
+use crate::http::url::Endpoint;
+use crate::http::wait::{Interest, ResolveError, Wait, poll_with};
+use crate::signature::{Scheme, Signer};
+
+pub(crate) const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
+pub(crate) const TIMEOUTS: Timeouts =
+    Timeouts { open: Duration::from_secs(5), write: Duration::from_secs(5), read: Duration::from_secs(5) };
+
+/// The schemes that a test of an exchange runs with.
+pub(crate) const SCHEMES: [&str; 2] = ["http", "https"];
+
+/// The names in the server's certificate.
+pub(crate) const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "app.example"];
+
+/// A certificate authority made for this process, and a server's certificate signed by it.
+struct Identity {
+    authority: String,
+    server: Arc<ServerConfig>,
+}
+
+fn identity() -> &'static Identity {
+    static IDENTITY: OnceLock<Identity> = OnceLock::new();
+    IDENTITY.get_or_init(|| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let authority = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        Identity { authority, server: server_config(vec![certificate.der().clone()], key) }
+    })
+}
+
+/// A server's side of TLS with this certificate chain.
+pub(crate) fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+}
+
+/// Trust in the authority of this process, beside the system's.
+pub(crate) fn trust() -> Trust {
+    static TRUST: OnceLock<Trust> = OnceLock::new();
+    TRUST
+        .get_or_init(|| {
+            let file = env::temp_dir().join(format!("simple_connect_core-{}.pem", process::id()));
+            fs::write(&file, &identity().authority).unwrap();
+            let trust = Trust::new(Some(&file)).unwrap();
+            fs::remove_file(&file).unwrap();
+            trust
+        })
+        .clone()
+}
+
+/// The server's end of a connection. Dropping it closes the socket and nothing more: over TLS that is a cut.
+pub(crate) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Wire {
+    /// Over TLS with `config`, where there is one.
+    pub(crate) fn new(socket: TcpStream, config: Option<Arc<ServerConfig>>) -> Self {
+        socket.set_nodelay(true).unwrap();
+        match config {
+            None => Self::Plain(socket),
+            Some(config) => {
+                let mut session = ServerConnection::new(config).unwrap();
+                session.set_buffer_limit(None);
+                Self::Tls(Box::new(StreamOwned::new(session, socket)))
+            }
+        }
+    }
+
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    /// The bytes that carry `bytes` on the wire: over TLS as many records as they take, to be sent in this order.
+    pub(crate) fn seal(&mut self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Plain(_) => bytes.to_vec(),
+            Self::Tls(stream) => {
+                let mut sealed = Vec::new();
+                stream.conn.writer().write_all(bytes).unwrap();
+                while stream.conn.wants_write() {
+                    stream.conn.write_tls(&mut sealed).unwrap();
+                }
+                sealed
+            }
+        }
+    }
+
+    /// Sends `bytes` in one write.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sealed = self.seal(bytes);
+        self.socket().write_all(&sealed)
+    }
+
+    /// Reads a request; None where the client has closed, or never began TLS.
+    pub(crate) fn request(&mut self) -> Option<Vec<u8>> {
+        let mut request = Vec::new();
+        let mut whole = None;
+        while whole.is_none_or(|length| request.len() < length) {
+            let mut piece = [0; 16 * 1024];
+            match self.read(&mut piece) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => request.extend_from_slice(&piece[..count]),
+            }
+            whole = whole.or_else(|| length(&request));
+        }
+        Some(request)
+    }
+
+    /// Over TLS announces the end of what is sent.
+    pub(crate) fn notify_close(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _ = stream.conn.complete_io(&mut stream.sock);
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(space),
+            Self::Tls(stream) => stream.read(space),
+        }
+    }
+}
+
+/// The length of this request, once its head is there.
+fn length(request: &[u8]) -> Option<usize> {
+    let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&request[..end]).unwrap();
+    let body = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    Some(end + body.map_or(0, |length| length.parse::<usize>().unwrap()))
+}
+
+/// Serves each connection in a thread of its own, by `script`, which gets the connection's number; returns the port.
+pub(crate) fn serve(scheme: &str, script: impl Fn(usize, Wire) + Send + Sync + 'static) -> u16 {
+    let config = (scheme == "https").then(|| identity().server.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = Arc::new(script);
+    thread::spawn(move || {
+        for (number, socket) in listener.incoming().enumerate() {
+            let (script, wire) = (script.clone(), Wire::new(socket.unwrap(), config.clone()));
+            thread::spawn(move || script(number, wire));
+        }
+    });
+    port
+}
+
+/// What a server does on one connection: it answers each request with the next of these, then closes.
+pub(crate) type Script = Vec<&'static [u8]>;
+
+/// Serves as many connections as there are scripts, one by one; tells of each request it has read, by the number of its
+/// connection.
+pub(crate) fn serve_scripts(scheme: &str, scripts: Vec<Script>) -> (u16, Receiver<usize>) {
+    let config = (scheme == "https").then(|| identity().server.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (requests, seen) = channel();
+    thread::spawn(move || {
+        for (number, script) in scripts.into_iter().enumerate() {
+            let mut wire = Wire::new(listener.accept().unwrap().0, config.clone());
+            for answer in script {
+                if wire.request().is_none() {
+                    break;
+                }
+                requests.send(number).unwrap();
+                wire.send(answer).unwrap();
+            }
+            wire.notify_close();
+        }
+    });
+    (port, seen)
+}
+
+/// Waits by blocking, and knows one name.
+pub(crate) struct Plain(pub(crate) Vec<IpAddr>);
+
+impl Wait for Plain {
+    type Stop = Infallible;
+
+    fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Infallible> {
+        poll_with(fd, interest, until, None);
+        Ok(())
+    }
+
+    fn resolve(&mut self, _: &str, _: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Infallible> {
+        Ok(Ok(self.0.clone()))
+    }
+}
+
+/// The settings of a client that signs its events.
+pub(crate) fn settings(url: &str) -> Settings {
+    let key_id = Some("k".to_owned());
+    Settings {
+        endpoint: Endpoint::parse(url).unwrap(),
+        credentials: Credentials::Signed { scheme: Scheme::SimpleConnect, key_id, signer: Signer::new(b"s") },
+        user_agent: "test".to_owned(),
+        headers: Arc::default(),
+        proxy: None,
+        trust: trust(),
+        ip_version: None,
+        limits: Limits { head: 65_536, body: 65_536 },
+        pool_size: 5,
+        idle_timeout: Duration::from_secs(30),
+    }
+}
+
+/// Those of a client that sends messages, which must not be sent twice.
+pub(crate) fn unsigned(url: &str) -> Settings {
+    Settings { credentials: Credentials::Bearer("t".to_owned().into()), ..settings(url) }
+}
+
+pub(crate) fn transport(settings: Settings) -> Arc<Transport> {
+    Arc::new(Transport::new(settings).unwrap())
+}
+
+/// A transport to a server of these tests.
+pub(crate) fn to(scheme: &str, port: u16) -> Arc<Transport> {
+    transport(settings(&format!("{scheme}://127.0.0.1:{port}/events")))
+}
+
+pub(crate) fn request(body: &[u8]) -> Request<'_> {
+    Request { method: Method::Post, target: "/events", body, headers: None }
+}
+
+/// One attempt; every name is this machine's.
+pub(crate) fn send_within(transport: &Transport, timeouts: Timeouts) -> Outcome {
+    let mut attempt = transport.attempt(request(b"body"), 0, timeouts, None);
+    let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
+    outcome
+}
+
+pub(crate) fn send(transport: &Transport) -> Outcome {
+    send_within(transport, TIMEOUTS)
+}
+
+/// What of the outcome most tests look at: the status, whether the connection had been used before, and the reconnects.
+pub(crate) fn status(outcome: Outcome) -> (u16, bool, u32) {
+    (outcome.answer.unwrap().status, outcome.reused, outcome.reconnects)
+}
