@@ -12,7 +12,7 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict on an answer: only 5xx is worth another attempt.
     pub fn on_status(status: u16) -> Self {
-        if status >= 500 { Self::Transient } else { Self::Final }
+        if (500..600).contains(&status) { Self::Transient } else { Self::Final }
     }
 }
 
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn only_5xx_is_transient() {
-        for status in 100..600 {
-            let expected = if status >= 500 { Verdict::Transient } else { Verdict::Final };
+        for status in 100..1000 {
+            let expected = if status / 100 == 5 { Verdict::Transient } else { Verdict::Final };
             assert_eq!(Verdict::on_status(status), expected);
         }
     }

@@ -24,6 +24,18 @@ module SimpleConnect
         nil
       end
 
+      # @return [Hash, nil] a Hash; or what a list of pairs, or whatever else knows `to_h`, makes of itself. What such
+      #   a `to_h` raises goes through, as that of parameters that are not permitted
+      def hash(value)
+        return value if value.nil? || value.is_a?(Hash)
+
+        hash = value.to_h if value.respond_to?(:to_h)
+        hash if hash.is_a?(Hash)
+      rescue TypeError, ArgumentError
+        # Its elements are no pairs.
+        raise unless value.is_a?(Enumerable)
+      end
+
       def rate_limit_error(limit)
         return if limit.nil? || (limit.is_a?(Integer) && limit.between?(1, 2**32))
 

@@ -86,7 +86,9 @@ module SimpleConnect
         when 409 then ConflictError
         when 429 then RateLimitedError
         when 400..499 then InvalidRequestError
-        when 500.. then ServerError
+        when 500..599 then ServerError
+        # No status that there is: whatever the server means by it, repeating the call does not help.
+        when 600.. then PermanentError
         else DeliveryError
         end
       end

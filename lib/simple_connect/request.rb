@@ -10,7 +10,7 @@ module SimpleConnect
   class Request
     # Whether another attempt may mend a failed result.
     RETRIABLE = lambda do |result|
-      result.status_code.zero? ? result.network_error != :too_large : result.status_code >= 500
+      result.status_code.zero? ? result.network_error != :too_large : result.status_code.between?(500, 599)
     end
     private_constant :RETRIABLE
 

@@ -59,6 +59,23 @@ module SimpleConnect
       # @return [Array<Symbol>] the names of the members
       def members = MEMBERS.dup
 
+      # Takes the members by position, too, in their order; those that are left out have their defaults.
+      #
+      # @overload new(success, status_code = 0, response_body = nil, error = nil, attempts = 1, data = nil)
+      # @overload new(success:, status_code: 0, response_body: nil, error: nil, attempts: 1, data: nil)
+      # @return [Result]
+      # @raise [ArgumentError] for too many, an unknown keyword, or where `success` is missing
+      # @example
+      #   SimpleConnect::Result.new(false, 422, nil, "HTTP 422: unknown event")
+      def new(*values, **members)
+        return super(**members) if values.empty?
+
+        refuse(values.size + 1, 0) unless members.empty?
+        refuse(values.size, "0..#{MEMBERS.size}") if values.size > MEMBERS.size
+        super(**MEMBERS.first(values.size).zip(values).to_h)
+      end
+      alias [] new
+
       # @api private
       def answered(response_class, attempts, elapsed, status, head, body)
         success = status.between?(200, 299)
@@ -92,6 +109,10 @@ module SimpleConnect
 
       private
 
+      def refuse(given, expected)
+        raise ArgumentError, "wrong number of arguments (given #{given}, expected #{expected})"
+      end
+
       def refusal(status, head, body)
         text = body ? readable(body)[0, ERROR_LENGTH + 1].scrub : ""
         text = "#{text[0, ERROR_LENGTH]}…" if text.length > ERROR_LENGTH
@@ -117,6 +138,9 @@ module SimpleConnect
       fill(success, status_code, response_body, error, attempts, data, nil, nil, nil, nil)
     end
 
+    # @return [Array<Symbol>] the names of the members
+    def members = self.class.members
+
     # @return [Boolean] whether the answer was a 2xx
     def success? = success
 
@@ -139,11 +163,8 @@ module SimpleConnect
     # @example
     #   result.headers["content-type"] # => "application/json"
     def headers
-      lines = @head.to_s.scrub.split(/\r?\n/).drop(1)
-      lines.each_with_object({}) do |line, headers|
-        name, value = line.split(":", 2)
-        name = name.downcase
-        headers[name] = [headers[name], value.strip].compact.join(", ")
+      fields.each_with_object({}) do |(name, value), headers|
+        headers[name] = [headers[name], value].compact.join(", ")
       end
     end
 
@@ -165,15 +186,13 @@ module SimpleConnect
     #   result.headers["retry-after"] # => "Fri, 31 Dec 1999 23:59:59 GMT"
     #   result.retry_after            # => 30.0
     def retry_after
-      headers = self.headers
-      text = headers["retry-after"] or return
+      # Of several the first counts: a proxy may have added its own.
+      fields = fields().reverse.to_h
+      text = fields["retry-after"] or return
       return [text.to_r, LONGEST_WAIT].min.to_f if text.match?(/\A\d+(\.\d+)?\z/)
 
-      # By the server's own clock, if it tells: ours may be off.
-      seconds = time(text) - (headers["date"]&.then { |date| time(date) } || Time.now)
-      seconds.clamp(0.0, LONGEST_WAIT.to_f)
-    rescue ArgumentError
-      nil
+      # By the server's own clock, if it can be read: ours may be off.
+      time(text)&.then { |time| (time - (time(fields["date"]) || Time.now)).clamp(0.0, LONGEST_WAIT.to_f) }
     end
 
     # @return [String, nil] the server's name for this request (`X-Request-Id`), to tell its support
@@ -262,9 +281,19 @@ module SimpleConnect
 
     private
 
+    # Names, in lower case, and values, in the order of the head.
+    def fields
+      @head.to_s.scrub.split(/\r?\n/).drop(1).map do |line|
+        name, _, value = line.partition(":")
+        [name.downcase, value.strip]
+      end
+    end
+
     def time(text)
       require "time"
-      Time.httpdate(text)
+      Time.httpdate(text.to_s)
+    rescue ArgumentError
+      nil
     end
   end
 end

@@ -226,7 +226,8 @@ class ScriptedServer
   def head(step, headers)
     status = step["status"] || 200
     lines = ["HTTP/1.1 #{status} #{step["reason"] || "OK"}"]
-    lines.concat((step["headers"] || {}).merge(headers).map { |name, value| "#{name}: #{value}" })
+    own = step["headers"].to_a.reject { |name, _| headers.key?(name) }
+    lines.concat([*own, *headers].map { |name, value| "#{name}: #{value}" })
     "#{lines.join("\r\n")}\r\n\r\n".b
   end
 end

@@ -14,6 +14,10 @@ module SimpleConnect
       # The language of an event that names none.
       DEFAULT_LANGUAGE = "en"
 
+      FIELDS = 'a Hash of fields, such as { payment_amount: "450.00" }'
+      RECIPIENT = 'a Hash, such as { name: "Asha", mobile_no: "+919812345678" }'
+      private_constant :FIELDS, :RECIPIENT
+
       # @api private
       def initialize(request:, event_keys: nil, envelope: nil)
         @request = request
@@ -32,7 +36,7 @@ module SimpleConnect
       #
       # @overload deliver(event_key, recipient:, event: {})
       #   @param event_key [String, Symbol] such as `"customer_payment_received"`
-      #   @param recipient [Hash] `mobile_no:` in international form, and `name:`
+      #   @param recipient [Hash, #to_h] `mobile_no:` in international form, and `name:`
       #   @param event [Hash] the event's fields; `event_id`, `occurred_at` and `language` among them are the
       #     envelope's
       # @overload deliver(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
@@ -55,7 +59,7 @@ module SimpleConnect
       # @example The flat layout
       #   client.events.deliver("customer_payment_received", payment_amount: "450.00", event_id: "pp_payment_42")
       def deliver(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
-        event_key = known(event_key)
+        event_key = event_key.to_s
         body = if nested?(keywords)
                  unless fields.nil? && event_id.nil? && occurred_at.nil? && language.equal?(DEFAULT_LANGUAGE) &&
                         keywords.size <= (keywords.key?(:event) ? 2 : 1)
@@ -63,6 +67,7 @@ module SimpleConnect
                  end
                  nested(event_key, keywords[:recipient], keywords[:event])
                else
+                 refuse(event_key) unless known?(event_key)
                  Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
                end
         @request.post(@target, body, Responses::DeliverResponse)
@@ -114,21 +119,19 @@ module SimpleConnect
 
       # See {DeliverAll#deliver_all}.
       def deliver_arguments(item)
-        case item
-        in [event_key, Hash => arguments] then deliver(event_key, **arguments.transform_keys(&:to_sym))
-        in Hash
-          arguments = item.transform_keys(&:to_sym)
-          deliver(arguments[:event_key], **arguments.except(:event_key))
-        else
-          raise ArgumentError, "a delivery must be [event_key, { recipient: { … }, event: { … } }] or " \
-                               "{ event_key: …, recipient: { … }, event: { … } }, not #{item.class}"
-        end
+        pair = item if item.is_a?(Array) && item.size == 2
+        arguments = Checks.hash(pair ? pair.last : item)&.transform_keys(&:to_sym)
+        return deliver(pair.first, **arguments) if pair && arguments
+        return deliver(arguments[:event_key], **arguments.except(:event_key)) if arguments && !item.is_a?(Array)
+
+        raise ArgumentError, "a delivery must be [event_key, { recipient: { … }, event: { … } }] or " \
+                             "{ event_key: …, recipient: { … }, event: { … } }, not #{item.class}"
       end
 
-      def known(event_key)
-        event_key = event_key.to_s
+      def known?(event_key) = !event_key.empty? && (@event_keys.nil? || @event_keys.include?(event_key))
+
+      def refuse(event_key)
         raise ArgumentError, "event_key is required" if event_key.empty?
-        return event_key if @event_keys.nil? || @event_keys.include?(event_key)
 
         message = "Unknown event_key '#{event_key}'. Must be one of: #{@event_keys.join(", ")}"
         raise UnknownEventError.new(message, event_key:)
@@ -150,34 +153,26 @@ module SimpleConnect
       end
 
       def nested(event_key, recipient, event)
-        unless recipient.nil? || recipient.is_a?(Hash)
-          raise ArgumentError, "recipient: must be a Hash, such as { name: \"Asha\", mobile_no: \"+919812345678\" }, " \
-                               "not #{recipient.class}"
-        end
-
         name = mobile_no = nil
         # The later of a Symbol and a String wins, whichever it is.
-        recipient&.each do |key, value|
+        members(recipient, "recipient:", RECIPIENT).each do |key, value|
           case key
           when :name, "name" then name = value
           when :mobile_no, "mobile_no" then mobile_no = value
           end
         end
+        unless known?(event_key)
+          # Where both are wrong, the recipient is reported, as the published gem does.
+          Codec.nested_event(event_key, name, mobile_no, {})
+          refuse(event_key)
+        end
         Codec.nested_event(event_key, name, mobile_no, members(event, "event:"))
       end
 
-      # A Hash of fields; a list of pairs, and whatever else knows to_h, makes one.
-      def members(fields, called)
-        return fields if fields.is_a?(Hash)
-        return {} if fields.nil?
+      def members(value, called, example = FIELDS)
+        return {} if value.nil?
 
-        hash = fields.to_h if fields.respond_to?(:to_h)
-        return hash if hash.is_a?(Hash)
-
-        raise TypeError
-      rescue TypeError
-        raise ArgumentError, "#{called} must be a Hash of fields, such as { payment_amount: \"450.00\" }, " \
-                             "not #{fields.class}"
+        Checks.hash(value) or raise ArgumentError, "#{called} must be #{example}, not #{value.class}"
       end
     end
   end

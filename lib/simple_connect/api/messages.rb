@@ -25,8 +25,8 @@ module SimpleConnect
       # The server takes each request it gets: a message that is repeated after its answer was lost goes out twice.
       # Where that is worse than a lost message, build the client with `max_attempts: 1`.
       #
-      # @param template_name [String, Symbol] an approved template
-      # @param recipients [Array<Hash>] each with `mobile_no:` and whatever else the template needs
+      # @param template_name [String, Symbol, Integer] an approved template; an Integer is sent as a number
+      # @param recipients [Array<Hash, #to_h>] each with `mobile_no:` and whatever else the template needs
       # @param language_code [String, nil]
       # @param sender_phone_number [String, nil] where the account has several
       # @param header [Hash, nil] the template's header
@@ -42,7 +42,7 @@ module SimpleConnect
       def deliver(template_name:, recipients:, language_code: nil, sender_phone_number: nil, header: nil, body: nil,
                   buttons: nil, message_group: nil)
         message = {
-          message_type: MESSAGE_TYPE_TEMPLATE, template_name: required(template_name, "template_name"),
+          message_type: MESSAGE_TYPE_TEMPLATE, template_name: named(template_name),
           recipients: checked(recipients), language_code:, sender_phone_number:,
           header:, body:, buttons:, message_group:
         }.compact
@@ -93,12 +93,18 @@ module SimpleConnect
 
       # See {DeliverAll#deliver_all}.
       def deliver_arguments(item)
-        unless item.is_a?(Hash)
+        message = Checks.hash(item) unless item.is_a?(Array)
+        unless message
           raise ArgumentError, "a delivery must be { template_name: …, recipients: [{ mobile_no: … }] }, " \
                                "not #{item.class}"
         end
 
-        deliver(**item.transform_keys(&:to_sym))
+        deliver(**message.transform_keys(&:to_sym))
+      end
+
+      def named(template_name)
+        text = required(template_name, "template_name")
+        template_name.is_a?(Integer) ? template_name : text
       end
 
       def required(value, name)
@@ -112,12 +118,10 @@ module SimpleConnect
         raise ArgumentError, "recipients must be a non-empty array" unless recipients.is_a?(Array) && recipients.any?
 
         recipients.map do |recipient|
-          unless recipient.is_a?(Hash)
+          members = Checks.hash(recipient) or
             raise ArgumentError, "each recipient must be a Hash, such as { mobile_no: \"+919812345678\" }, " \
                                  "not #{recipient.class}"
-          end
-
-          recipient = recipient.transform_keys(&:to_s)
+          recipient = members.transform_keys(&:to_s)
           raise ArgumentError, "mobile_no is required for each recipient" if recipient["mobile_no"].to_s.strip.empty?
 
           recipient
