@@ -44,6 +44,9 @@ pub enum AnswerError {
     /// It exceeds a limit.
     #[error("{0}")]
     TooLarge(String),
+    /// Its body is larger than this limit.
+    #[error("the answer's body is larger than {0} bytes")]
+    BodyTooLarge(usize),
     /// The connection ended first.
     #[error("the connection was closed {0}")]
     Cut(&'static str),
@@ -283,9 +286,7 @@ impl AnswerReader {
         let read = self.answer.body.as_ref().map_or(0, Vec::len) as u64;
         let limit = self.limits.body;
         if read.saturating_add(more) > limit as u64 {
-            return Err(AnswerError::TooLarge(format!(
-                "the answer's body is larger than {limit} bytes (max_response_bytes:)"
-            )));
+            return Err(AnswerError::BodyTooLarge(limit));
         }
         Ok(())
     }
@@ -406,7 +407,7 @@ mod tests {
     fn kind(error: &AnswerError) -> &'static str {
         match error {
             AnswerError::Malformed(_) => "malformed",
-            AnswerError::TooLarge(_) => "too_large",
+            AnswerError::TooLarge(_) | AnswerError::BodyTooLarge(_) => "too_large",
             AnswerError::Cut(_) => "cut",
         }
     }

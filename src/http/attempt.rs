@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::http::answer::{Answer, AnswerReader};
 use crate::http::connection::Connection;
 use crate::http::dial::Dial;
-use crate::http::error::{ErrorKind, NetworkError, Phase, seconds};
+use crate::http::error::{Cause, ErrorKind, NetworkError, Phase, seconds};
 use crate::http::exchange::Exchange;
 use crate::http::failure::Failure;
 use crate::http::local::Local;
@@ -160,10 +160,10 @@ impl Attempt {
                 self.local.remember(Some(addresses.clone()));
                 self.connecting(addresses, until)
             }
-            Err(ResolveError::Failed { class, message }) => {
-                let message =
-                    format!("the name cannot be resolved ({message}): check its spelling and the DNS");
-                let failure = Failure { class: class.into(), ..Failure::dns(message) };
+            Err(ResolveError::Failed { kind, name, message }) => {
+                let advice = if kind == ErrorKind::Dns { ": check its spelling and the DNS" } else { "" };
+                let message = format!("the name cannot be resolved ({message}){advice}");
+                let failure = Failure::new(kind, Phase::Resolve, Cause::Named(name), message);
                 Dial { failure, ..self.connecting(Vec::new(), until) }
             }
             // The time is up: that is found at the next move.
@@ -269,7 +269,9 @@ impl Attempt {
                     Err(failure) => Err(failure),
                 }
             }
-            Stage::Over => Err(Failure::new(ErrorKind::Io, Phase::Read, "IOError", "this attempt has ended")),
+            Stage::Over => {
+                Err(Failure::new(ErrorKind::Io, Phase::Read, Cause::Other, "this attempt has ended"))
+            }
         }
     }
 
@@ -311,11 +313,7 @@ impl Attempt {
             .filter(|address| wanted.is_none_or(|version| (version == IpVersion::V4) == address.is_ipv4()))
             .map(|address| SocketAddr::new(address, self.peer().1))
             .collect();
-        let failure = Failure::dns(match wanted {
-            Some(IpVersion::V4) => "it has no IPv4 address (ip_version: :ipv4)",
-            Some(IpVersion::V6) => "it has no IPv6 address (ip_version: :ipv6)",
-            None => "it has no address",
-        });
+        let failure = Failure::no_address(wanted);
         Dial { addresses: addresses.into_iter(), trying: None, failure, until }
     }
 
@@ -392,7 +390,7 @@ impl Attempt {
     }
 
     fn error(&self, failure: Failure) -> NetworkError {
-        let Failure { kind, phase, class, message } = failure;
+        let Failure { kind, phase, cause, message } = failure;
         if matches!(phase, Phase::Resolve | Phase::Connect) {
             self.local.remember(None);
         }
@@ -419,7 +417,7 @@ impl Attempt {
             host: host.clone(),
             port,
             elapsed: self.started.elapsed(),
-            class,
+            cause,
             message,
         }
     }
@@ -684,7 +682,7 @@ mod tests {
         drop(listener);
         let error = send(&to("http", port)).answer.unwrap_err();
         assert_eq!((error.kind, error.phase, error.port), (ErrorKind::Refused, Phase::Connect, port));
-        assert_eq!(error.class, "Errno::ECONNREFUSED");
+        assert_eq!(error.cause, Cause::System(rustix::io::Errno::CONNREFUSED.raw_os_error()));
         assert_eq!(
             error.to_string(),
             format!(

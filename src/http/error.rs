@@ -1,7 +1,8 @@
 //! What goes wrong on the network, as one type.
 
-use std::borrow::Cow;
 use std::time::Duration;
+
+use crate::http::settings::IpVersion;
 
 /// A request that got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +18,8 @@ pub struct NetworkError {
     pub port: u16,
     /// How long the attempt had been going on.
     pub elapsed: Duration,
-    /// The Ruby class that stands for it in a result's `error`: the one that Ruby's own HTTP library would raise,
-    /// because people search their logs for it.
-    pub class: Cow<'static, str>,
+    /// What it comes from.
+    pub cause: Cause,
     /// What happened, with whom, and what to do about it.
     pub message: String,
 }
@@ -49,6 +49,35 @@ pub enum ErrorKind {
     Malformed,
     /// Anything else that the system reports.
     Io,
+}
+
+/// What a network error comes from. It says more than the kind does, for those who have names of their own for errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A deadline passed.
+    Deadline,
+    /// The name has no address, or none of the version that is wanted.
+    NoAddress(Option<IpVersion>),
+    /// The server's certificate was signed by no authority that is trusted here.
+    UnknownAuthority,
+    /// Anything else about TLS.
+    Tls,
+    /// The connection ended before the answer did.
+    Cut,
+    /// The answer is not HTTP.
+    Malformed,
+    /// The answer's head, or something else that has a fixed limit, is too large.
+    TooLarge,
+    /// The answer's body is larger than [`Limits::body`](crate::http::answer::Limits::body).
+    BodyTooLarge,
+    /// The proxy answered CONNECT with this status.
+    Status(u16),
+    /// The system's error of this number.
+    System(i32),
+    /// Whatever a resolver, or who answered in the server's place, calls by this name.
+    Named(String),
+    /// None of these.
+    Other,
 }
 
 /// What an attempt was doing.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::http::answer::AnswerError;
-use crate::http::error::{ErrorKind, Phase};
+use crate::http::error::{Cause, ErrorKind, Phase};
+use crate::http::settings::IpVersion;
 use crate::http::tls;
 
 /// What went wrong, before it is known with whom.
@@ -12,58 +13,54 @@ use crate::http::tls;
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
     pub(crate) phase: Phase,
-    pub(crate) class: Cow<'static, str>,
+    pub(crate) cause: Cause,
     pub(crate) message: String,
 }
 
 impl Failure {
-    pub(crate) fn new(
-        kind: ErrorKind,
-        phase: Phase,
-        class: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { kind, phase, class: class.into(), message: message.into() }
+    pub(crate) fn new(kind: ErrorKind, phase: Phase, cause: Cause, message: impl Into<String>) -> Self {
+        Self { kind, phase, cause, message: message.into() }
     }
 
     pub(crate) fn timeout(phase: Phase, message: String) -> Self {
-        let class = match phase {
-            Phase::Write => "Net::WriteTimeout",
-            Phase::Read => "Net::ReadTimeout",
-            Phase::Resolve | Phase::Connect | Phase::Proxy | Phase::Tls => "Net::OpenTimeout",
-        };
-        Self::new(ErrorKind::Timeout, phase, class, message)
+        Self::new(ErrorKind::Timeout, phase, Cause::Deadline, message)
     }
 
-    pub(crate) fn dns(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Dns, Phase::Resolve, "SocketError", message)
+    pub(crate) fn no_address(wanted: Option<IpVersion>) -> Self {
+        let message = match wanted {
+            Some(IpVersion::V4) => "it has no IPv4 address",
+            Some(IpVersion::V6) => "it has no IPv6 address",
+            None => "it has no address",
+        };
+        Self::new(ErrorKind::Dns, Phase::Resolve, Cause::NoAddress(wanted), message)
     }
 
     pub(crate) fn tls(message: String) -> Self {
-        Self::new(ErrorKind::Tls, Phase::Tls, "OpenSSL::SSL::SSLError", message)
+        Self::new(ErrorKind::Tls, Phase::Tls, Cause::Tls, message)
     }
 
     pub(crate) fn answer(error: AnswerError) -> Self {
-        let (kind, class) = match error {
-            AnswerError::Malformed(_) => (ErrorKind::Malformed, "Net::HTTPBadResponse"),
-            AnswerError::TooLarge(_) => (ErrorKind::TooLarge, "Net::HTTPBadResponse"),
-            AnswerError::Cut(_) => (ErrorKind::Eof, "EOFError"),
+        let (kind, cause) = match error {
+            AnswerError::Malformed(_) => (ErrorKind::Malformed, Cause::Malformed),
+            AnswerError::TooLarge(_) => (ErrorKind::TooLarge, Cause::TooLarge),
+            AnswerError::BodyTooLarge(_) => (ErrorKind::TooLarge, Cause::BodyTooLarge),
+            AnswerError::Cut(_) => (ErrorKind::Eof, Cause::Cut),
         };
-        Self::new(kind, Phase::Read, class, error.to_string())
+        Self::new(kind, Phase::Read, cause, error.to_string())
     }
 
     pub(crate) fn refused_by_proxy(status: u16) -> Self {
-        let class = if status >= 500 { "Net::HTTPFatalError" } else { "Net::HTTPClientException" };
         let advice = match status {
             401 | 407 => ": the proxy's URL must hold the right user and password",
             _ => "",
         };
-        Self::new(ErrorKind::Proxy, Phase::Proxy, class, format!("it answered {status} to CONNECT{advice}"))
+        let message = format!("it answered {status} to CONNECT{advice}");
+        Self::new(ErrorKind::Proxy, Phase::Proxy, Cause::Status(status), message)
     }
 
     pub(crate) fn talkative_proxy() -> Self {
         let message = "it sent more than an answer to CONNECT";
-        Self::new(ErrorKind::Proxy, Phase::Proxy, "Net::HTTPBadResponse", message)
+        Self::new(ErrorKind::Proxy, Phase::Proxy, Cause::Malformed, message)
     }
 
     pub(crate) fn in_tunnel(self) -> Self {
@@ -73,46 +70,38 @@ impl Failure {
     /// What the system, or TLS through it, reports.
     pub(crate) fn io(phase: Phase, error: &io::Error) -> Self {
         use io::ErrorKind as System;
-        if let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            return Self { phase, ..Self::tls(tls::explain(cause)) };
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            let cause = if tls::is_unknown_authority(error) { Cause::UnknownAuthority } else { Cause::Tls };
+            return Self { phase, cause, ..Self::tls(tls::explain(error)) };
         }
-        let (kind, class, message): (_, _, Cow<'_, str>) = match error.kind() {
+        let (kind, message): (_, Cow<'_, str>) = match error.kind() {
             System::ConnectionRefused => (
                 ErrorKind::Refused,
-                "Errno::ECONNREFUSED",
                 "the connection was refused: nothing listens there, or a firewall forbids it".into(),
             ),
             System::ConnectionReset | System::ConnectionAborted => {
-                (ErrorKind::Reset, "Errno::ECONNRESET", "the connection was reset".into())
+                (ErrorKind::Reset, "the connection was reset".into())
             }
-            System::BrokenPipe => (
-                ErrorKind::Reset,
-                "Errno::EPIPE",
-                "the connection was closed while the request was being sent".into(),
-            ),
-            System::UnexpectedEof if phase == Phase::Tls => (
-                ErrorKind::Tls,
-                "OpenSSL::SSL::SSLError",
-                "the connection was closed during the TLS handshake".into(),
-            ),
-            System::UnexpectedEof => (
-                ErrorKind::Eof,
-                "EOFError",
-                "the connection was closed before the answer was complete".into(),
-            ),
-            System::HostUnreachable => (
-                ErrorKind::Unreachable,
-                "Errno::EHOSTUNREACH",
-                "there is no route to it: check the address and the network".into(),
-            ),
+            System::BrokenPipe => {
+                (ErrorKind::Reset, "the connection was closed while the request was being sent".into())
+            }
+            System::UnexpectedEof if phase == Phase::Tls => {
+                return Self::tls("the connection was closed during the TLS handshake".to_owned());
+            }
+            System::UnexpectedEof => {
+                let message = "the connection was closed before the answer was complete";
+                return Self::new(ErrorKind::Eof, phase, Cause::Cut, message);
+            }
+            System::HostUnreachable => {
+                (ErrorKind::Unreachable, "there is no route to it: check the address and the network".into())
+            }
             System::NetworkUnreachable => (
                 ErrorKind::Unreachable,
-                "Errno::ENETUNREACH",
                 "there is no route to its network: check the address and the network".into(),
             ),
-            System::TimedOut => (ErrorKind::Timeout, "Errno::ETIMEDOUT", "the connection timed out".into()),
-            _ => (ErrorKind::Io, "SystemCallError", error.to_string().into()),
+            System::TimedOut => (ErrorKind::Timeout, "the connection timed out".into()),
+            _ => (ErrorKind::Io, error.to_string().into()),
         };
-        Self::new(kind, phase, class, message)
+        Self::new(kind, phase, error.raw_os_error().map_or(Cause::Other, Cause::System), message)
     }
 }

@@ -106,8 +106,7 @@ pub fn explain(error: &rustls::Error) -> String {
     let meaning = match error {
         Error::InvalidCertificate(cause) => match cause {
             Certificate::UnknownIssuer | Certificate::BadSignature => {
-                "no authority that is trusted here has signed the server's certificate; if it should be, pass its \
-                 certificate as ca_file:"
+                "no authority that is trusted here has signed the server's certificate"
             }
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "the server's certificate is for another host"
@@ -129,6 +128,12 @@ pub fn explain(error: &rustls::Error) -> String {
         _ => return format!("no trusted TLS connection ({error})"),
     };
     format!("no trusted TLS connection: {meaning} ({error})")
+}
+
+/// Whether the server's certificate would do, were it trusted.
+pub fn is_unknown_authority(error: &rustls::Error) -> bool {
+    use rustls::{CertificateError as Certificate, Error};
+    matches!(error, Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature))
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

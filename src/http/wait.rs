@@ -7,6 +7,8 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::http::error::ErrorKind;
+
 /// What a socket is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
@@ -23,8 +25,10 @@ pub enum Interest {
 pub enum ResolveError {
     /// The resolver gave up.
     Failed {
-        /// The Ruby class of the error, such as `SocketError`.
-        class: String,
+        /// What went wrong: it knows no addresses, or lacked what it needs.
+        kind: ErrorKind,
+        /// What the resolver calls it.
+        name: String,
         /// What the resolver says.
         message: String,
     },

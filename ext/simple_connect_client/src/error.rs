@@ -1,8 +1,11 @@
 //! Errors on their way to Ruby. Their classes are defined in Ruby; here they are looked up.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use magnus::{Error, ExceptionClass, Module, RModule, Ruby};
+use magnus::{Error, ExceptionClass, Module, RModule, Ruby, prelude::*};
+use simple_connect_core::http::error::{Cause, NetworkError, Phase};
+use simple_connect_core::http::settings::IpVersion;
 
 use crate::raw::Panic;
 
@@ -16,6 +19,45 @@ pub fn error(ruby: &Ruby, name: &str, message: impl Into<String>) -> Error {
         Ok(class) => Error::new(class, message.into()),
         Err(missing) => missing,
     }
+}
+
+/// The text of a result that failed of `error`: its class, what happened, and which option of a client has to do with it.
+///
+/// # Errors
+/// None: Ruby has a class for every number.
+pub fn explain(ruby: &Ruby, error: &NetworkError) -> Result<String, Error> {
+    let option = match error.cause {
+        Cause::NoAddress(Some(IpVersion::V4)) => " (ip_version: :ipv4)",
+        Cause::NoAddress(Some(IpVersion::V6)) => " (ip_version: :ipv6)",
+        Cause::UnknownAuthority => "; if it should be trusted, pass its certificate as ca_file:",
+        Cause::BodyTooLarge => " (max_response_bytes:)",
+        _ => "",
+    };
+    Ok(format!("{}: {error}{option}", ruby_class(ruby, error)?))
+}
+
+/// The class that Ruby's own HTTP library would raise: people search their logs for it.
+fn ruby_class<'a>(ruby: &Ruby, error: &'a NetworkError) -> Result<Cow<'a, str>, Error> {
+    Ok(Cow::Borrowed(match &error.cause {
+        Cause::Deadline => match error.phase {
+            Phase::Write => "Net::WriteTimeout",
+            Phase::Read => "Net::ReadTimeout",
+            Phase::Resolve | Phase::Connect | Phase::Proxy | Phase::Tls => "Net::OpenTimeout",
+        },
+        Cause::NoAddress(_) => "SocketError",
+        Cause::UnknownAuthority | Cause::Tls => "OpenSSL::SSL::SSLError",
+        Cause::Cut => "EOFError",
+        Cause::Malformed | Cause::TooLarge | Cause::BodyTooLarge => "Net::HTTPBadResponse",
+        Cause::Status(500..) => "Net::HTTPFatalError",
+        Cause::Status(_) => "Net::HTTPClientException",
+        Cause::Named(class) => class,
+        Cause::Other => "IOError",
+        Cause::System(number) => {
+            // It makes itself an Errno::…, where there is one for this number.
+            let system_error = ruby.exception_system_call_error().new_instance((ruby.qnil(), *number))?;
+            return Ok(system_error.class().to_string().into());
+        }
+    }))
 }
 
 /// A programmer's mistake.

@@ -3,7 +3,7 @@
 use magnus::block::Proc;
 use magnus::{Error, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
 use simple_connect_core::http::answer::Answer;
-use simple_connect_core::http::error::{ErrorKind, NetworkError, Phase};
+use simple_connect_core::http::error::{Cause, ErrorKind, NetworkError, Phase};
 use simple_connect_core::http::url::Endpoint;
 
 use crate::error::argument_error;
@@ -57,7 +57,7 @@ fn network_error(ruby: &Ruby, endpoint: &Endpoint, said: RArray) -> Result<Netwo
         host: endpoint.host.clone(),
         port: endpoint.port,
         elapsed: Default::default(),
-        class: class.into(),
+        cause: Cause::Named(class),
         message,
     })
 }

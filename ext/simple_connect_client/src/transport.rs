@@ -21,7 +21,7 @@ use simple_connect_core::retry::{Next, Retry, Verdict};
 use simple_connect_core::signature::{Scheme, Signer};
 use zeroize::Zeroizing;
 
-use crate::error::{argument_error, error, guard};
+use crate::error::{argument_error, error, explain, guard};
 use crate::headers::{HeaderLines, lines};
 use crate::interceptor::{Interception, intercept};
 use crate::raw::with_bytes;
@@ -280,7 +280,7 @@ impl Transport {
                     let body = answer.body.as_deref().map(|body| utf8(ruby, body));
                     log.funcall("answered", (answer.status, utf8(ruby, &answer.head), body))?
                 }
-                Err(error) => log.funcall("failed", (verb, format!("{}: {error}", error.class)))?,
+                Err(error) => log.funcall("failed", (verb, explain(ruby, error)?))?,
             };
         }
         Ok(outcome)
@@ -378,7 +378,7 @@ fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outco
             transport.funcall(*ANSWERED, (response_class, attempts, elapsed, answer.status, head, body))
         }
         Err(error) => {
-            let text = format!("{}: {error}", error.class);
+            let text = explain(&ruby, &error)?;
             let kind = ruby.to_symbol(error.kind.name());
             transport.funcall("failed", (attempts, elapsed, text, kind, ruby.to_symbol(error.phase.name())))
         }

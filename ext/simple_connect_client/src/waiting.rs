@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use magnus::value::LazyId;
 use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
 use simple_connect_core::http::attempt::{Attempt, Outcome};
+use simple_connect_core::http::error::ErrorKind;
 use simple_connect_core::http::wait::{Interest, ResolveError, Wait, Waker, poll_with};
 use simple_connect_core::process::gate::Gate;
 use simple_connect_core::process::per_process::PerProcess;
@@ -247,7 +248,9 @@ fn resolve(
     Ok(match (addresses, class, message) {
         // An address with a zone (fe80::1%eth0) is of no use without it.
         (Some(addresses), ..) => Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect()),
-        (None, Some(class), Some(message)) => Err(ResolveError::Failed { class, message }),
+        (None, Some(name), Some(message)) => {
+            Err(ResolveError::Failed { kind: ErrorKind::Dns, name, message })
+        }
         (None, ..) => Err(ResolveError::TimedOut),
     })
 }
