@@ -40,6 +40,14 @@ RSpec.describe SimpleConnect::Webhooks::ReplayGuard do
     expect(guard.first_time?("a")).to be(true)
   end
 
+  it "keeps the others while one key comes and is forgotten over and over, as a failing event's does" do
+    guard = described_class.new(capacity: 10)
+    guard.first_time?("x")
+    100.times { [guard.first_time?("a"), guard.forget("a")] }
+
+    expect([guard.first_time?("x"), guard.size]).to eq([false, 1])
+  end
+
   it "lets one of many threads be the first" do
     guard = described_class.new
     firsts = Array.new(8) { Thread.new { (1..2000).count { |n| guard.first_time?(n.to_s) } } }.sum(&:value)

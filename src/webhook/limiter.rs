@@ -1,6 +1,7 @@
 //! How often something may be done: so many times in each window of time, and first come, first served.
 
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,8 +42,13 @@ struct State {
     process: u32,
     /// When the present window began; None where nothing was granted for a while.
     window: Option<Instant>,
-    /// How many permits are spoken for: in the present window, and in those that follow.
-    booked: VecDeque<u64>,
+    /// The present window's number.
+    present: u64,
+    /// The first window of which, as of all behind it, no permit is spoken for.
+    untouched: u64,
+    /// How many permits are left of each window before that one. Those that are used up are not in here, so that a look
+    /// passes no more windows than there are waiters.
+    left: BTreeMap<u64, u64>,
     /// The tickets of those who wait, in their order.
     waiting: VecDeque<Ticket>,
     drawn: Ticket,
@@ -57,9 +63,10 @@ impl Limiter {
     /// Takes a permit, where there is one that nobody waits for.
     pub fn try_acquire(&self, now: Instant) -> bool {
         let mut state = self.state(now);
-        let free = self.window_of(&state, state.waiting.len()) == 0;
+        let window = self.window_of(&state, state.waiting.len());
+        let free = window == state.present;
         if free {
-            book(&mut state, 0, now);
+            self.book(&mut state, window, now);
         }
         free
     }
@@ -68,7 +75,7 @@ impl Limiter {
     pub fn reserve(&self, now: Instant) -> Duration {
         let mut state = self.state(now);
         let window = self.window_of(&state, state.waiting.len());
-        book(&mut state, window, now);
+        self.book(&mut state, window, now);
         self.until(&state, window, now)
     }
 
@@ -102,7 +109,7 @@ impl Limiter {
             place
         });
         let window = self.window_of(&state, place);
-        if window > 0 {
+        if window > state.present {
             return Some(self.until(&state, window, now));
         }
         let opened = state.window.map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
@@ -111,7 +118,7 @@ impl Limiter {
             Some(grace) => Some(grace.min(STAGGER.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)))),
             None => {
                 state.waiting.remove(place);
-                book(&mut state, 0, now);
+                self.book(&mut state, window, now);
                 None
             }
         }
@@ -143,41 +150,48 @@ impl Limiter {
         let passed = now.saturating_duration_since(start).as_nanos() / self.interval.as_nanos();
         let Some(passed) = u64::try_from(passed).ok().filter(|passed| *passed > 0) else { return };
 
-        let known = state.booked.len().min(usize::try_from(passed).unwrap_or(usize::MAX));
-        let booked: u64 = state.booked.drain(..known).sum();
-        let unused = passed.saturating_mul(self.limit).saturating_sub(booked);
+        state.present = state.present.saturating_add(passed);
+        let ahead = state.left.split_off(&state.present);
+        let partly = std::mem::replace(&mut state.left, ahead).into_values().fold(0, u64::saturating_add);
+        let wholly = state.present.saturating_sub(state.untouched);
+        let unused = wholly.saturating_mul(self.limit).saturating_add(partly);
         let absent = state.waiting.len().min(usize::try_from(unused).unwrap_or(usize::MAX));
         state.waiting.drain(..absent);
-        let idle = state.booked.is_empty() && state.waiting.is_empty();
+        let idle = state.untouched <= state.present && state.waiting.is_empty();
+        state.untouched = state.untouched.max(state.present);
         state.window = if idle { None } else { start.checked_add(times(self.interval, passed)) };
     }
 
-    /// In which window, from the present one, the permit of whoever waits at `place` falls.
+    /// In which window the permit of whoever waits at `place` falls.
     fn window_of(&self, state: &State, place: usize) -> u64 {
-        let mut left = place as u64;
-        for (window, booked) in (0..).zip(&state.booked) {
-            let free = self.limit.saturating_sub(*booked);
-            if left < free {
-                return window;
+        let mut place = place as u64;
+        for (window, left) in &state.left {
+            match place.checked_sub(*left) {
+                None => return *window,
+                Some(behind) => place = behind,
             }
-            left -= free;
         }
-        state.booked.len() as u64 + left / self.limit
+        state.untouched + place / self.limit
+    }
+
+    fn book(&self, state: &mut State, window: u64, now: Instant) {
+        state.window.get_or_insert(now);
+        while state.untouched <= window {
+            state.left.insert(state.untouched, self.limit);
+            state.untouched += 1;
+        }
+        if let Entry::Occupied(mut left) = state.left.entry(window) {
+            *left.get_mut() -= 1;
+            if *left.get() == 0 {
+                left.remove();
+            }
+        }
     }
 
     fn until(&self, state: &State, window: u64, now: Instant) -> Duration {
         let elapsed = state.window.map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
-        times(self.interval, window).saturating_sub(elapsed)
+        times(self.interval, window - state.present).saturating_sub(elapsed)
     }
-}
-
-fn book(state: &mut State, window: u64, now: Instant) {
-    state.window.get_or_insert(now);
-    let window = usize::try_from(window).unwrap_or(usize::MAX);
-    if state.booked.len() <= window {
-        state.booked.resize(window + 1, 0);
-    }
-    state.booked[window] += 1;
 }
 
 /// `interval` so many times; where that is beyond all time, the longest there is.
@@ -312,7 +326,130 @@ mod tests {
         ]
     }
 
+    /// The same, said as plainly as possible: the window of each permit that was granted, one by one.
+    struct Model {
+        limit: usize,
+        start: Option<Instant>,
+        present: usize,
+        granted: Vec<usize>,
+        waiting: Vec<Ticket>,
+        drawn: Ticket,
+    }
+
+    impl Model {
+        fn left(&self, window: usize) -> usize {
+            self.limit - self.granted.iter().filter(|other| **other == window).count()
+        }
+
+        fn advance(&mut self, now: Instant) {
+            while let Some(start) = self.start.filter(|start| *start + SECOND <= now) {
+                self.waiting.drain(..self.left(self.present).min(self.waiting.len()));
+                self.present += 1;
+                let idle = self.waiting.is_empty() && self.granted.iter().all(|other| *other < self.present);
+                self.start = (!idle).then_some(start + SECOND);
+            }
+        }
+
+        fn window_of(&self, place: usize) -> usize {
+            (self.present..)
+                .flat_map(|window| std::iter::repeat_n(window, self.left(window)))
+                .nth(place)
+                .unwrap()
+        }
+
+        fn window(&self) -> usize {
+            self.window_of(self.waiting.len())
+        }
+
+        fn grant(&mut self, window: usize, now: Instant) {
+            self.start.get_or_insert(now);
+            self.granted.push(window);
+        }
+
+        fn until(&self, window: usize, now: Instant) -> Duration {
+            let start = self.start.unwrap_or(now);
+            (start + SECOND * (window - self.present) as u32).saturating_duration_since(now)
+        }
+
+        fn wait(&mut self, ticket: Ticket, now: Instant) -> Option<Duration> {
+            if !self.waiting.contains(&ticket) {
+                self.waiting.push(ticket);
+                self.waiting.sort_unstable();
+            }
+            let place = self.waiting.iter().position(|other| *other == ticket).unwrap();
+            let window = self.window_of(place);
+            if window > self.present {
+                return Some(self.until(window, now));
+            }
+            let opened = now - self.start.unwrap_or(now);
+            if place > 0 && opened < SECOND / GRACE {
+                return Some((STAGGER * place as u32).min(SECOND / GRACE - opened));
+            }
+            self.waiting.remove(place);
+            self.grant(window, now);
+            None
+        }
+    }
+
+    #[test]
+    fn a_look_passes_no_windows_that_are_used_up() {
+        let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
+        let reserved = (0..200_001u32).map(|_| limiter.reserve(now));
+        assert_eq!(reserved.last(), Some(SECOND * 100_000));
+        assert_eq!(limiter.delay(now), SECOND * 100_000);
+        assert_eq!(limiter.state(now).left.len(), 1);
+        assert_eq!(limiter.delay(now + SECOND * 200_000), Duration::ZERO);
+        assert_eq!(limiter.state(now + SECOND * 200_000).left.len(), 0);
+    }
+
     proptest! {
+        #[test]
+        fn it_grants_what_the_model_grants(
+            limit in 1usize..4,
+            acts in proptest::collection::vec((act(), prop_oneof![Just(0), 0u64..150, 0u64..4000]), 1..120)
+        ) {
+            let limiter = Limiter::new(limit as u64, SECOND);
+            let mut model =
+                Model { limit, start: None, present: 0, granted: vec![], waiting: vec![], drawn: 0 };
+            let mut now = Instant::now();
+            for (act, pause) in acts {
+                now += Duration::from_millis(pause);
+                model.advance(now);
+                let window = model.window();
+                prop_assert_eq!(limiter.delay(now), model.until(window, now));
+                // Also of those who were late, or have left.
+                let ticket = |index: prop::sample::Index| (model.drawn > 0).then(|| index.index(model.drawn as usize) as Ticket);
+                match act {
+                    Act::Try => {
+                        let free = window == model.present;
+                        prop_assert_eq!(limiter.try_acquire(now), free);
+                        if free {
+                            model.grant(window, now);
+                        }
+                    }
+                    Act::Reserve => {
+                        model.grant(window, now);
+                        prop_assert_eq!(limiter.reserve(now), model.until(window, now));
+                    }
+                    Act::Join => {
+                        let in_time = model.until(window, now) <= SECOND * 3;
+                        prop_assert_eq!(limiter.join(now, Some(SECOND * 3)), in_time.then_some(model.drawn));
+                        if in_time {
+                            model.waiting.push(model.drawn);
+                            model.drawn += 1;
+                        }
+                    }
+                    Act::Ask(index) => if let Some(ticket) = ticket(index) {
+                        prop_assert_eq!(limiter.wait(ticket, now), model.wait(ticket, now));
+                    }
+                    Act::Leave(index) => if let Some(ticket) = ticket(index) {
+                        limiter.leave(ticket, now);
+                        model.waiting.retain(|other| *other != ticket);
+                    }
+                }
+            }
+        }
+
         /// Windows do not overlap, so in any stretch of time there are at most the permits of the windows it touches.
         #[test]
         fn no_window_has_more_than_the_limit(

@@ -1,7 +1,7 @@
 //! What came not long ago, so that nothing is done twice.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -29,10 +29,11 @@ type Key = [u8; 16];
 
 #[derive(Default)]
 struct Seen {
-    /// When each key came.
-    keys: HashMap<Key, Instant>,
-    /// The same in the order of time; also of keys that have been forgotten.
-    order: VecDeque<(Key, Instant)>,
+    /// The turn in which each key came.
+    keys: HashMap<Key, u64>,
+    /// Which key came in a turn, and when. The turns are those in `keys`, no others: what is forgotten takes no room.
+    order: BTreeMap<u64, (Key, Instant)>,
+    turn: u64,
 }
 
 impl ReplayGuard {
@@ -44,37 +45,51 @@ impl ReplayGuard {
     /// Whether `key` is not remembered. From now on it is.
     pub fn first_time(&self, key: &[u8], now: Instant) -> bool {
         let key = shorten(key);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        while seen.order.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) > self.window) {
+        let mut seen = self.seen();
+        while seen.oldest().is_some_and(|at| now.saturating_duration_since(at) > self.window) {
             seen.drop_oldest();
         }
         if seen.keys.contains_key(&key) {
             return false;
         }
-        if seen.order.len() >= self.capacity {
+        if seen.keys.len() >= self.capacity {
             seen.drop_oldest();
         }
-        seen.keys.insert(key, now);
-        seen.order.push_back((key, now));
+        seen.add(key, now);
         true
     }
 
     /// Forgets `key`: its next time is the first again.
     pub fn forget(&self, key: &[u8]) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).keys.remove(&shorten(key));
+        let mut seen = self.seen();
+        if let Some(turn) = seen.keys.remove(&shorten(key)) {
+            seen.order.remove(&turn);
+        }
     }
 
     /// How many keys are remembered.
     pub fn size(&self) -> usize {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).keys.len()
+        self.seen().keys.len()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seen {
+    fn add(&mut self, key: Key, now: Instant) {
+        self.keys.insert(key, self.turn);
+        self.order.insert(self.turn, (key, now));
+        self.turn += 1;
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.order.first_key_value().map(|(_, (_, at))| *at)
+    }
+
     fn drop_oldest(&mut self) {
-        let Some((key, at)) = self.order.pop_front() else { return };
-        // A key that was forgotten, and came again since, is in there with a later time.
-        if self.keys.get(&key) == Some(&at) {
+        if let Some((_, (key, _))) = self.order.pop_first() {
             self.keys.remove(&key);
         }
     }
@@ -133,24 +148,56 @@ mod tests {
         assert_eq!(firsts, 1000);
     }
 
+    #[test]
+    fn a_key_that_is_forgotten_over_and_over_pushes_no_other_out() {
+        let guard = ReplayGuard::new(WINDOW, 1000);
+        let now = Instant::now();
+        assert!(guard.first_time(b"x", now));
+        for _ in 0..10_000 {
+            assert!(guard.first_time(b"a", now));
+            guard.forget(b"a");
+        }
+        assert!(!guard.first_time(b"x", now));
+        let seen = guard.seen.lock().unwrap();
+        assert_eq!((seen.keys.len(), seen.order.len()), (1, 1));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Come(u8),
+        Forget(u8),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![2 => (0u8..8).prop_map(Act::Come), 1 => (0u8..8).prop_map(Act::Forget)]
+    }
+
     proptest! {
         /// Against the plainest way to say the same: a list of what came, and when.
         #[test]
         fn remembers_the_last_ones_for_as_long_as_it_should(
-            capacity in 1usize..6, steps in proptest::collection::vec((0u8..8, 0u64..6), 0..60)
+            capacity in 1usize..6, acts in proptest::collection::vec((act(), 0u64..6), 0..80)
         ) {
             let guard = ReplayGuard::new(WINDOW, capacity);
             let mut now = Instant::now();
             let mut came: Vec<(u8, Instant)> = Vec::new();
-            for (key, pause) in steps {
+            for (act, pause) in acts {
                 now += Duration::from_secs(pause);
-                came.retain(|(_, at)| now - *at <= WINDOW);
-                let first = came.iter().all(|(other, _)| *other != key);
-                prop_assert_eq!(guard.first_time(&[key], now), first);
-                if first {
-                    came.push((key, now));
-                    let start = came.len().saturating_sub(capacity);
-                    came.drain(..start);
+                match act {
+                    Act::Come(key) => {
+                        came.retain(|(_, at)| now - *at <= WINDOW);
+                        let first = came.iter().all(|(other, _)| *other != key);
+                        prop_assert_eq!(guard.first_time(&[key], now), first);
+                        if first {
+                            came.push((key, now));
+                            let start = came.len().saturating_sub(capacity);
+                            came.drain(..start);
+                        }
+                    }
+                    Act::Forget(key) => {
+                        guard.forget(&[key]);
+                        came.retain(|(other, _)| *other != key);
+                    }
                 }
                 prop_assert_eq!(guard.size(), came.len());
             }
