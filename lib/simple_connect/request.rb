@@ -70,7 +70,7 @@ module SimpleConnect
       total_timeout = @transport.total_timeout
       deadline = total_timeout && (now + total_timeout)
       # Where a fork during a wait brings the delivery into a child, it is the parent's alone.
-      process = Process.pid
+      process = Transport.generation
       bounds = @exponential ? { deadline:, batch: @batch } : {}
       result = @retryable.call(retriable_if: RETRIABLE, **bounds) do |attempt|
         @transport.attempt(target, body, attempt, deadline && (deadline - now), @log, @batch, interceptor, process)

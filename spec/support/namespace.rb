@@ -32,6 +32,15 @@ module Namespace
       "takes unshare(1), which only Linux has"
     end
 
+    # @return [String, nil] why there can be no process ids of one's own here, nor a PID namespace in another
+    def pids_unavailable
+      return "takes the numbers of Linux's system calls on x86-64" unless RUBY_PLATFORM.start_with?("x86_64-linux")
+
+      "takes leave to make PID namespaces" unless Open3.capture2e("unshare", "--pid", "--fork", "true").last.success?
+    rescue Errno::ENOENT
+      "takes unshare(1), which only Linux has"
+    end
+
     # @return [Boolean] whether this process is in one
     def inside? = ENV.key?(INSIDE)
 

@@ -1,10 +1,12 @@
 # frozen_string_literal: true
 
 require "json"
+require "open3"
 require "timeout"
 require_relative "../support/certificates"
 require_relative "../support/delivering"
 require_relative "../support/echo_server"
+require_relative "../support/namespace"
 require_relative "../support/select_scheduler"
 require_relative "../support/subprocess"
 
@@ -26,6 +28,8 @@ RSpec.describe "A client and forks", unchecked: true do
 
   attr_reader :server
 
+  def lib = File.expand_path("../../lib", __dir__)
+
   def client = client_of(server, timeout: 30, ca_file: @identity&.file)
 
   # Delivers events of these ids one by one.
@@ -40,6 +44,18 @@ RSpec.describe "A client and forks", unchecked: true do
   def in_child(&)
     _, status = Process.wait2(fork(&))
     raise "the child ended badly: #{status}" unless status.success?
+  end
+
+  # Forks, and returns what the block returns in the child.
+  def in_child_with_value
+    reader, writer = IO.pipe
+    in_child do
+      writer.write(JSON.generate(yield))
+      writer.close
+      exit!(0)
+    end
+    writer.close
+    JSON.parse(reader.read)
   end
 
   # Other specs' may not have been collected yet.
@@ -184,6 +200,106 @@ RSpec.describe "A client and forks", unchecked: true do
     end
   end
 
+  { "HTTP" => false, "HTTPS" => true }.each do |scheme, tls|
+    describe "leave the parent's sockets to the parent over #{scheme}", tls: do
+      def sockets = sockets_to(server.port).size
+
+      it "when a child uses the client, closes it, or has it collected" do
+        counts = Subprocess.run do
+          clients = Array.new(3) { client }
+          clients.each_with_index { |client, number| deliver_each(client, "parent #{number}") }
+          in_child_with_value do
+            inherited = sockets
+            deliver_each(clients[0], "child")
+            used = sockets
+            clients[1].close
+            closed = sockets
+            # The conservative collector may see one on the stack.
+            clients.clear.push(client)
+            Thread.new { deliver_each(clients[0], "another client's") }.join
+            GC.start
+            [inherited, used, closed, sockets]
+          end
+        end
+        expect(counts[0..2]).to eq([3, 3, 2])
+        expect(counts.last).to be_between(1, 2)
+        expect(by_connection.flatten).to eq(["parent 0", "parent 1", "parent 2", "child", "another client's"])
+      end
+
+      it "so that a chain of forks holds no more than its end needs, and nothing after close" do
+        counts = Subprocess.run do
+          client = client()
+          generations = lambda do |number|
+            Array.new(2) { |thread| Thread.new { deliver_each(client, "#{number} #{thread}") } }.each(&:join)
+            counts = [sockets]
+            next counts + in_child_with_value { generations.call(number + 1) } if number < 6
+
+            client.close
+            counts + [sockets]
+          end
+          generations.call(1)
+        end
+        expect(counts).to match([*Array.new(6) { be_between(1, 2) }, 0])
+      end
+
+      it "so that the server sees the parent close, though a child that has used the client lives on" do
+        process = Subprocess.new do |io|
+          client = client()
+          deliver_each(client, "parent")
+          theirs, ours = UNIXSocket.pair
+          child = fork do
+            ours.close
+            deliver_each(client, "child")
+            theirs.puts
+            theirs.gets
+            exit!(0)
+          end
+          ours.gets
+          client.close
+          io.gets
+          ours.puts
+          Process.wait(child)
+        end
+        expect(server.closed.pop).to eq(0)
+        process.puts
+        process.value
+        expect(server.connections).to eq(2)
+      end
+    end
+  end
+
+  it "get on where a child has its parent's process id, as in a PID namespace of its own",
+     skip: Namespace.pids_unavailable do
+    output, = Open3.capture2e("unshare", "--pid", "--fork", RbConfig.ruby, "-I", lib, "-W0", "-e", <<~RUBY)
+      require "simple_connect"
+      client = SimpleConnect::Client.new(endpoint_url: #{server.endpoint.dump}, key_id: "k", secret: "s")
+      client.events.deliver("order_paid", event_id: "parent 1")
+      # unshare(CLONE_NEWPID): the next child is number 1, as this process is.
+      syscall(272, 0x20000000)
+      child = fork do
+        client.events.deliver("order_paid", event_id: "child \#{$$}")
+        exit!
+      end
+      Process.wait(child)
+      client.events.deliver("order_paid", event_id: "parent \#{$$}, again")
+    RUBY
+    expect(output).to eq("")
+    expect(by_connection).to eq([["parent 1", "parent 1, again"], ["child 1"]])
+  end
+
+  it "are told apart without a system call" do
+    skip "takes strace(1)" unless system("strace", "-V", out: File::NULL, err: File::NULL)
+
+    calls = [1, 51].map do |count|
+      script = "client = SimpleConnect::Client.new(endpoint_url: #{server.endpoint.dump}, key_id: 'k', secret: 's'); " \
+               "#{count}.times { client.events.deliver('order_paid', event_id: 'e') }"
+      trace, = Open3.capture2e("strace", "-f", "-e", "trace=getpid,sendto", RbConfig.ruby, "-I", lib, "-r",
+                               "simple_connect", "-e", script)
+      %w[getpid sendto].map { |call| trace.scan(/\b#{call}\(/).size }
+    end
+    expect(calls).to match([[calls[1][0], be >= 1], [be < 50, be >= 51]])
+  end
+
   # There are two ways in which a delivery itself may get into a child: a signal's handler, and another fiber. Then it
   # is the parent's alone.
   describe "in the middle of a delivery" do
@@ -281,6 +397,30 @@ RSpec.describe "A client and forks", unchecked: true do
         expect(in_parent).to eq([])
         expect(server.event_ids).to match_array(%w[held parent child])
       end
+    end
+
+    it "leave the delivery to the parent, where who is asked before an attempt forks" do
+      in_child, in_parent = Subprocess.run do
+        client = client()
+        deliver_each(client, "first")
+        parent = Process.pid
+        reader, writer = IO.pipe
+        child = nil
+        interceptor = Object.new
+        interceptor.define_singleton_method(:intercept) { |*| nil if child ||= fork }
+        transport = SimpleConnect.send(:const_get, :Transport)
+        transport.singleton_class.prepend(Module.new { define_method(:interceptor) { interceptor } })
+        outcome = outcome_of { deliver_each(client, "held") }
+        unless Process.pid == parent
+          writer.write(JSON.generate(outcome))
+          exit!(0)
+        end
+        writer.close
+        [JSON.parse(reader.read), outcome]
+      end
+      expect(in_child).to match(refusal)
+      expect(in_parent).to eq([])
+      expect(server.event_ids).to eq(%w[first held])
     end
 
     it "leave the delivery to the parent, where another fiber forks" do

@@ -192,7 +192,7 @@ impl Attempt {
     fn step(&mut self, now: Instant) -> Result<Move, Failure> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Start => {
-                let idle = if self.reconnects == 0 { self.local.pool.take() } else { None };
+                let idle = if self.reconnects == 0 { self.local.pool.take(now) } else { None };
                 self.stage = match idle {
                     Some(connection) => self.talking(connection, now)?,
                     None => self.looking_up(now),
@@ -257,7 +257,7 @@ impl Attempt {
                         let complete = talk.sent && talk.broken.is_none();
                         let answer = talk.reader.into_answer();
                         if complete && answer.keep_alive {
-                            self.local.pool.put(connection, answer.idle_limit);
+                            self.local.pool.put(connection, answer.idle_limit, now);
                         }
                         Ok(Move::Answered(answer))
                     }

@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 
 use crate::http::pool::Pool;
 use crate::http::tls::{TlsError, Trust};
+use crate::process::per_process::Abandon;
 
 /// How long addresses are good once they are resolved.
 const ADDRESS_LIFETIME: Duration = Duration::from_secs(5);
@@ -17,6 +18,12 @@ pub(crate) struct Local {
     pub(crate) pool: Pool,
     tls: OnceLock<Result<Arc<ClientConfig>, TlsError>>,
     addresses: Mutex<Option<(Instant, Vec<IpAddr>)>>,
+}
+
+impl Abandon for Local {
+    fn abandon(&self) {
+        self.pool.abandon();
+    }
 }
 
 impl Local {

@@ -1,6 +1,6 @@
 //! Idle connections, kept for the next request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::http::connection::Connection;
@@ -25,34 +25,32 @@ impl Pool {
     }
 
     /// The connection that was used last, of those still usable. The others met on the way are closed.
-    pub fn take(&self) -> Option<Connection> {
+    pub fn take(&self, now: Instant) -> Option<Connection> {
         loop {
             let mut connection = self.idle().pop()?;
-            if connection.usable(Instant::now()) {
+            if connection.usable(now) {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps `connection` for later, unless the pool is full. Its last answer must have been read to the end.
-    /// `idle_limit` is how long the server says that it keeps it open.
-    pub fn put(&self, mut connection: Connection, idle_limit: Option<Duration>) {
+    /// Keeps `connection` for later; where the pool is full, the oldest goes. Its last answer must have been read to the
+    /// end. `idle_limit` is how long the server says that it keeps it open.
+    pub fn put(&self, mut connection: Connection, idle_limit: Option<Duration>, now: Instant) {
         let limit =
             idle_limit.map_or(self.idle_timeout, |limit| limit.saturating_sub(MARGIN).min(self.idle_timeout));
-        if limit.is_zero() || !connection.quiet() {
+        if self.size == 0 || limit.is_zero() || !connection.quiet() {
             return;
         }
-        let now = Instant::now();
         connection.reused = true;
         connection.idle_until = now.checked_add(limit);
         let mut idle = self.idle();
-        // The oldest stand first; where they are past their time, nobody would take them any more.
-        let expired =
-            idle.iter().take_while(|other| other.idle_until.is_some_and(|until| until <= now)).count();
-        idle.drain(..expired);
-        if idle.len() < self.size {
-            idle.push(connection);
+        // Nobody would take these any more. Servers may set each its own limit, so they can stand anywhere.
+        idle.retain(|other| other.idle_until.is_none_or(|until| until > now));
+        if idle.len() == self.size {
+            idle.remove(0);
         }
+        idle.push(connection);
     }
 
     /// Closes every idle connection. Those in use return as before.
@@ -61,8 +59,126 @@ impl Pool {
         drop(closed);
     }
 
+    /// As [`clear`](Self::clear), but closes nothing where another thread has the pool at this moment, which may be
+    /// one that a fork has left behind.
+    pub fn abandon(&self) {
+        let idle = match self.idle.try_lock() {
+            Ok(mut idle) => std::mem::take(&mut *idle),
+            Err(TryLockError::Poisoned(idle)) => std::mem::take(&mut *idle.into_inner()),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        drop(idle);
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         // A Vec of connections is as good after a panic as before it.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use proptest::prelude::*;
+
+    const SIZE: usize = 3;
+    const IDLE: Duration = Duration::from_secs(30);
+
+    /// A connection and its other end.
+    fn connect() -> (Connection, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        (Connection::new(TcpStream::from(OwnedFd::from(ours))), theirs)
+    }
+
+    fn closed(theirs: &mut UnixStream) -> bool {
+        matches!(theirs.read(&mut [0]), Ok(0))
+    }
+
+    #[derive(Debug, Clone)]
+    enum Move {
+        Put(Option<u64>),
+        Take,
+        Clear,
+        Pass(u64),
+    }
+
+    fn moves() -> impl Strategy<Value = Vec<Move>> {
+        let limit = proptest::option::weighted(0.7, 0..40u64);
+        let each = prop_oneof![
+            4 => limit.prop_map(Move::Put),
+            2 => Just(Move::Take),
+            1 => Just(Move::Clear),
+            3 => (0..15u64).prop_map(Move::Pass),
+        ];
+        proptest::collection::vec(each, 1..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+        /// A list of the connections kept, the oldest first, each with the second at which it ends.
+        #[test]
+        fn a_pool_is_a_list_that_forgets(moves in moves()) {
+            let start = Instant::now();
+            let pool = Pool::new(SIZE, IDLE);
+            let (mut second, mut list, mut ends) = (0, Vec::<(usize, u64)>::new(), Vec::new());
+            for step in moves {
+                let now = start + Duration::from_secs(second);
+                match step {
+                    Move::Put(limit) => {
+                        let (mut connection, theirs) = connect();
+                        // To know it by.
+                        connection.sent = ends.len();
+                        pool.put(connection, limit.map(|limit| Duration::from_secs(limit) + MARGIN), now);
+                        ends.push(theirs);
+                        let limit = limit.unwrap_or(u64::MAX).min(IDLE.as_secs());
+                        if limit > 0 {
+                            list.push((ends.len() - 1, second + limit));
+                            list.retain(|(_, until)| *until > second);
+                            if list.len() > SIZE {
+                                list.remove(0);
+                            }
+                        }
+                    }
+                    Move::Take => {
+                        let taken = pool.take(now).map(|connection| connection.sent);
+                        while list.last().is_some_and(|(_, until)| *until <= second) {
+                            list.pop();
+                        }
+                        prop_assert_eq!(taken, list.pop().map(|(number, _)| number));
+                    }
+                    Move::Clear => {
+                        pool.clear();
+                        list.clear();
+                    }
+                    Move::Pass(seconds) => second += seconds,
+                }
+                for (number, theirs) in ends.iter_mut().enumerate() {
+                    let kept = list.iter().any(|(other, _)| *other == number);
+                    prop_assert_eq!(!closed(theirs), kept, "connection {}", number);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_is_in_use_by_a_thread_that_is_gone_is_left_alone() {
+        let pool = Pool::new(SIZE, IDLE);
+        let (connection, mut theirs) = connect();
+        pool.put(connection, None, Instant::now());
+        let held = pool.idle();
+        thread::scope(|scope| scope.spawn(|| pool.abandon()).join()).unwrap();
+        assert!(!closed(&mut theirs));
+        drop(held);
+        pool.abandon();
+        assert!(closed(&mut theirs));
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::process::per_process::Abandon;
+
 /// Lets in one thread at a time. Whoever else comes waits until it has left, but no longer than they have patience.
 ///
 /// ```
@@ -38,6 +40,8 @@ const MOST_LOOKING: usize = 4;
 /// The place behind a [`Gate`]. It is free again when this is dropped.
 #[derive(Debug)]
 pub struct Place<'a>(&'a Gate);
+
+impl Abandon for Gate {}
 
 impl Gate {
     /// Waits for the place. None where it was not to be had for as long as `patience`.

@@ -1,26 +1,40 @@
 //! What may not cross a fork.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A value that belongs to the process that made it. After a fork the child makes its own and leaves the parent's
-/// alone: whoever held its locks is not in the child, and its sockets are still the parent's.
+use crate::process::fork::generation;
+
+/// What a fork can bring into a child that has no use for it.
+pub trait Abandon {
+    /// Closes this process's copies of what the value holds. Called in the child where threads that are not there may
+    /// still share the value: a lock that they hold is never released, so only try to lock, and leave alone what is
+    /// locked.
+    fn abandon(&self) {}
+}
+
+/// A value that belongs to the process that made it. After a fork the child makes its own, and [abandons](Abandon) the
+/// parent's.
 ///
 /// Use it where no other thread may fork: it takes a lock, for as long as a pointer takes to be copied.
 ///
 /// ```
-/// use simple_connect_core::process::per_process::PerProcess;
+/// use simple_connect_core::process::per_process::{Abandon, PerProcess};
 ///
-/// static STARTED: PerProcess<std::time::Instant> = PerProcess::new();
+/// struct Started(std::time::Instant);
+/// impl Abandon for Started {}
 ///
-/// let started = STARTED.get(std::time::Instant::now);
-/// assert_eq!(STARTED.existing(), Some(started));
+/// static STARTED: PerProcess<Started> = PerProcess::new();
+///
+/// let started = STARTED.get(|| Started(std::time::Instant::now()));
+/// assert_eq!(STARTED.existing().map(|existing| existing.0), Some(started.0));
 /// ```
 #[derive(Debug)]
-pub struct PerProcess<T> {
-    slot: Mutex<Option<(u32, Arc<T>)>>,
+pub struct PerProcess<T: Abandon> {
+    /// The value, and the generation of the process that made it.
+    slot: Mutex<Option<(u64, Arc<T>)>>,
 }
 
-impl<T> PerProcess<T> {
+impl<T: Abandon> PerProcess<T> {
     /// Without a value yet.
     pub const fn new() -> Self {
         Self { slot: Mutex::new(None) }
@@ -28,34 +42,85 @@ impl<T> PerProcess<T> {
 
     /// This process's value; made, if there is none yet.
     pub fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        abandon_foreign(&mut slot);
-        slot.get_or_insert_with(|| (std::process::id(), Arc::new(make()))).1.clone()
+        self.get_in(generation(), make)
     }
 
     /// This process's value, if there is one.
     pub fn existing(&self) -> Option<Arc<T>> {
+        self.slot(generation()).as_ref().map(|(_, value)| value.clone())
+    }
+
+    fn get_in(&self, generation: u64, make: impl FnOnce() -> T) -> Arc<T> {
+        self.slot(generation).get_or_insert_with(|| (generation, Arc::new(make()))).1.clone()
+    }
+
+    /// The slot, without the value of another generation.
+    fn slot(&self, generation: u64) -> MutexGuard<'_, Option<(u64, Arc<T>)>> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        abandon_foreign(&mut slot);
-        slot.as_ref().map(|(_, value)| value.clone())
+        abandon_foreign(&mut slot, generation);
+        slot
     }
 }
 
-impl<T> Default for PerProcess<T> {
+impl<T: Abandon> Default for PerProcess<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<T> Drop for PerProcess<T> {
+impl<T: Abandon> Drop for PerProcess<T> {
     fn drop(&mut self) {
-        abandon_foreign(self.slot.get_mut().unwrap_or_else(PoisonError::into_inner));
+        abandon_foreign(self.slot.get_mut().unwrap_or_else(PoisonError::into_inner), generation());
     }
 }
 
-/// Empties `slot` where its value is another process's, without dropping that value.
-fn abandon_foreign<T>(slot: &mut Option<(u32, Arc<T>)>) {
-    if slot.as_ref().is_some_and(|(process, _)| *process != std::process::id()) {
-        std::mem::forget(slot.take());
+/// Empties `slot` where its value is another generation's. Dropping that is safe: whoever is in the midst of using it has
+/// a share of it, and where he is not in this process, he never gives that back.
+fn abandon_foreign<T: Abandon>(slot: &mut Option<(u64, Arc<T>)>, generation: u64) {
+    if let Some((_, value)) = slot.take_if(|(made_in, _)| *made_in != generation) {
+        value.abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Default)]
+    struct Value(AtomicU32);
+
+    impl Abandon for Value {
+        fn abandon(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_generation_makes_its_own_and_abandons_its_ancestors() {
+        let slot = PerProcess::default();
+        let first = slot.get_in(1, Value::default);
+        assert!(Arc::ptr_eq(&first, &slot.get_in(1, Value::default)));
+        assert_eq!(first.0.load(Ordering::Relaxed), 0);
+
+        let second = slot.get_in(2, Value::default);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (1, 0));
+        // Nobody else has the ancestor's: it is dropped.
+        assert_eq!(Arc::strong_count(&first), 1);
+    }
+
+    #[test]
+    fn one_that_is_dropped_in_a_child_abandons_too() {
+        let slot = PerProcess::default();
+        let foreign = slot.get_in(generation() + 1, Value::default);
+        drop(slot);
+        assert_eq!((foreign.0.load(Ordering::Relaxed), Arc::strong_count(&foreign)), (1, 1));
+
+        let slot = PerProcess::default();
+        let own = slot.get(Value::default);
+        assert_eq!(slot.existing().map(|existing| Arc::ptr_eq(&existing, &own)), Some(true));
+        drop(slot);
+        assert_eq!((own.0.load(Ordering::Relaxed), Arc::strong_count(&own)), (0, 1));
     }
 }

@@ -26,6 +26,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
             format!("this extension was compiled for Ruby {built_for}, and this is {running}: {advice}");
         return Err(Error::new(ruby.exception_load_error(), message));
     }
+    raw::count_forks();
     let module = ruby.define_module("SimpleConnect")?;
     let codec = module.define_module("Codec")?;
     codec.define_singleton_method("flat_event", function!(encode::flat, 6))?;

@@ -1,7 +1,7 @@
 //! All the unsafe code there is: the few things that magnus cannot offer safely.
 
 use std::any::Any;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, RString, Ruby, Symbol, TryConvert, Value};
 use simple_connect_core::http::wait::{self, Interest, Waker};
+use simple_connect_core::process::fork;
 
 /// What a panic leaves behind.
 pub type Panic = Box<dyn Any + Send>;
@@ -142,6 +143,21 @@ pub fn fiber_scheduler(_ruby: &Ruby) -> Option<Value> {
     // SAFETY: we hold the GVL; the function only reads, and what it returns is a value or nil.
     let scheduler = unsafe { Value::from_raw(rb_sys::rb_fiber_scheduler_current()) };
     (!magnus::value::ReprValue::is_nil(scheduler)).then_some(scheduler)
+}
+
+/// Has [`fork::generation`] count forks, where the system allows; else it goes by process ids.
+pub fn count_forks() {
+    // SAFETY: this is its signature in POSIX; it keeps the functions, which live as long as this library.
+    unsafe extern "C" {
+        safe fn pthread_atfork(
+            prepare: Option<extern "C" fn()>,
+            parent: Option<extern "C" fn()>,
+            child: Option<extern "C" fn()>,
+        ) -> c_int;
+    }
+    if pthread_atfork(None, None, Some(fork::forked)) == 0 {
+        fork::count();
+    }
 }
 
 /// The version of the Ruby that runs, such as `3.4`. Can be asked before anything else may be.

@@ -17,6 +17,7 @@ use simple_connect_core::http::settings::{Credentials, IpVersion, Settings, Time
 use simple_connect_core::http::tls::Trust;
 use simple_connect_core::http::transport::Transport as Core;
 use simple_connect_core::http::url::{Endpoint, segment};
+use simple_connect_core::process::fork::generation;
 use simple_connect_core::retry::{Next, Retry, Verdict};
 use simple_connect_core::signature::{Scheme, Signer};
 use zeroize::Zeroizing;
@@ -54,8 +55,8 @@ struct Call {
     batch: Value,
     /// Is asked before each attempt, unless it is nil.
     interceptor: Value,
-    /// The process in which it began.
-    process: u32,
+    /// The [`generation`] of the process in which it began.
+    process: u64,
 }
 
 impl Call {
@@ -66,7 +67,7 @@ impl Call {
         log: Value,
         batch: Value,
         interceptor: Value,
-        process: u32,
+        process: u64,
     ) -> Self {
         let method = if body.is_some() { Method::Post } else { Method::Get };
         Self { method, target, headers: None, body, log, batch, interceptor, process }
@@ -171,7 +172,7 @@ impl Transport {
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
-            let call = Call::of_client(target, body, log, batch, interceptor, std::process::id());
+            let call = Call::of_client(target, body, log, batch, interceptor, generation());
             let deadline = transport.deadline();
             let mut retry = Retry::new(max_attempts);
             loop {
@@ -197,7 +198,7 @@ impl Transport {
         log: Value,
         batch: Value,
         interceptor: Value,
-        process: u32,
+        process: u64,
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
@@ -227,7 +228,7 @@ impl Transport {
                 .ok_or_else(|| argument_error(ruby, format!("{method:?} is not a method that is sent")))?;
             let headers = Some(lines(ruby, headers)?);
             let nil = ruby.qnil().as_value();
-            let process = std::process::id();
+            let process = generation();
             let call = Call { method, target, headers, body, log: nil, batch, interceptor, process };
             let outcome = transport.attempt_once(ruby, &call, 1, transport.deadline())?;
             result(this, nil, 1, outcome)
@@ -401,6 +402,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.define_singleton_method("new", function!(Transport::new, 1))?;
     class.define_singleton_method("url_error", function!(Transport::url_error, 1))?;
     class.define_singleton_method("poll", function!(poll, 2))?;
+    class.define_singleton_method("generation", function!(generation, 0))?;
     class.define_singleton_method("segment", function!(Transport::segment, 2))?;
     class.define_method("with", method!(Transport::with, 1))?;
     class.define_method("deliver", method!(Transport::deliver, 8))?;

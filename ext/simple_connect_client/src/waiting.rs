@@ -11,6 +11,7 @@ use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
 use simple_connect_core::http::attempt::{Attempt, Outcome};
 use simple_connect_core::http::error::ErrorKind;
 use simple_connect_core::http::wait::{Interest, ResolveError, Wait, Waker, poll_with};
+use simple_connect_core::process::fork::generation;
 use simple_connect_core::process::gate::Gate;
 use simple_connect_core::process::per_process::PerProcess;
 
@@ -23,7 +24,9 @@ use crate::raw;
 /// # Errors
 /// What is raised at this thread meanwhile. Nothing that merely wakes it disturbs the attempt. Also where the thread is
 /// no longer in `process`, which has begun the attempt.
-pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u32, batch: Value) -> Result<Outcome, Error> {
+pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> Result<Outcome, Error> {
+    // Whoever was asked before the attempt may have forked.
+    stay_in(ruby, process)?;
     if !batch.is_nil() {
         return attempt.run(&mut InBatch { ruby, batch, process });
     }
@@ -51,7 +54,7 @@ fn drive_without_gvl(
     ruby: &Ruby,
     attempt: &mut Attempt,
     waker: &Waker,
-    process: u32,
+    process: u64,
 ) -> Result<Outcome, Error> {
     let gate = GATE.get(Gate::default);
     let patience = Duration::from_millis(PATIENCE.load(Ordering::Relaxed));
@@ -82,12 +85,11 @@ fn drive_without_gvl(
 ///
 /// # Errors
 /// That.
-pub fn stay_in(ruby: &Ruby, process: u32) -> Result<(), Error> {
-    if process == std::process::id() {
+pub fn stay_in(ruby: &Ruby, process: u64) -> Result<(), Error> {
+    if process == generation() {
         return Ok(());
     }
-    let message = format!("this delivery was begun by another process ({process}), which goes on with it");
-    Err(error(ruby, "Error", message))
+    Err(error(ruby, "Error", "this delivery was begun by another process, which goes on with it"))
 }
 
 /// Sets how long a thread waits at the gate.
@@ -99,7 +101,7 @@ pub fn set_patience(milliseconds: u64) {
 /// Runs `work` as an attempt runs.
 #[cfg(feature = "testing")]
 pub fn without_gvl(ruby: &Ruby, work: impl FnOnce() + Send) -> Result<(), Error> {
-    let waker = Wakers::borrow(ruby, std::process::id())?;
+    let waker = Wakers::borrow(ruby, generation())?;
     match raw::without_gvl(ruby, &waker, work) {
         Ok(_) => Ok(()),
         Err(panic) => go_on_panicking(panic),
@@ -132,7 +134,7 @@ impl Wait for WithoutGvl<'_> {
 /// Waits as the Fiber scheduler does, so that other fibers of this thread go on.
 struct OnScheduler<'a> {
     ruby: &'a Ruby,
-    process: u32,
+    process: u64,
 }
 
 impl Wait for OnScheduler<'_> {
@@ -155,7 +157,7 @@ impl Wait for OnScheduler<'_> {
 struct InBatch<'a> {
     ruby: &'a Ruby,
     batch: Value,
-    process: u32,
+    process: u64,
 }
 
 impl Wait for InBatch<'_> {
@@ -196,7 +198,7 @@ pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error>
         let until = started + seconds(first - now);
         let sockets: Vec<(RawFd, Interest)> =
             waiting.iter().filter_map(|(fd, events, _)| Some(((*fd)?, interest(*events)))).collect();
-        let process = std::process::id();
+        let process = generation();
         let waker = Wakers::borrow(ruby, process)?;
         let outcome = raw::without_gvl(ruby, &waker, || raw::poll_many(&sockets, until, &waker));
         let ready = match outcome {
@@ -237,7 +239,7 @@ fn resolve(
     ruby: &Ruby,
     host: &str,
     until: Instant,
-    process: u32,
+    process: u64,
 ) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
     let resolver: RModule =
         ruby.class_object().const_get::<_, RModule>("SimpleConnect")?.const_get("Resolver")?;
@@ -260,7 +262,7 @@ fn resolve(
 /// The lock is taken only with the GVL held and never while waiting; so a fork, which holds the GVL too, cannot leave
 /// it locked in the child.
 struct Wakers {
-    process: u32,
+    process: u64,
     free: Vec<Waker>,
 }
 
@@ -271,7 +273,7 @@ const MOST_WAKERS: usize = 25;
 
 impl Wakers {
     /// One for `process`, which is this one.
-    fn borrow(ruby: &Ruby, process: u32) -> Result<Waker, Error> {
+    fn borrow(ruby: &Ruby, process: u64) -> Result<Waker, Error> {
         let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
         if wakers.process != process {
             // The parent's are shared with it: what it wakes would wake us.
@@ -286,7 +288,7 @@ impl Wakers {
 
     /// Keeps what was borrowed, where no fork was noticed in between. The waker may be awake; then whoever gets it
     /// next looks around once for nothing.
-    fn give_back(waker: Waker, process: u32) {
+    fn give_back(waker: Waker, process: u64) {
         let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
         if wakers.process == process && wakers.free.len() < MOST_WAKERS {
             wakers.free.push(waker);

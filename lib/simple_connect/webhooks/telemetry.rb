@@ -83,8 +83,8 @@ module SimpleConnect
       # The queue of this process, with a thread that empties it. Threads do not survive a fork.
       def queue
         @lock.synchronize do
-          unless @process == Process.pid
-            @process = Process.pid
+          unless @generation == Transport.generation
+            @generation = Transport.generation
             @queue = SizedQueue.new(CAPACITY)
             @thread = nil
           end
