@@ -12,5 +12,6 @@ pub mod event;
 pub mod http;
 pub mod process;
 pub mod retry;
+pub mod secret;
 pub mod signature;
 pub mod webhook;

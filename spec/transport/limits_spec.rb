@@ -93,6 +93,21 @@ RSpec.describe "The transport's limits" do
         end
       end
 
+      it "#{what} in a target is refused, whoever asks for it" do
+        serve(accepted) do |server|
+          transport = SimpleConnect.const_get(:Transport).open({ url: server.url, url_option: "url" }, {},
+                                                               timeout: 5, user_agent: nil)
+          ["/x#{evil}", "/x HTTP/1.1#{evil}", "x", ""].each do |target|
+            expect do
+              transport.request("POST", target, body: "{}")
+            end.to raise_error(ArgumentError, /target of a request/)
+            expect { transport.deliver(target, "{}", nil, quick, 1, nil, nil, nil) }
+              .to raise_error(ArgumentError, /target of a request/)
+          end
+          expect(server.connections).to eq(0)
+        end
+      end
+
       it "#{what} in what is delivered stays within the JSON" do
         serve(accepted) do |server|
           client = client_of(server)
@@ -224,6 +239,9 @@ RSpec.describe "The transport's limits" do
         -> { client_of("http://me:#{password}@:80/events") },
         -> { client_of("ftp://me:#{password}@127.0.0.1/events") },
         -> { client_of("me:#{password}@127.0.0.1/events") },
+        -> { client_of("http:/me:#{password}@127.0.0.1/events") },
+        -> { client_of("http://127.0.0.1/ev ents/me:#{password}@x") },
+        -> { client_of("http://127.0.0.1:+8/events?token=#{password}") },
         -> { client_of("#{server}/", timeout: 0) },
         -> { client_of("#{server}/", user_agent: "\n") },
         -> { SimpleConnect::MessagesClient.new(base_url: server, api_key: "#{secret}\n") },

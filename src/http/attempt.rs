@@ -5,8 +5,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
 use crate::http::answer::{Answer, AnswerReader};
 use crate::http::connection::Connection;
 use crate::http::dial::Dial;
@@ -18,6 +16,7 @@ use crate::http::settings::{IpVersion, Settings, Timeouts};
 use crate::http::tls;
 use crate::http::url::url_host;
 use crate::http::wait::{Interest, ResolveError, Wait};
+use crate::secret::Secret;
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ pub enum Step<'a> {
 pub struct Attempt {
     settings: Arc<Settings>,
     local: Arc<Local>,
-    request: Zeroizing<Vec<u8>>,
+    request: Secret,
     repeatable: bool,
     timeouts: Timeouts,
     deadline: Option<Instant>,
@@ -80,7 +79,7 @@ enum Stage {
     /// The proxy has been asked for a tunnel.
     Tunnelling {
         connection: Connection,
-        ask: Zeroizing<Vec<u8>>,
+        ask: Secret,
         talk: Exchange,
         until: Instant,
     },
@@ -108,7 +107,7 @@ impl Attempt {
     pub(crate) fn new(
         settings: Arc<Settings>,
         local: Arc<Local>,
-        request: Zeroizing<Vec<u8>>,
+        request: Secret,
         repeatable: bool,
         timeouts: Timeouts,
         deadline: Option<Instant>,
@@ -323,13 +322,13 @@ impl Attempt {
             return self.handshaking(connection, until);
         };
         let target = format!("{}:{}", settings.endpoint.url_host(), settings.endpoint.port);
-        let mut ask = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes());
-        if let Some(authorization) = &proxy.authorization {
-            ask.extend_from_slice(b"Proxy-Authorization: ");
-            ask.extend_from_slice(authorization.as_bytes());
-            ask.extend_from_slice(b"\r\n");
-        }
-        ask.extend_from_slice(b"\r\n");
+        let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        let authorization = match &proxy.authorization {
+            Some(value) => ["Proxy-Authorization: ", value.as_str(), "\r\n"],
+            None => [""; 3],
+        };
+        let [name, value, end] = authorization.map(str::as_bytes);
+        let ask = Secret::concat(&[head.as_bytes(), name, value, end, b"\r\n"]);
         let talk = Exchange::new(AnswerReader::for_tunnel(settings.limits), now + self.timeouts.open);
         Ok(Stage::Tunnelling { connection, ask, talk, until })
     }

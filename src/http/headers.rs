@@ -1,6 +1,6 @@
 //! Header fields that a request's sender chooses: checked once, and ready to be sent.
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use zeroize::Zeroizing;
 
 /// Fields that say how a request is framed, sent or signed: ours alone.
@@ -72,7 +72,9 @@ impl HeaderLines {
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), HeaderLinesError> {
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderLinesError::Name(name.to_owned()))?;
         let value = trim(value);
-        HeaderValue::from_bytes(value.as_bytes()).map_err(|_| HeaderLinesError::Value(name.to_owned()))?;
+        if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+            return Err(HeaderLinesError::Value(name.to_owned()));
+        }
         if self.has(name) {
             return Err(HeaderLinesError::Twice(name.to_owned()));
         }

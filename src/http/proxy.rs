@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use crate::http::url::{Endpoint, EndpointError};
+use crate::http::url::Url;
 
 /// A proxy to go through.
 #[derive(Debug, Clone)]
@@ -48,22 +48,36 @@ impl Proxy {
             Some(_) => return Err(ProxyError),
             None => url,
         };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // A password with a bare slash in it would end here, and be taken for host and port.
+        if path.contains('@') {
+            return Err(ProxyError);
+        }
         let (credentials, server) = match authority.rsplit_once('@') {
             Some((credentials, server)) => (Some(credentials), server),
             None => (None, authority),
         };
-        let Endpoint { host, port, .. } =
-            Endpoint::parse(&format!("http://{server}/")).map_err(|_: EndpointError| ProxyError)?;
-        let authorization = credentials.map(|credentials| {
-            let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-            let mut pair = Zeroizing::new(percent_decode_str(user).collect::<Vec<u8>>());
-            pair.push(b':');
-            pair.extend(percent_decode_str(password));
-            Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*pair)))
-        });
+        let Url { host, port, .. } = Url::parse(&format!("http://{server}/")).map_err(|_| ProxyError)?;
+        let authorization = credentials.map(basic).transpose()?;
         Ok(Self { host, port, authorization })
     }
+}
+
+/// The value of `Proxy-Authorization` for `user:password`, both percent-encoded.
+fn basic(credentials: &str) -> Result<Zeroizing<String>, ProxyError> {
+    const SCHEME: &[u8] = b"Basic ";
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    // Both buffers have their full length from the start: one that grows leaves what it held behind.
+    let mut pair = Zeroizing::new(Vec::with_capacity(credentials.len() + 1));
+    pair.extend(percent_decode_str(user));
+    pair.push(b':');
+    pair.extend(percent_decode_str(password));
+    let length = base64::encoded_len(pair.len(), true).ok_or(ProxyError)?;
+    let mut value = Zeroizing::new(vec![0; SCHEME.len() + length]);
+    let (scheme, encoded) = value.split_at_mut(SCHEME.len());
+    scheme.copy_from_slice(SCHEME);
+    BASE64_STANDARD.encode_slice(&*pair, encoded).map_err(|_| ProxyError)?;
+    String::from_utf8(std::mem::take(&mut *value)).map(Zeroizing::new).map_err(|_| ProxyError)
 }
 
 /// Whether requests to `host` stay on this machine; nobody means the environment's proxy for those.

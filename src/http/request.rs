@@ -1,6 +1,7 @@
 //! One request, as its sender chooses it.
 
 use crate::http::headers::HeaderLines;
+use crate::http::url::Target;
 
 /// The methods that are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub struct Request<'a> {
     /// The method.
     pub method: Method,
     /// Path and query.
-    pub target: &'a str,
+    pub target: &'a Target,
     /// The body, empty for a GET.
     pub body: &'a [u8],
     /// Fields of this request alone.

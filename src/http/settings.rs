@@ -9,7 +9,7 @@ use crate::http::answer::Limits;
 use crate::http::headers::HeaderLines;
 use crate::http::proxy::Proxy;
 use crate::http::tls::Trust;
-use crate::http::url::Endpoint;
+use crate::http::url::Url;
 use crate::signature::{Scheme, Signer};
 
 /// How a request says who sends it.
@@ -52,7 +52,7 @@ pub struct Timeouts {
 /// What does not change from request to request.
 pub struct Settings {
     /// The server.
-    pub endpoint: Endpoint,
+    pub endpoint: Url,
     /// Who sends.
     pub credentials: Credentials,
     /// The value of `User-Agent`.

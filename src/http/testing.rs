@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
@@ -19,7 +19,7 @@ use crate::http::request::{Method, Request};
 use crate::http::settings::{Credentials, Settings, Timeouts};
 use crate::http::tls::Trust;
 use crate::http::transport::Transport;
-use crate::http::url::Endpoint;
+use crate::http::url::{Target, Url};
 use crate::http::wait::{Interest, ResolveError, Wait, poll_with};
 use crate::signature::{Scheme, Signer};
 
@@ -230,7 +230,7 @@ impl Wait for Plain {
 pub(crate) fn settings(url: &str) -> Settings {
     let key_id = Some("k".to_owned());
     Settings {
-        endpoint: Endpoint::parse(url).unwrap(),
+        endpoint: Url::parse(url).unwrap(),
         credentials: Credentials::Signed { scheme: Scheme::SimpleConnect, key_id, signer: Signer::new(b"s") },
         user_agent: "test".to_owned(),
         headers: Arc::default(),
@@ -258,7 +258,8 @@ pub(crate) fn to(scheme: &str, port: u16) -> Arc<Transport> {
 }
 
 pub(crate) fn request(body: &[u8]) -> Request<'_> {
-    Request { method: Method::Post, target: "/events", body, headers: None }
+    static TARGET: LazyLock<Target> = LazyLock::new(|| Target::try_from("/events".to_owned()).unwrap());
+    Request { method: Method::Post, target: &TARGET, body, headers: None }
 }
 
 /// One attempt; every name is this machine's.

@@ -11,6 +11,7 @@ use crate::http::local::Local;
 use crate::http::request::{Method, Request};
 use crate::http::settings::{Credentials, Settings, Timeouts};
 use crate::process::per_process::PerProcess;
+use crate::secret::Secret;
 
 /// A text that cannot be a header's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +48,7 @@ impl Transport {
                 add("X-SimpleConnect-Key-Id", "key_id", key_id)?
             }
             Credentials::Bearer(token) => {
-                let value = Zeroizing::new(format!("Bearer {}", token.as_str()));
+                let value = Zeroizing::new(["Bearer ", token.as_str()].concat());
                 add("Authorization", "api_key", &value)?;
             }
             Credentials::Signed { key_id: None, .. } | Credentials::Anonymous => {}
@@ -93,33 +94,35 @@ impl Transport {
     }
 
     /// The request as it goes out: head and body in one piece, for one write.
-    fn serialize(&self, request: Request<'_>, timestamp: i64) -> Zeroizing<Vec<u8>> {
+    fn serialize(&self, request: Request<'_>, timestamp: i64) -> Secret {
         let Request { method, target, body, headers, .. } = request;
-        let mut bytes =
-            Zeroizing::new(Vec::with_capacity(self.headers.len() + target.len() + body.len() + 512));
-        let mut add = |parts: &[&str]| parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
-        add(&[method.name(), " "]);
-        if self.settings.proxy.is_some() && !self.settings.endpoint.tls {
-            add(&[&self.settings.endpoint.origin()]);
-        }
-        add(&[target, " HTTP/1.1\r\n", &self.headers]);
-        if let Some(headers) = headers {
-            add(&[headers.as_str()]);
-        }
-        match &self.settings.credentials {
+        let Settings { endpoint, credentials, proxy, .. } = &*self.settings;
+        let origin = if proxy.is_some() && !endpoint.tls { endpoint.origin() } else { String::new() };
+        let signature = match credentials {
             Credentials::Signed { scheme, signer, .. } => {
                 let (prefix, timestamp) = (scheme.header_prefix(), timestamp.to_string());
                 let signature = signer.sign_as(*scheme, timestamp.as_bytes(), body);
-                add(&[prefix, "-Timestamp: ", &timestamp, "\r\n"]);
-                add(&[prefix, "-Signature: ", &signature, "\r\n"]);
+                format!("{prefix}-Timestamp: {timestamp}\r\n{prefix}-Signature: {signature}\r\n")
             }
-            Credentials::Bearer(_) | Credentials::Anonymous => {}
-        }
-        if !body.is_empty() || !matches!(method, Method::Get | Method::Delete) {
-            add(&["Content-Length: ", &body.len().to_string(), "\r\n"]);
-        }
-        add(&["\r\n"]);
-        bytes.extend_from_slice(body);
-        bytes
+            Credentials::Bearer(_) | Credentials::Anonymous => String::new(),
+        };
+        let length = if body.is_empty() && matches!(method, Method::Get | Method::Delete) {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
+        Secret::concat(&[
+            method.name().as_bytes(),
+            b" ",
+            origin.as_bytes(),
+            target.as_str().as_bytes(),
+            b" HTTP/1.1\r\n",
+            self.headers.as_bytes(),
+            headers.map_or("", HeaderLines::as_str).as_bytes(),
+            signature.as_bytes(),
+            length.as_bytes(),
+            b"\r\n",
+            body,
+        ])
     }
 }

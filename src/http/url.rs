@@ -1,12 +1,15 @@
 //! Where requests go: an http or https URL, taken apart once.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
-use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stays as it is in a path segment; the published gem's choice, so that its users' stubs still match.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+
+/// What a host's name may consist of besides letters and digits (RFC 3986, 3.2.2).
+const IN_HOSTS: &str = "-._~!$&'()*+,;=";
 
 const EVENTS: &str = "/events";
 const STATUS: &str = "/status";
@@ -14,15 +17,15 @@ const STATUS: &str = "/status";
 /// A server and the path of its event collection.
 ///
 /// ```
-/// use simple_connect_core::http::url::Endpoint;
+/// use simple_connect_core::http::url::Url;
 ///
-/// let endpoint = Endpoint::parse("https://app.example/api/events?tenant=9").unwrap();
-/// assert_eq!(endpoint.target(), "/api/events?tenant=9");
-/// assert_eq!(endpoint.status(), "/api/status?tenant=9");
-/// assert_eq!(endpoint.member("a b").unwrap(), "/api/events/a%20b?tenant=9");
+/// let url = Url::parse("https://app.example/api/events?tenant=9").unwrap();
+/// assert_eq!(url.target().as_str(), "/api/events?tenant=9");
+/// assert_eq!(url.status().as_str(), "/api/status?tenant=9");
+/// assert_eq!(url.member("a b").unwrap().as_str(), "/api/events/a%20b?tenant=9");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct Url {
     /// Whether the scheme is https.
     pub tls: bool,
     /// The host's name or address, an IPv6 address without its brackets.
@@ -30,25 +33,63 @@ pub struct Endpoint {
     /// The port, the scheme's own where the URL names none.
     pub port: u16,
     /// The path as the URL has it, so perhaps empty.
-    pub path: String,
+    path: String,
     query: Option<String>,
 }
 
-/// Why a text is no endpoint. Says what to write instead.
+/// Why a text is no URL to send requests to. Says what to write instead, and shows no password and no query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
+pub enum UrlError {
     /// Not a URL at all.
-    #[error("{0:?} is not a URL ({1}): write it like https://app.example/api/v1/integrations/demo/events")]
+    #[error("{0} is not a URL ({1}): write it like https://app.example/api/v1/integrations/demo/events")]
     Unparsable(String, String),
     /// A URL that HTTP cannot reach.
-    #[error("{0:?} is not an http or https URL: begin it with https://")]
+    #[error("{0} is not an http or https URL: begin it with https://")]
     NotHttp(String),
     /// A URL that names no server.
-    #[error("{0:?} names no host: write it like https://app.example/api/v1/integrations/demo/events")]
+    #[error("{0} names no host: write it like https://app.example/api/v1/integrations/demo/events")]
     NoHost(String),
     /// A user name or a password, which belong in no URL; so the URL is not shown.
     #[error("the URL holds a user name or password: leave that out, requests are signed with the secret")]
     UserInfo,
+}
+
+/// Path and query, as they stand in a request's first line: nothing in them ends that line.
+///
+/// ```
+/// use simple_connect_core::http::url::{Target, TargetError};
+///
+/// assert_eq!(Target::try_from("/events?a=1".to_owned()).unwrap().as_str(), "/events?a=1");
+/// assert_eq!(Target::try_from("/ HTTP/1.1\r\nHost: other".to_owned()), Err(TargetError));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target(String);
+
+/// Why a text is no [`Target`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the target of a request must begin with a slash and consist of visible ASCII characters")]
+pub struct TargetError;
+
+impl Target {
+    /// The target's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = TargetError;
+
+    fn try_from(text: String) -> Result<Self, TargetError> {
+        let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self(text)) } else { Err(TargetError) }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
 }
 
 /// Why a text cannot be the last segment of a path.
@@ -62,53 +103,41 @@ pub enum SegmentError {
     Control,
 }
 
-impl Endpoint {
+impl Url {
     /// Takes `url` apart.
     ///
     /// # Errors
-    /// [`EndpointError`] for whatever no request could be sent to.
-    pub fn parse(url: &str) -> Result<Self, EndpointError> {
-        // Before anything else, as the other errors show the URL.
-        let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let authority = behind_scheme.split(['/', '?', '#']).next().unwrap_or_default();
+    /// [`UrlError`] for whatever no request could be sent to.
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err(EndpointError::UserInfo);
+            return Err(UrlError::UserInfo);
         }
-        let unparsable = |why: &str| EndpointError::Unparsable(url.to_owned(), why.to_owned());
         if let Some(odd) = url.chars().find(|c| !c.is_ascii_graphic()) {
-            return Err(unparsable(&format!("it contains {odd:?}")));
+            return Err(UrlError::Unparsable(shown(url), format!("it contains {odd:?}")));
         }
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| EndpointError::NotHttp(url.to_owned()))?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err(EndpointError::NotHttp(url.to_owned())),
+            _ => return Err(UrlError::NotHttp(shown(url))),
         };
         if authority.is_empty() || authority.starts_with(':') {
-            return Err(EndpointError::NoHost(url.to_owned()));
+            return Err(UrlError::NoHost(shown(url)));
         }
-        let uri: Uri = url.parse().map_err(|e: http::uri::InvalidUri| unparsable(&e.to_string()))?;
-        let host = uri.host().ok_or_else(|| EndpointError::NoHost(url.to_owned()))?;
-        let port = match (uri.port(), authority.rsplit_once(':')) {
-            (Some(port), _) => port.as_u16(),
-            (None, Some((_, digits))) if !digits.is_empty() && !digits.contains(']') => {
-                return Err(unparsable("its port is not between 0 and 65535"));
-            }
-            (None, _) => default_port(tls),
+        let (host, port) = split_authority(authority).map_err(|why| UrlError::Unparsable(shown(url), why))?;
+        let resource = rest.split('#').next().unwrap_or_default();
+        let (path, query) = match resource.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (resource, None),
         };
-        let path = if rest[authority.len()..].starts_with('/') { uri.path() } else { "" };
-        Ok(Self {
-            tls,
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port,
-            path: path.to_owned(),
-            query: uri.query().map(str::to_owned),
-        })
+        let port = port.unwrap_or_else(|| default_port(tls));
+        Ok(Self { tls, host: host.to_owned(), port, path: path.to_owned(), query })
     }
 
     /// The same server, another collection.
-    pub fn at(self, path: &str) -> Self {
-        Self { path: path.to_owned(), query: None, ..self }
+    pub fn at(self, path: Target) -> Self {
+        Self { path: path.0, query: None, ..self }
     }
 
     /// The host as a URL writes it: an IPv6 address in brackets.
@@ -131,7 +160,7 @@ impl Endpoint {
     }
 
     /// The request target of the collection itself.
-    pub fn target(&self) -> String {
+    pub fn target(&self) -> Target {
         self.with_query(if self.path.is_empty() { "/" } else { &self.path })
     }
 
@@ -139,12 +168,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`SegmentError`] where `id` would lead elsewhere or break the request.
-    pub fn member(&self, id: &str) -> Result<String, SegmentError> {
+    pub fn member(&self, id: &str) -> Result<Target, SegmentError> {
         Ok(self.with_query(&format!("{}/{}", self.collection(), segment(id)?)))
     }
 
     /// The request target of the integration's status: a trailing `/events` becomes `/status`, any other path stays.
-    pub fn status(&self) -> String {
+    pub fn status(&self) -> Target {
         match self.collection().strip_suffix(EVENTS) {
             Some(integration) => self.with_query(&format!("{integration}{STATUS}")),
             None => self.target(),
@@ -155,11 +184,47 @@ impl Endpoint {
         self.path.strip_suffix('/').unwrap_or(&self.path)
     }
 
-    fn with_query(&self, path: &str) -> String {
-        match &self.query {
+    /// `path` is made of what was checked when the URL was read, and of encoded segments.
+    fn with_query(&self, path: &str) -> Target {
+        Target(match &self.query {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
+        })
+    }
+}
+
+/// Host and port of an authority without a user; in brackets there is an IPv6 address, and nothing else.
+fn split_authority(authority: &str) -> Result<(&str, Option<u16>), String> {
+    let (host, behind) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, behind) = rest.split_once(']').ok_or("its bracket is not closed")?;
+            address.parse::<Ipv6Addr>().map_err(|_| "in its brackets is no IPv6 address")?;
+            (address, behind)
         }
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let odd = |c: &char| !c.is_ascii_alphanumeric() && !IN_HOSTS.contains(*c);
+    if let (false, Some(odd)) = (authority.starts_with('['), host.chars().find(odd)) {
+        return Err(format!("its host cannot contain {odd:?}"));
+    }
+    match behind.strip_prefix(':') {
+        None if behind.is_empty() => Ok((host, None)),
+        None => Err("behind the brackets may only come a port and a path".to_owned()),
+        Some("") => Ok((host, None)),
+        // Rust reads "+8" as a number, too.
+        Some(digits) => match digits.parse() {
+            Ok(port) if digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok((host, Some(port))),
+            _ => Err("its port is not between 0 and 65535".to_owned()),
+        },
+    }
+}
+
+/// `url` for an error: without its query, which may hold a token, and not at all where it may hold a password.
+fn shown(url: &str) -> String {
+    match url.split_once('?') {
+        _ if url.contains('@') => "the URL".to_owned(),
+        Some((before, _)) => format!("{:?}", format!("{before}?…")),
+        None => format!("{url:?}"),
     }
 }
 
@@ -228,14 +293,14 @@ mod tests {
         let table: Table =
             serde_json::from_str(include_str!("../../spec/conformance/own/endpoints.json")).unwrap();
         for case in table.good {
-            let endpoint = Endpoint::parse(&case.url).unwrap();
-            assert_eq!(endpoint.origin(), case.origin, "{}", case.url);
-            assert_eq!(endpoint.target(), case.target, "{}", case.url);
-            assert_eq!(endpoint.status(), case.status, "{}", case.url);
-            assert_eq!(endpoint.member("x").unwrap(), case.member, "{}", case.url);
+            let url = Url::parse(&case.url).unwrap();
+            assert_eq!(url.origin(), case.origin, "{}", case.url);
+            assert_eq!(url.target().as_str(), case.target, "{}", case.url);
+            assert_eq!(url.status().as_str(), case.status, "{}", case.url);
+            assert_eq!(url.member("x").unwrap().as_str(), case.member, "{}", case.url);
         }
         for case in table.bad {
-            assert_eq!(Endpoint::parse(&case.url).unwrap_err().to_string(), case.message);
+            assert_eq!(Url::parse(&case.url).unwrap_err().to_string(), case.message);
         }
         for case in table.members {
             match segment(&case.id) {
@@ -254,9 +319,23 @@ mod tests {
         }
 
         #[test]
+        fn what_is_read_is_what_is_meant(
+            url in r"https?://[a-f0-9l.:%+@\[\]]{0,10}(\[::1\]|\[[l:.1]{1,4}\])?[a-f+:]{0,2}(:[0-9+]{0,6})?([/?#][ -~]{0,5})?",
+        ) {
+            if let Ok(read) = Url::parse(&url) {
+                // Whoever reads what was read of it gets to the same server and resource.
+                let again = Url::parse(&format!("{}{}", read.origin(), read.target())).unwrap();
+                prop_assert_eq!((again.tls, &again.host, again.port), (read.tls, &read.host, read.port), "{}", url);
+                prop_assert_eq!(again.target(), read.target());
+                let address = read.host.parse::<std::net::Ipv6Addr>();
+                prop_assert_eq!(url.contains("://["), address.is_ok(), "{}", url);
+            }
+        }
+
+        #[test]
         fn parsing_never_panics(url in ".{0,60}") {
-            let _ = Endpoint::parse(&url);
-            let _ = Endpoint::parse(&format!("http://{url}"));
+            let _ = Url::parse(&url);
+            let _ = Url::parse(&format!("http://{url}"));
         }
     }
 }

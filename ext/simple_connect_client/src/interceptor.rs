@@ -4,7 +4,7 @@ use magnus::block::Proc;
 use magnus::{Error, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
 use simple_connect_core::http::answer::Answer;
 use simple_connect_core::http::error::{Cause, ErrorKind, NetworkError, Phase};
-use simple_connect_core::http::url::Endpoint;
+use simple_connect_core::http::url::Url;
 
 use crate::error::argument_error;
 use crate::raw::with_bytes;
@@ -25,7 +25,7 @@ pub enum Interception {
 pub fn intercept(
     ruby: &Ruby,
     interceptor: Value,
-    endpoint: &Endpoint,
+    endpoint: &Url,
     request: (&str, String, RString, Option<RString>),
 ) -> Result<Interception, Error> {
     let said: Value = interceptor.funcall("intercept", request)?;
@@ -48,7 +48,7 @@ fn answer(said: RArray) -> Result<Answer, Error> {
     Ok(Answer { status, head: bytes(head), body: body.map(bytes), keep_alive: false, idle_limit: None })
 }
 
-fn network_error(ruby: &Ruby, endpoint: &Endpoint, said: RArray) -> Result<NetworkError, Error> {
+fn network_error(ruby: &Ruby, endpoint: &Url, said: RArray) -> Result<NetworkError, Error> {
     let (kind, phase, class, message) = <(Symbol, Symbol, String, String)>::try_convert(said.as_value())?;
     let unknown = |name: Symbol| argument_error(ruby, format!("there is no network error {name}"));
     Ok(NetworkError {

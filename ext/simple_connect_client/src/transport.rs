@@ -11,12 +11,12 @@ use magnus::{
 use simple_connect_core::http::answer::Limits;
 use simple_connect_core::http::attempt::{Attempt, Outcome};
 use simple_connect_core::http::headers::HeaderLines as Lines;
-use simple_connect_core::http::proxy::{self, Proxy};
+use simple_connect_core::http::proxy::{self, Proxy, ProxyError};
 use simple_connect_core::http::request::{Method, Request};
 use simple_connect_core::http::settings::{Credentials, IpVersion, Settings, Timeouts};
 use simple_connect_core::http::tls::Trust;
 use simple_connect_core::http::transport::Transport as Core;
-use simple_connect_core::http::url::{Endpoint, segment};
+use simple_connect_core::http::url::{Target, Url, segment};
 use simple_connect_core::process::fork::generation;
 use simple_connect_core::retry::{Next, Retry, Verdict};
 use simple_connect_core::signature::{Scheme, Signer};
@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use crate::error::{argument_error, error, explain, guard};
 use crate::headers::{HeaderLines, lines};
 use crate::interceptor::{Interception, intercept};
-use crate::raw::with_bytes;
+use crate::raw::{with_bytes, with_text};
 use crate::waiting::{drive, poll, seconds, stay_in};
 
 static NOW: LazyId = LazyId::new("now");
@@ -45,7 +45,7 @@ struct Transport {
 /// A request as Ruby gives it.
 struct Call {
     method: Method,
-    target: String,
+    target: Target,
     body: Option<RString>,
     /// Fields of this request alone.
     headers: Option<Lines>,
@@ -62,7 +62,7 @@ struct Call {
 impl Call {
     /// A client's: a GET where there is no body.
     fn of_client(
-        target: String,
+        target: Target,
         body: Option<RString>,
         log: Value,
         batch: Value,
@@ -82,10 +82,10 @@ impl Transport {
                 error(ruby, "ConfigurationError", format!("{option}: {cause}"))
             };
             let url_option: String = option(options, "url_option")?;
-            let endpoint = Endpoint::parse(&option::<String>(options, "url")?)
+            let endpoint = Url::parse(&option::<String>(options, "url")?)
                 .map_err(|cause| invalid(&url_option, &cause))?;
             let endpoint = match option::<Option<String>>(options, "path")? {
-                Some(path) => endpoint.at(&path),
+                Some(path) => endpoint.at(Target::try_from(path).map_err(|cause| invalid("path", &cause))?),
                 None => endpoint,
             };
             let secret: Option<RString> = option(options, "secret")?;
@@ -107,10 +107,12 @@ impl Transport {
             let bypassed = option::<Option<String>>(options, "no_proxy")?.is_some_and(|no_proxy| {
                 proxy::is_local(&endpoint.host) || proxy::bypasses(&no_proxy, &endpoint.host, endpoint.port)
             });
-            let proxy = option::<Option<String>>(options, "proxy")?
+            // It may hold a password, so no copy is made of it.
+            let proxy = option::<Option<RString>>(options, "proxy")?
                 .filter(|_| !bypassed)
-                .map(|url| Proxy::parse(&url).map_err(|cause| invalid("proxy", &cause)))
-                .transpose()?;
+                .map(|url| with_text(url, |url| url.ok_or(ProxyError).and_then(Proxy::parse)))
+                .transpose()
+                .map_err(|cause| invalid("proxy", &cause))?;
             let ca_file: Option<String> = option(options, "ca_file")?;
             let trust = Trust::new(ca_file.as_deref().map(AsRef::as_ref))
                 .map_err(|cause| invalid("ca_file", &cause))?;
@@ -138,7 +140,7 @@ impl Transport {
 
     /// What is wrong with a URL, if anything is.
     fn url_error(ruby: &Ruby, url: String) -> Result<Option<String>, Error> {
-        guard(ruby, || Ok(Endpoint::parse(&url).err().map(|cause| cause.to_string())))
+        guard(ruby, || Ok(Url::parse(&url).err().map(|cause| cause.to_string())))
     }
 
     /// The same connections, within other bounds of time.
@@ -172,7 +174,7 @@ impl Transport {
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
-            let call = Call::of_client(target, body, log, batch, interceptor, generation());
+            let call = Call::of_client(checked(ruby, target)?, body, log, batch, interceptor, generation());
             let deadline = transport.deadline();
             let mut retry = Retry::new(max_attempts);
             loop {
@@ -203,7 +205,7 @@ impl Transport {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
             let deadline = seconds_left.map(|left| Instant::now() + seconds(left));
-            let call = Call::of_client(target, body, log, batch, interceptor, process);
+            let call = Call::of_client(checked(ruby, target)?, body, log, batch, interceptor, process);
             let outcome = transport.attempt_once(ruby, &call, attempt, deadline)?;
             result(this, ruby.qnil().as_value(), attempt, outcome)
         })
@@ -226,7 +228,7 @@ impl Transport {
             let transport = <&Self>::try_convert(this)?;
             let method = Method::named(&method)
                 .ok_or_else(|| argument_error(ruby, format!("{method:?} is not a method that is sent")))?;
-            let headers = Some(lines(ruby, headers)?);
+            let (target, headers) = (checked(ruby, target)?, Some(lines(ruby, headers)?));
             let nil = ruby.qnil().as_value();
             let process = generation();
             let call = Call { method, target, headers, body, log: nil, batch, interceptor, process };
@@ -324,17 +326,21 @@ impl Transport {
 
     /// The target of the collection.
     fn target(&self) -> String {
-        self.core.settings().endpoint.target()
+        self.core.settings().endpoint.target().to_string()
     }
 
     /// The target of the integration's status.
     fn status_target(&self) -> String {
-        self.core.settings().endpoint.status()
+        self.core.settings().endpoint.status().to_string()
     }
 
     /// The target of the collection's member with this id; `name` is what the error calls the id.
     fn member_target(ruby: &Ruby, this: &Self, name: String, id: RString) -> Result<String, Error> {
-        guard(ruby, || with_id(ruby, &name, id, |id| this.core.settings().endpoint.member(id)))
+        guard(ruby, || {
+            with_id(ruby, &name, id, |id| {
+                this.core.settings().endpoint.member(id).map(|target| target.to_string())
+            })
+        })
     }
 
     /// The seconds that a whole delivery may take, where they are bounded.
@@ -358,6 +364,11 @@ fn with_id<E: Display>(
     let refusal = |cause: &dyn Display| argument_error(ruby, format!("{name} {cause}"));
     let id = id.to_string().map_err(|_| refusal(&"must be valid UTF-8"))?;
     target(&id).map_err(|cause| refusal(&cause))
+}
+
+/// `target`, which Ruby was given by whoever calls a private method of this class.
+fn checked(ruby: &Ruby, target: String) -> Result<Target, Error> {
+    Target::try_from(target).map_err(|cause| argument_error(ruby, cause.to_string()))
 }
 
 fn verdict(outcome: &Outcome) -> Verdict {

@@ -1,0 +1,39 @@
+//! Bytes that nobody is to find in memory afterwards.
+
+use std::fmt;
+use std::ops::Deref;
+
+use zeroize::Zeroizing;
+
+/// Bytes that are wiped when they are dropped. They never grow: a buffer that grows moves, and leaves what it held
+/// behind.
+///
+/// ```
+/// use simple_connect_core::secret::Secret;
+///
+/// let line = Secret::concat(&[b"Authorization: Bearer ", b"t0ken", b"\r\n"]);
+/// assert_eq!(&*line, b"Authorization: Bearer t0ken\r\n");
+/// assert_eq!(format!("{line:?}"), "Secret(29 bytes)");
+/// ```
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// The parts one behind the other, in one block of just their length.
+    pub fn concat(parts: &[&[u8]]) -> Self {
+        Self(Zeroizing::new(parts.concat()))
+    }
+}
+
+impl Deref for Secret {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Secret({} bytes)", self.len())
+    }
+}
