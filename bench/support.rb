@@ -30,11 +30,11 @@ module Bench
   KEY_ID = "wa_sec_bench"
   SECRET = "bench-secret"
   PATH = "/api/v1/integrations/bench/events"
-  RECIPIENT = { name: "Ramesh Kumar", mobile_no: "+919812345678" }.freeze
+  RECIPIENT = { name: "Asha Patil", mobile_no: "+919812345678" }.freeze
   # With the envelope, 330 bytes.
   EVENT = {
-    agency_name: "Acme Dairy", payment_date: "2026-04-16", payment_mode: "UPI", payment_amount: "450.00",
-    customer_total_due_amount: "0.00", event_id: "pp_payment_42"
+    workshop_name: "Spoke and Co", collected_on: "2026-08-21", paid_by: "UPI", bicycle: "blue cargo bike",
+    remaining_balance_of_rider: "0.00", event_id: "repair_118042"
   }.freeze
 
   # nginx, with an http and an https port, that answers each delivery with a 202.
@@ -51,7 +51,7 @@ module Bench
           listen 127.0.0.1:<%= port %> backlog=4096;
           listen 127.0.0.1:<%= tls_port %> ssl backlog=4096;
           ssl_certificate <%= dir %>/cert.pem; ssl_certificate_key <%= dir %>/key.pem;
-          location / { return 202 '{"status":"accepted","log_id":7,"event_id":"pp_payment_42"}'; }
+          location / { return 202 '{"status":"accepted","log_id":7,"event_id":"repair_118042"}'; }
         }
       }
     CONF

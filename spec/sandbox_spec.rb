@@ -11,7 +11,7 @@ require "timeout"
 require "simple_connect/sandbox"
 
 RSpec.describe SimpleConnect::Sandbox do
-  events_path = "/api/v1/integrations/purepani/events"
+  events_path = "/api/v1/integrations/milkways/events"
   messages_path = "/api/v1/whatsapp_messages"
 
   # Signed here once more, so that neither side is believed.
@@ -147,15 +147,15 @@ RSpec.describe SimpleConnect::Sandbox do
     it "shows the events that are known" do
       options[:event_keys] = %w[order_paid order_sent]
 
-      expect(ask("GET", "/api/v1/integrations/purepani/status")).to eq(
-        [200, { "integration" => { "provider" => "purepani", "status" => "connected" },
+      expect(ask("GET", "/api/v1/integrations/milkways/status")).to eq(
+        [200, { "integration" => { "provider" => "milkways", "status" => "connected" },
                 "event_flows" => [flow("order_paid"), flow("order_sent")] }]
       )
     end
 
     it "shows the events that have come, where any is known" do
       3.times { |id| deliver(flat.merge(event: "e#{id % 2}", event_id: id.to_s)) }
-      _, json = ask("GET", "/api/v1/integrations/purepani/status")
+      _, json = ask("GET", "/api/v1/integrations/milkways/status")
 
       expect(json["event_flows"]).to eq([flow("e0"), flow("e1")])
     end
@@ -221,7 +221,7 @@ RSpec.describe SimpleConnect::Sandbox do
     end
 
     it "is asked for everywhere" do
-      ["#{events_path}/pp_1", "/api/v1/integrations/purepani/status"].each do |path|
+      ["#{events_path}/pp_1", "/api/v1/integrations/milkways/status"].each do |path|
         expect(ask("GET", path, "", {}).first).to eq(401)
         expect(ask("GET", path, "", signed(secret: "newer")).first).to eq(401)
       end

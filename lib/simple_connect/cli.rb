@@ -66,7 +66,7 @@ module SimpleConnect
       With --json, deliver, detail and verify print the result as one JSON object.
 
       The service to talk to is set in the environment:
-        SIMPLECONNECT_ENDPOINT_URL     such as https://app.simplewaconnect.com/api/v1/integrations/purepani/events
+        SIMPLECONNECT_ENDPOINT_URL     such as https://app.simplewaconnect.com/api/v1/integrations/<provider>/events
         SIMPLECONNECT_KEY_ID, SIMPLECONNECT_SECRET
         SIMPLECONNECT_WEBHOOK_SECRET   what webhooks are signed with
 

@@ -31,7 +31,7 @@ module SimpleConnect
     attr_reader :integrations
 
     # @param endpoint_url [String] the integration's URL, such as
-    #   `"https://app.simplewaconnect.com/api/v1/integrations/purepani/events"`
+    #   `"https://app.simplewaconnect.com/api/v1/integrations/<provider>/events"`
     # @param key_id [String] which secret signs
     # @param secret [String] the signing secret; the client keeps no copy of it
     # @param timeout [Numeric] seconds for connecting, and for each silence while sending or waiting for the answer

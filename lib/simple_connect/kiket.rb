@@ -16,12 +16,14 @@ module SimpleConnect
   # @example
   #   require "simple_connect/kiket"
   #
-  #   sdk = SimpleConnect::Kiket.new(webhook_secret: "sh_123", workspace_token: "wk_1", extension_id: "com.example.crm")
-  #   sdk.register("issue.created", version: "v1") do |payload, context|
-  #     context[:endpoints].log_event("issue.created", summary: payload["issue"]["title"])
-  #     { ok: true }
+  #   greenhouse = SimpleConnect::Kiket.new(
+  #     extension_id: "org.glasshouse.watering", webhook_secret: "rainwater", workspace_token: "wk_glasshouse"
+  #   )
+  #   greenhouse.register("bed.dry", version: "v1") do |payload, context|
+  #     context[:endpoints].log_event("watering.planned", bed: payload["bed"]["name"])
+  #     { planned: true }
   #   end
-  #   sdk.run!(host: "0.0.0.0", port: 8080)
+  #   greenhouse.run!(port: 9292)
   class Kiket < Webhooks::App
     # Where Kiket's API is, unless told otherwise.
     BASE_URL = "https://kiket.dev"
@@ -49,7 +51,7 @@ module SimpleConnect
     # @param options [Hash] `replay_guard:`, `tolerance:` and the like, see {Webhooks::App#initialize}
     # @raise [ConfigurationError] where an option cannot be used; the message says what to write
     # @example For a spec
-    #   SimpleConnect::Kiket.new(webhook_secret: "test-secret")
+    #   SimpleConnect::Kiket.new(webhook_secret: "rainwater")
     def initialize(webhook_secret: nil, workspace_token: nil, base_url: nil, settings: {}, extension_id: nil,
                    extension_version: nil, manifest_path: nil, auto_env_secrets: true, telemetry_enabled: true,
                    feedback_hook: nil, telemetry_url: nil, extension_api_key: nil, **options)

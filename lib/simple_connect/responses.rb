@@ -193,7 +193,7 @@ module SimpleConnect
         def configured? = !template.nil?
       end
 
-      # @return [String, nil] such as `"purepani"`
+      # @return [String, nil] such as `"milkways"`
       def provider = hash_at("integration")["provider"]
 
       # @return [String, nil] such as `"connected"`

@@ -12,9 +12,9 @@ module SimpleConnect
   # @example
   #   result = client.events.deliver("customer_payment_received", recipient: { mobile_no: "+919812345678" })
   #   if result.success?
-  #     logger.info("delivered in #{result.attempts} attempt(s)")
+  #     logger.info("taken at attempt #{result.attempts}")
   #   else
-  #     logger.error("deliver failed: #{result.error}")
+  #     logger.error(result.error)
   #   end
   # @example Pattern matching
   #   case result

@@ -23,8 +23,8 @@ module SimpleConnect
       # @raise [ArgumentError] where the body is no String
       # @example
       #   SimpleConnect::Simplyq::Webhook.verify_signature(
-      #     request.body.read, signatures: request.get_header("HTTP_X_SIMPLYQ_SIGNATURE"),
-      #     timestamp: request.get_header("HTTP_X_SIMPLYQ_TIMESTAMP"), secret: ENV.fetch("SIMPLYQ_WEBHOOK_SECRET")
+      #     request.raw_post, secret: ENV.fetch("DEPOT_SECRET"),
+      #     timestamp: request.headers["X-Simplyq-Timestamp"], signatures: request.headers["X-Simplyq-Signature"]
       #   )
       def self.verify_signature(body, signatures:, timestamp:, secret:, tolerance: 300)
         Signature.verify!(body, headers(signatures, timestamp), secret:, scheme: :simplyq, tolerance:)

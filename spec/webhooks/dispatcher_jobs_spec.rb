@@ -33,7 +33,7 @@ RSpec.describe "Webhooks::Dispatcher and job queues", unchecked: true do
                         retry_schedule: RetrySchedule.new(:fixed_wait, wait: #{wait}, max_retries: 2)),
         on_attempt: ->(attempt) { puts JSON.generate(attempt.to_h) }
       )
-      EVENT = Event.new(uid: "ev_1", event_type: "user.created", version: "1.0.0", topics: ["US"], payload: { user: 7 })
+      EVENT = Event.new(uid: "ev_1", event_type: "parcel.sent", version: "1.0.0", topics: ["north"], payload: { user: 7 })
     RUBY
     file.close
     file
@@ -103,7 +103,7 @@ RSpec.describe "Webhooks::Dispatcher and job queues", unchecked: true do
         jobs = ruby(file, 'require "sidekiq/api"; puts Sidekiq::ScheduledSet.new.map(&:value)',
                     "REDIS_URL" => redis.url)
         expect(jobs.lines.size).to eq(1)
-        expect(jobs).to include("SidekiqDelivery", "user.created")
+        expect(jobs).to include("SidekiqDelivery", "parcel.sent")
         expect(jobs).not_to match(/hush-hush|s3cr3t|X-Token|#{server.port}/)
 
         made = sidekiq(file, redis) { |lines| attempts(lines, 2) }

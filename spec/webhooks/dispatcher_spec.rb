@@ -25,7 +25,7 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
   end
 
   def event(**options)
-    SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: { user: 7 }, **options)
+    SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", payload: { user: 7 }, **options)
   end
 
   def serve(*script, **options, &block)
@@ -37,7 +37,7 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
       serve do |server|
         endpoints = [
           endpoint("#{server.url}/one?a=b", secret: "first"), endpoint("#{server.url}/two", secret: "second"),
-          endpoint(server, filter_types: ["user.deleted"]), endpoint(server, active: false)
+          endpoint(server, filter_types: ["parcel.lost"]), endpoint(server, active: false)
         ]
         event = event(version: "1.0.0", uid: "ev_1")
         attempts = dispatcher(*endpoints).publish(event)
@@ -50,7 +50,7 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
           expect(SimpleConnect::Signature.valid?(request.body, request.headers, secret:, scheme: :simplyq)).to be(true)
           expect(request.headers).to include(
             "content-type" => "application/json", "x-simplyq-event-uid" => "ev_1",
-            "x-simplyq-event-type" => "user.created", "x-simplyq-event-version" => "1.0.0"
+            "x-simplyq-event-type" => "parcel.sent", "x-simplyq-event-version" => "1.0.0"
           )
         end
         expect(one.headers.keys.grep(/simpleconnect|authorization/)).to eq([])
@@ -61,12 +61,12 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
       it "signs by #{scheme}, too: our own receiver takes it", skip: Libraries.missing("puma") do
         received = []
         app = SimpleConnect::Webhooks::App.new(secret: "hush", scheme:)
-        app.register("user.created", version: "v1") do |payload, context|
+        app.register("parcel.sent", version: "v1") do |payload, context|
           received << [payload, context.event_version]
           { taken: true }
         end
         server = SimpleConnect.const_get(:Server).new(app, "a spec", "127.0.0.1", 0)
-        hooks = endpoint("#{server.url}/webhooks/user.created", secret: "hush")
+        hooks = endpoint("#{server.url}/webhooks/parcel.sent", secret: "hush")
         attempt, = dispatcher(hooks, scheme:).publish(event(version: "1"))
         expect([attempt.status, attempt.response]).to eq([:success, '{"taken":true}'])
         expect(received).to eq([[{ "user" => 7 }, "v1"]])
@@ -77,11 +77,11 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
 
     it "sends the endpoint's own headers; a Content-Type of its own wins" do
       serve do |server|
-        headers = { headers: { "content-TYPE" => "application/acme+json", "X-Tenant" => " 9 ", "X-Name" => "é" },
+        headers = { headers: { "content-TYPE" => "application/parcels+json", "X-Tenant" => " 9 ", "X-Name" => "é" },
                     sensitive: { "Authorization" => "Bearer s3cr3t", "User-Agent" => "acme" } }
         expect(dispatcher(endpoint(server, headers:)).publish(event)).to all(be_success)
         sent = server.requests.fetch(0).headers
-        expect(sent).to include("content-type" => "application/acme+json", "x-tenant" => "9", "user-agent" => "acme",
+        expect(sent).to include("content-type" => "application/parcels+json", "x-tenant" => "9", "user-agent" => "acme",
                                 "authorization" => "Bearer s3cr3t")
         expect(sent["x-name"].b).to eq("é".b)
       end
@@ -191,7 +191,7 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
     end
 
     it "gives nothing where nobody wants the event" do
-      expect(dispatcher(endpoint("http://127.0.0.1:9", topics: ["US"])).publish(event)).to eq([])
+      expect(dispatcher(endpoint("http://127.0.0.1:9", topics: ["north"])).publish(event)).to eq([])
     end
 
     it "works in fibers, and in a child of the process", unchecked: true do

@@ -77,7 +77,7 @@ RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
       require "rack"
       signed = SimpleConnect::Webhooks::Testing.signed_env(body, secret: "s3cret")
       answer = Rack::MockRequest.new(app).post("/v/1/webhooks/order.paid", input: body, **signed)
-      answer.body # => "[3,\"a client for v1\",\"abc123\"]"
+      answer.body # => "[3,\"a client for v1\",\"gate-7\"]"
     RUBY
     manifest = blocks.assoc("yaml").last
     more = <<~RUBY

@@ -1,43 +1,22 @@
 # frozen_string_literal: true
 
 require_relative "../support/documented_code"
+require_relative "../support/rack_process"
 
 RSpec.describe "docs/endpoints.md", skip: DocumentedCode.missing do
-  it "shows only what works" do
+  it "shows only what works, in two terminals" do
     document = File.read(File.expand_path("../../docs/endpoints.md", __dir__))
-    blocks = DocumentedCode.blocks(document).map do |source, line|
-      [source.gsub('"https://acme.example/hooks"', "ACME.url"), line]
+    receiver, *blocks = DocumentedCode.blocks(document)
+    name, secret, port = document.match(/^export (\w+)=(\S+)\npuma --port (\d+)$/).captures
+    output = fine = log = nil
+    RackProcess.open({ "config.ru" => receiver.first }, { name => secret }) do |server|
+      # The port may be somebody else's.
+      there = blocks.map { |source, line| [source.gsub("http://127.0.0.1:#{port}/", "#{server.url}/"), line] }
+      output, fine = DocumentedCode.run(there, "ENV[#{name.dump}] = #{secret.dump}")
+      log = server.log
     end
-    # Acme takes its events with a receiver of ours.
-    acme = <<~'RUBY'
-      require "simple_connect/webhooks"
-      ENV["ACME_WEBHOOK_SECRET"] = "hush-hush"
-      ActiveJob::Base.queue_adapter = :async
-
-      class Acme
-        attr_reader :url
-
-        def initialize
-          @failures = 0
-          @server = SimpleConnect.const_get(:Server).new(self, "Acme", "127.0.0.1", 0)
-          @url = "#{@server.url}/hooks"
-        end
-
-        def fail_next = @failures += 1
-
-        def call(env)
-          body = env["rack.input"].read
-          SimpleConnect::Signature.verify!(body, env, secret: "hush-hush", scheme: :simplyq)
-          fine = env["CONTENT_TYPE"] == "application/acme+json" && env["HTTP_X_SUPER_SECRET"] == "s3cr3t"
-          fine &&= (@failures -= 1).negative?
-          @failures = [@failures, 0].max
-          [fine ? 200 : 500, { "content-type" => "text/plain" }, []]
-        end
-      end
-      ACME = Acme.new
-    RUBY
-    expect(blocks.size).to be > 8
-    output, fine = DocumentedCode.run(blocks, acme)
     expect(fine).to be(true), output
+    expect(log.scan("parcel 1203, with gate-7").size).to eq(2)
+    expect(blocks.size).to be > 8
   end
 end

@@ -23,7 +23,7 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
   end
 
   it "has all that it was given" do
-    options = { uid: "a-b_c.9", version: "1.0.0", filter_types: ["user.created"], topics: %w[US UK], active: false,
+    options = { uid: "a-b_c.9", version: "1.0.0", filter_types: ["parcel.sent"], topics: %w[north coast], active: false,
                 rate_limit: 10 }
     expect(endpoint(**options, secret: "s3cret").to_h).to include(options)
     expect(endpoint(secret: "s3cret").secret).to eq("s3cret")
@@ -31,8 +31,8 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
 
   it "takes latest for no version, and Symbols for texts" do
     expect(endpoint(version: "latest").version).to be_nil
-    expect(endpoint(filter_types: %i[created], topics: %i[US])).to have_attributes(filter_types: %w[created],
-                                                                                   topics: %w[US])
+    expect(endpoint(filter_types: %i[created], topics: %i[north])).to have_attributes(filter_types: %w[created],
+                                                                                      topics: %w[north])
   end
 
   describe "#errors" do
@@ -57,9 +57,9 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
              "https://me:pw@acme.example" => /user name or password/, nil => /url/, "https://a\r\nb" => /url/,
              "https://\xFF" => /url/ },
       version: { "" => /version: must be a String, such as "1.0.0", not ""/, 1 => /not 1/, "1\n" => /version/ },
-      filter_types: { "user.created" => /filter_types: must be a list, such as \["user.created"\]/, [nil] => /not nil/,
+      filter_types: { "parcel.sent" => /filter_types: must be a list, such as \["parcel.sent"\]/, [nil] => /not nil/,
                       [""] => /filter_types/, ["\xFF"] => /filter_types/ },
-      topics: { "US" => /topics: must be a list/, [7] => /not 7/ },
+      topics: { "north" => /topics: must be a list/, [7] => /not 7/ },
       active: { nil => /active: must be true or false, not nil/, "no" => /active/ },
       rate_limit: { 0 => /rate_limit: must be an Integer of 1 or more, the events a second, or nil .*, not 0/,
                     1.5 => /1.5/, "9" => /"9"/ },
@@ -121,12 +121,12 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
   it "leaves what it was given as it was" do
     value = +"9"
     headers = { headers: { "X-Tenant" => value } }
-    topics = [+"US"]
+    topics = [+"north"]
     endpoint = endpoint(headers:, topics:)
     expect([value, topics, topics[0], headers].none?(&:frozen?)).to be(true)
     topics[0] << "A"
     value << "9"
-    expect([endpoint.topics, endpoint.headers]).to eq([["US"], { headers: { "X-Tenant" => "9" } }])
+    expect([endpoint.topics, endpoint.headers]).to eq([["north"], { headers: { "X-Tenant" => "9" } }])
   end
 
   describe SimpleConnect::Webhooks::Application do
@@ -165,7 +165,7 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
   describe SimpleConnect::Webhooks::Event do
     it "is sent as JSON, or as the String that it is" do
       bodies = [{ user: 7, name: "é" }, '{"as": "it is"}', nil].map do |payload|
-        described_class.new(event_type: "user.created", payload:).body
+        described_class.new(event_type: "parcel.sent", payload:).body
       end
       expect(bodies).to eq(['{"user":7,"name":"é"}', '{"as": "it is"}', "null"])
     end
@@ -176,8 +176,8 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
     end
 
     it "can be made of what it is" do
-      event = described_class.new(event_type: :created, payload: { a: 1 }, version: "1", topics: [:US], uid: "e")
-      expect(event.to_h).to eq(event_type: "created", payload: '{"a":1}', version: "1", topics: ["US"], uid: "e")
+      event = described_class.new(event_type: :created, payload: { a: 1 }, version: "1", topics: [:north], uid: "e")
+      expect(event.to_h).to eq(event_type: "created", payload: '{"a":1}', version: "1", topics: ["north"], uid: "e")
       expect(described_class.new(**event.to_h).to_h).to eq(event.to_h)
     end
 
@@ -185,7 +185,7 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
       {
         { event_type: "" } => /\Aevent_type: must be a String/, { event_type: "a\r\nX-Evil: 1" } => /event_type/,
         { uid: "a\0" } => /uid/, { version: 1 } => /version: .*such as "1.0.0", not 1/,
-        { topics: "US" } => /topics: must/, { topics: ["\n"] } => /topics/,
+        { topics: "north" } => /topics: must/, { topics: ["\n"] } => /topics/,
         { payload: "\xFF" } => /payload: must be UTF-8/, { payload: "\xFF".b } => /payload: must be UTF-8/
       }.each do |options, message|
         expect { described_class.new(event_type: "a", payload: {}, **options) }.to raise_error(ArgumentError, message)

@@ -18,16 +18,16 @@ RSpec.describe SimpleConnect::Webhooks::Manifest do
   end
 
   manifest = <<~YAML
-    id: com.example.marketing
-    version: 1.0.0
-    delivery_secret: sh_production_secret
+    delivery_secret: from-the-well
+    id: org.glasshouse.watering
+    version: 3.2.1
     settings:
-      - key: API_KEY
+      - key: VALVE_PIN
         secret: true
       - key: TOKEN
         secret: true
         default: none
-      - key: MAX_RETRIES
+      - key: LITRES
         default: 3
       - key: ENABLED
         default: false
@@ -39,16 +39,16 @@ RSpec.describe SimpleConnect::Webhooks::Manifest do
   it "tells who the app is, its secret and its settings' defaults" do
     loaded = load(manifest)
     expect([loaded.id, loaded.version, loaded.delivery_secret])
-      .to eq(["com.example.marketing", "1.0.0", "sh_production_secret"])
+      .to eq(["org.glasshouse.watering", "3.2.1", "from-the-well"])
     expect(loaded.settings)
-      .to eq("TOKEN" => "none", "MAX_RETRIES" => 3, "ENABLED" => false, "OFFSET" => 0)
+      .to eq("TOKEN" => "none", "LITRES" => 3, "ENABLED" => false, "OFFSET" => 0)
     expect(loaded).to be_frozen & have_attributes(settings: be_frozen)
   end
 
   it "takes secret settings, and only these, from the environment" do
-    env = { "SIMPLECONNECT_SECRET_API_KEY" => "k", "SIMPLECONNECT_SECRET_MAX_RETRIES" => "9", "CRM_TOKEN" => "t" }
-    expect(load(manifest, env:).settings).to include("API_KEY" => "k", "TOKEN" => "none", "MAX_RETRIES" => 3)
-    expect(load(manifest, env:, prefix: "CRM").settings).to include("TOKEN" => "t")
+    env = { "SIMPLECONNECT_SECRET_VALVE_PIN" => "k", "SIMPLECONNECT_SECRET_LITRES" => "9", "DEPOT_TOKEN" => "t" }
+    expect(load(manifest, env:).settings).to include("VALVE_PIN" => "k", "TOKEN" => "none", "LITRES" => 3)
+    expect(load(manifest, env:, prefix: "DEPOT").settings).to include("TOKEN" => "t")
   end
 
   %w[extension.yaml extension.yml manifest.yaml manifest.yml].each do |name|
@@ -64,13 +64,13 @@ RSpec.describe SimpleConnect::Webhooks::Manifest do
       File.write("#{dir}/m.yaml", manifest)
       seen = nil
       app = SimpleConnect::Webhooks::App.new(manifest: described_class.load("#{dir}/m.yaml", env: {}),
-                                             settings: { MAX_RETRIES: 1 }, extension_version: "2")
+                                             settings: { LITRES: 1 }, extension_version: "2")
       app.register("a", version: "v1") { |_, context| (seen = context) && nil }
-      headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "sh_production_secret")
+      headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "from-the-well")
 
       expect(Rack::MockRequest.new(app).post("/v/1/webhooks/a", input: "{}", **headers).status).to eq(200)
-      expect([seen.extension_id, seen.extension_version, seen.settings["MAX_RETRIES"], seen.settings["OFFSET"]])
-        .to eq(["com.example.marketing", "2", 1, 0])
+      expect([seen.extension_id, seen.extension_version, seen.settings["LITRES"], seen.settings["OFFSET"]])
+        .to eq(["org.glasshouse.watering", "2", 1, 0])
     end
   end
 
@@ -95,10 +95,10 @@ RSpec.describe SimpleConnect::Webhooks::Manifest do
   end
 
   it "shows no secret" do
-    loaded = load(manifest, env: { "SIMPLECONNECT_SECRET_API_KEY" => "hunter2" })
+    loaded = load(manifest, env: { "SIMPLECONNECT_SECRET_VALVE_PIN" => "hunter2" })
     shown = [loaded.inspect, loaded.settings.inspect, loaded.settings.to_s, loaded.settings.pretty_inspect].join
-    expect(shown).not_to match(/sh_production_secret|hunter2/)
-    expect(loaded.settings["API_KEY"]).to eq("hunter2")
+    expect(shown).not_to match(/from-the-well|hunter2/)
+    expect(loaded.settings["VALVE_PIN"]).to eq("hunter2")
   end
 end
 
@@ -112,19 +112,19 @@ RSpec.describe SimpleConnect::Webhooks::Secrets do
       secrets = described_class.new(instance_exec(&store))
       key = where == "in memory" ? "seed" : "SEED"
       expect([secrets.list, secrets.get("seed"), secrets.get("none")]).to eq([[key], "1", nil])
-      secrets.set("CRM_TOKEN", "abc123")
-      expect([secrets.get("CRM_TOKEN"), secrets.rotate(:CRM_TOKEN, "def456"), secrets.get("CRM_TOKEN")])
-        .to eq(%w[abc123 abc123 def456])
-      expect(secrets.list).to contain_exactly(key, "CRM_TOKEN")
-      secrets.delete("CRM_TOKEN")
-      expect([secrets.get("CRM_TOKEN"), secrets.rotate("NEW", "1")]).to eq([nil, nil])
-      expect([secrets.inspect, instance_exec(&store).inspect].join).not_to match(/def456|"1"/)
+      secrets.set("DEPOT_TOKEN", "gate-7")
+      expect([secrets.get("DEPOT_TOKEN"), secrets.rotate(:DEPOT_TOKEN, "gate-8"), secrets.get("DEPOT_TOKEN")])
+        .to eq(%w[gate-7 gate-7 gate-8])
+      expect(secrets.list).to contain_exactly(key, "DEPOT_TOKEN")
+      secrets.delete("DEPOT_TOKEN")
+      expect([secrets.get("DEPOT_TOKEN"), secrets.rotate("NEW", "1")]).to eq([nil, nil])
+      expect([secrets.inspect, instance_exec(&store).inspect].join).not_to match(/gate-8|"1"/)
     end
   end
 
   it "have names in the environment that it can have" do
-    store = described_class::EnvStore.new(prefix: "CRM", env: { "CRM_API_KEY_2" => "k" })
-    expect(described_class.new(store).get("api-key.2")).to eq("k")
+    store = described_class::EnvStore.new(prefix: "DEPOT", env: { "DEPOT_VALVE_PIN_2" => "k" })
+    expect(described_class.new(store).get("valve-pin.2")).to eq("k")
   end
 
   it "hand out one predecessor each, where threads rotate them" do
@@ -135,7 +135,7 @@ RSpec.describe SimpleConnect::Webhooks::Secrets do
 
   it "refuse what makes no sense", unchecked: true do
     secrets = described_class.new(described_class::MemoryStore.new)
-    expect { secrets.get(" ") }.to raise_error(ArgumentError, 'key is required, such as "CRM_TOKEN"')
+    expect { secrets.get(" ") }.to raise_error(ArgumentError, 'key is required, such as "DEPOT_TOKEN"')
     [nil, "", 7].each do |value|
       expect { secrets.set("K", value) }.to raise_error(ArgumentError, /\Avalue must be a String, and not empty/)
       expect { secrets.rotate("K", value) }.to raise_error(ArgumentError, /\Avalue must be a String, and not empty/)

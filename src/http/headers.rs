@@ -29,7 +29,7 @@ const REDACTED: &[u8] = b"[redacted]";
 /// use simple_connect_core::http::headers::{HeaderLines, HeaderLinesError};
 ///
 /// let mut lines = HeaderLines::default();
-/// lines.add("Content-Type", "application/acme+json").unwrap();
+/// lines.add("Content-Type", "application/vnd.parcels+json").unwrap();
 /// lines.add_sensitive("X-Token", "s3cr3t").unwrap();
 /// assert!(lines.has("content-type"));
 /// assert_eq!(lines.redact(b"you sent s3cr3t"), b"you sent [redacted]");

@@ -30,7 +30,7 @@ module SimpleConnect
       # @param extension_api_key [String, nil]
       # @raise [ConfigurationError] where one of these cannot be used
       # @example
-      #   SimpleConnect::Kiket::Client.new("https://kiket.dev", workspace_token: "wk_test")
+      #   SimpleConnect::Kiket::Client.new("https://kiket.dev", workspace_token: "wk_glasshouse")
       def initialize(base_url, workspace_token: nil, extension_api_key: nil)
         @transport = Transport.open({ url: base_url, url_option: "base_url" },
                                     workspace_token ? { api_key: workspace_token } : {},
@@ -54,7 +54,7 @@ module SimpleConnect
       # @raise [ConfigurationError] where there is neither a workspace token nor an API key
       # @raise [ArgumentError] for a path that cannot be sent
       # @example
-      #   context[:client].get("/extensions/com.example.crm")
+      #   context[:client].get("/extensions/org.glasshouse.watering")
       def get(path) = request("GET", path)
 
       # @param path [String]
@@ -63,7 +63,7 @@ module SimpleConnect
       # @raise [Error] as for {#get}
       # @raise [JSON::GeneratorError] where the data cannot be JSON
       # @example
-      #   context[:client].post("/extensions/com.example.crm/events", { event: "synced" })
+      #   context[:client].post("/extensions/org.glasshouse.watering/events", { event: "synced" })
       def post(path, data) = request("POST", path, data)
 
       # @param path [String]
@@ -71,7 +71,7 @@ module SimpleConnect
       # @return [Object, nil] as for {#get}
       # @raise [Error] as for {#post}
       # @example
-      #   context[:client].put("/extensions/com.example.crm/state", { cursor: 7 })
+      #   context[:client].put("/extensions/org.glasshouse.watering/state", { cursor: 7 })
       def put(path, data) = request("PUT", path, data)
 
       # @param path [String]
@@ -79,14 +79,14 @@ module SimpleConnect
       # @return [Object, nil] as for {#get}
       # @raise [Error] as for {#post}
       # @example
-      #   context[:client].patch("/extensions/com.example.crm/state", { cursor: 7 })
+      #   context[:client].patch("/extensions/org.glasshouse.watering/state", { cursor: 7 })
       def patch(path, data) = request("PATCH", path, data)
 
       # @param path [String]
       # @return [Object, nil] as for {#get}
       # @raise [Error] as for {#get}
       # @example
-      #   context[:client].delete("/extensions/com.example.crm/state")
+      #   context[:client].delete("/extensions/org.glasshouse.watering/state")
       def delete(path) = request("DELETE", path)
 
       # @return [String] without secrets

@@ -12,7 +12,7 @@ module SimpleConnect
       # @param extension_id [String, nil]
       # @param event_version [String]
       # @example For a script of your own
-      #   SimpleConnect::Kiket::Endpoints.new(client, "com.example.crm", "v1")
+      #   SimpleConnect::Kiket::Endpoints.new(client, "org.glasshouse.watering", "v1")
       def initialize(client, extension_id, event_version)
         @client = client
         @extension_id = extension_id
@@ -27,7 +27,7 @@ module SimpleConnect
       # @raise [ConfigurationError] where the extension has no id
       # @raise [Error] as for {Client#post}
       # @example
-      #   context[:endpoints].log_event("issue.created", summary: "A title")
+      #   context[:endpoints].log_event("watering.planned", bed: "tomatoes")
       def log_event(event, data)
         @client.post("#{extension_path}/events",
                      { event:, version: @event_version, data:, timestamp: Time.now.utc.iso8601 })
@@ -41,7 +41,7 @@ module SimpleConnect
       # @return [Object, nil] the answer's JSON
       # @raise [Error] as for {Client#post}
       # @example
-      #   context[:endpoints].notify("Rate limit", "Only 3 requests remain", "warning")
+      #   context[:endpoints].notify("Little water", "The tank is at 10 %", "info")
       def notify(title, body, level)
         @client.post("/api/v1/extensions/notifications", { title:, body:, level: })
       end
@@ -59,21 +59,21 @@ module SimpleConnect
       # @return [Secrets] the extension's
       # @raise [ConfigurationError] where the extension has no id
       # @example
-      #   context[:endpoints].secrets.get("CRM_TOKEN")
+      #   context[:endpoints].secrets.get("VALVE_PIN")
       def secrets = Secrets.new(SecretStore.new(@client, extension_path))
 
       # @param project_id [String, Integer]
       # @return [CustomData] the project's
       # @raise [ArgumentError] where it is blank
       # @example
-      #   context[:endpoints].custom_data(7).list("com.example.crm.contacts", "records")
+      #   context[:endpoints].custom_data(7).list("org.glasshouse.diary", "entries")
       def custom_data(project_id) = CustomData.new(@client, project_id)
 
       # @param project_id [String, Integer]
       # @return [SlaEvents] the project's
       # @raise [ArgumentError] where it is blank
       # @example
-      #   context[:endpoints].sla_events(7).list(state: "imminent")
+      #   context[:endpoints].sla_events(7).list(state: "breached")
       def sla_events(project_id) = SlaEvents.new(@client, project_id)
 
       # @return [String]
@@ -152,7 +152,7 @@ module SimpleConnect
       # @return [Hash{String => Object}] the records are in `"data"`
       # @raise [Error] as for {Client#get}
       # @example
-      #   custom_data.list("com.example.crm.contacts", "records", limit: 10, filters: { status: "active" })
+      #   custom_data.list("org.glasshouse.diary", "entries", limit: 25, filters: { kind: "watering" })
       def list(module_key, table, limit: nil, filters: nil)
         @client.get(path(module_key, table) + query(limit:, filters: filters && Codec.generate(filters)))
       end
@@ -163,7 +163,7 @@ module SimpleConnect
       # @return [Hash{String => Object}] the record
       # @raise [Error] as for {Client#get}
       # @example
-      #   custom_data.get("com.example.crm.contacts", "records", 7)
+      #   custom_data.get("org.glasshouse.diary", "entries", 7)
       def get(module_key, table, id) = @client.get(path(module_key, table, id) + query)
 
       # @param module_key [String]
@@ -172,7 +172,7 @@ module SimpleConnect
       # @return [Hash{String => Object}] the record as it is kept
       # @raise [Error] as for {Client#post}
       # @example
-      #   custom_data.create("com.example.crm.contacts", "records", { email: "asha@example.com" })
+      #   custom_data.create("org.glasshouse.diary", "entries", { litres: 12 })
       def create(module_key, table, record) = @client.post(path(module_key, table) + query, { record: })
 
       # @param module_key [String]
@@ -182,7 +182,7 @@ module SimpleConnect
       # @return [Hash{String => Object}] the record as it is kept
       # @raise [Error] as for {Client#post}
       # @example
-      #   custom_data.update("com.example.crm.contacts", "records", 7, { email: "asha@example.com" })
+      #   custom_data.update("org.glasshouse.diary", "entries", 7, { litres: 12 })
       def update(module_key, table, id, record) = @client.patch(path(module_key, table, id) + query, { record: })
 
       # @param module_key [String]
@@ -191,7 +191,7 @@ module SimpleConnect
       # @return [Object, nil] the answer's JSON
       # @raise [Error] as for {Client#get}
       # @example
-      #   custom_data.delete("com.example.crm.contacts", "records", 7)
+      #   custom_data.delete("org.glasshouse.diary", "entries", 7)
       def delete(module_key, table, id) = @client.delete(path(module_key, table, id) + query)
 
       private
@@ -216,7 +216,7 @@ module SimpleConnect
       # @return [Hash{String => Object}] the events are in `"data"`
       # @raise [Error] as for {Client#get}
       # @example
-      #   context[:endpoints].sla_events(7).list(state: "imminent", limit: 5)
+      #   context[:endpoints].sla_events(7).list(state: "breached", limit: 2)
       def list(issue_id: nil, state: nil, limit: nil)
         @client.get("/api/v1/ext/sla/events#{query(issue_id:, state:, limit:)}")
       end

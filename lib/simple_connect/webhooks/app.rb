@@ -158,7 +158,7 @@ module SimpleConnect
       # @raise [LoadError] where Puma is missing
       # @raise [SystemCallError, SocketError] where it cannot listen there
       # @example
-      #   app.run!(host: "0.0.0.0", port: 8080)
+      #   app.run!(port: 9292)
       def run!(host: "127.0.0.1", port: 8080)
         Server.run(self, "the app", host, port) { |url| warn("Listening on #{url}; Ctrl-C stops it.") }
       end

@@ -4,8 +4,7 @@ require "securerandom"
 
 module SimpleConnect
   module Webhooks
-    # Endpoints that belong together: each event published to the application is evaluated against all of them.
-    # Immutable.
+    # Endpoints that belong together: an event goes to those of them whose rules it meets. Immutable.
     #
     # @example
     #   SimpleConnect::Webhooks::Application.new(

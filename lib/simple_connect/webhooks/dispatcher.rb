@@ -22,7 +22,7 @@ module SimpleConnect
     #
     # @example
     #   DISPATCHER = SimpleConnect::Webhooks::Dispatcher.new(application)
-    #   DISPATCHER.publish(SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: { user: 7 }))
+    #   DISPATCHER.publish(SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", payload: { user: 7 }))
     class Dispatcher
       # How many seconds a rate limit is waited for on the spot.
       LONGEST_WAIT = 10.0

@@ -18,7 +18,7 @@ module SimpleConnect
     #
     # @example
     #   SimpleConnect::Webhooks::Endpoint.new(
-    #     url: "https://acme.example/hooks", filter_types: ["user.created"], rate_limit: 10,
+    #     url: "https://acme.example/hooks", filter_types: ["parcel.sent"], rate_limit: 10,
     #     headers: { headers: { "X-Tenant" => "9" }, sensitive: { "Authorization" => "Bearer s3cr3t" } }
     #   )
     class Endpoint
@@ -60,15 +60,15 @@ module SimpleConnect
       #   whose values are never shown again. A Content-Type wins over `application/json`
       # @param secret [String, nil] what its events are signed with; generated if nil
       # @example
-      #   SimpleConnect::Webhooks::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["US"])
+      #   SimpleConnect::Webhooks::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["north"])
       def initialize(url:, uid: nil, version: nil, filter_types: nil, topics: nil, active: true, rate_limit: nil,
                      headers: nil, secret: nil)
         @errors = []
         @uid = uid.nil? ? "ep_#{SecureRandom.hex(12)}" : checked_uid(uid)
         @url = checked_url(url)
         @version = version.nil? || version == LATEST ? nil : text("version:", version, "1.0.0")
-        @filter_types = list("filter_types:", filter_types, "user.created")
-        @topics = list("topics:", topics, "US")
+        @filter_types = list("filter_types:", filter_types, "parcel.sent")
+        @topics = list("topics:", topics, "north")
         @active = boolean(active)
         @rate_limit = checked_rate_limit(rate_limit)
         @headers, @sensitive, @header_lines = checked_headers(headers)
@@ -89,7 +89,7 @@ module SimpleConnect
       # @param event [Event]
       # @return [Boolean]
       # @example
-      #   endpoint.matches?(SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: {})) # => true
+      #   endpoint.matches?(SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", payload: {})) # => true
       def matches?(event)
         active? && (version.nil? || version == event.version) &&
           (filter_types.empty? || filter_types.include?(event.event_type)) &&

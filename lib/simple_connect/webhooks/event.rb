@@ -7,11 +7,11 @@ module SimpleConnect
     # What happened, to be told to every {Endpoint} that wants to know. Immutable.
     #
     # @example
-    #   SimpleConnect::Webhooks::Event.new(event_type: "user.created", topics: ["US"], payload: { user: 7 })
+    #   SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", topics: ["north"], payload: { user: 7 })
     class Event
       # @return [String] what makes it that event; the same with each attempt to deliver it
       attr_reader :uid
-      # @return [String] such as `"user.created"`
+      # @return [String] such as `"parcel.sent"`
       attr_reader :event_type
       # @return [String, nil] such as `"1.0.0"`
       attr_reader :version
@@ -20,7 +20,7 @@ module SimpleConnect
       # @return [String] the payload as it is sent
       attr_reader :body
 
-      # @param event_type [String, Symbol] such as `"user.created"`
+      # @param event_type [String, Symbol] such as `"parcel.sent"`
       # @param payload [Object, String] sent as JSON; a String is sent as it is
       # @param uid [String, nil] what makes it that event; generated if nil
       # @param version [String, nil] without one it reaches no endpoint that is pinned to a version
@@ -28,7 +28,7 @@ module SimpleConnect
       # @raise [ArgumentError] where one of them cannot be used; the message says what to write
       # @raise [JSON::GeneratorError] where the payload cannot be JSON
       # @example
-      #   SimpleConnect::Webhooks::Event.new(event_type: "user.created", version: "1.0.0", payload: { user: 7 })
+      #   SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", version: "1.0.0", payload: { user: 7 })
       def initialize(event_type:, payload:, uid: nil, version: nil, topics: nil)
         @event_type = line("event_type", event_type)
         @uid = uid.nil? ? "ev_#{SecureRandom.hex(12)}" : line("uid", uid)
@@ -55,7 +55,7 @@ module SimpleConnect
         return line if line
 
         raise ArgumentError, "#{name}: must be a String, and neither empty nor with line breaks or other control " \
-                             "characters, such as #{name == "version" ? '"1.0.0"' : '"user.created"'}, " \
+                             "characters, such as #{name == "version" ? '"1.0.0"' : '"parcel.sent"'}, " \
                              "not #{value.inspect}"
       end
 
@@ -63,7 +63,7 @@ module SimpleConnect
         return [] if topics.nil?
         return topics.map { |topic| line("topics", topic) } if topics.is_a?(Array)
 
-        raise ArgumentError, "topics: must be a list, such as [\"US\"], not #{topics.inspect}"
+        raise ArgumentError, "topics: must be a list, such as [\"north\"], not #{topics.inspect}"
       end
 
       def text(payload)

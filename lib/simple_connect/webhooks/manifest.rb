@@ -5,14 +5,14 @@ module SimpleConnect
     # What a file says about an {App}: who it is, its secret and its settings. Immutable.
     #
     #     # extension.yaml
-    #     id: com.example.marketing
-    #     version: 1.0.0
-    #     delivery_secret: sh_production_secret
+    #     delivery_secret: from-the-well
+    #     id: org.glasshouse.watering
+    #     version: 3.2.1
     #     settings:
-    #       - key: API_KEY
+    #       - key: LITRES
+    #         default: 12
+    #       - key: VALVE_PIN
     #         secret: true
-    #       - key: MAX_RETRIES
-    #         default: 3
     class Manifest
       # Where to look, in the folder that the process runs in.
       NAMES = %w[extension.yaml extension.yml manifest.yaml manifest.yml].freeze

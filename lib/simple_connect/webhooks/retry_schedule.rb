@@ -19,8 +19,8 @@ module SimpleConnect
     #   SimpleConnect::Webhooks::RetrySchedule.new(:fixed_wait_with_deadline, wait: 60, deadline: 3600)
     # @example In a client
     #   delay = SimpleConnect::Webhooks::RetrySchedule.new(:exponential_backoff, wait: 0.5)
-    #   SimpleConnect::Client.new(endpoint_url:, key_id:, secret:,
-    #                             retryable: SimpleConnect::Retryable.new(max_attempts: 4, delay: delay))
+    #   policy = SimpleConnect::Retryable.new(delay: delay, max_attempts: 4)
+    #   SimpleConnect::Client.new(retryable: policy, **credentials)
     class RetrySchedule
       # The seconds that `:exponential_backoff` waits, one after the other; the last is repeated.
       TABLE = [30, 180, 600, 1800, 7200, 28_800].freeze

@@ -44,7 +44,7 @@ module SimpleConnect
       # @return [Array<Endpoint>] those that it goes to (see {Endpoint#matches?}), in their order
       # @raise [ArgumentError] where `event` is none
       # @example
-      #   router.route(SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: { user: 7 }))
+      #   router.route(SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", payload: { user: 7 }))
       def route(event)
         return @index.route(@endpoints, event.event_type, event.version, event.topics) if event.is_a?(Event)
 

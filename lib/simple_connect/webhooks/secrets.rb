@@ -7,9 +7,9 @@ module SimpleConnect
     #
     # @example
     #   secrets = SimpleConnect::Webhooks::Secrets.new(SimpleConnect::Webhooks::Secrets::MemoryStore.new)
-    #   secrets.set("CRM_TOKEN", "abc123")
-    #   secrets.rotate("CRM_TOKEN", "def456") # => "abc123"
-    #   secrets.list # => ["CRM_TOKEN"]
+    #   secrets.set("DEPOT_TOKEN", "gate-7")
+    #   secrets.rotate("DEPOT_TOKEN", "gate-8") # => "gate-7"
+    #   secrets.list # => ["DEPOT_TOKEN"]
     class Secrets
       # @param store [#get, #set, #delete, #list]
       # @raise [ConfigurationError] where one of these is missing
@@ -30,7 +30,7 @@ module SimpleConnect
       # @return [String, nil] nil where there is none
       # @raise [ArgumentError] for a blank key
       # @example
-      #   context.secrets.get("CRM_TOKEN")
+      #   context.secrets.get("DEPOT_TOKEN")
       def get(key) = @store.get(name(key))
 
       # @param key [String, Symbol]
@@ -38,7 +38,7 @@ module SimpleConnect
       # @return [void]
       # @raise [ArgumentError] for a blank key, or a value that is no String or empty
       # @example
-      #   context.secrets.set("CRM_TOKEN", "abc123")
+      #   context.secrets.set("DEPOT_TOKEN", "gate-7")
       def set(key, value)
         @store.set(name(key), checked(value))
         nil
@@ -48,7 +48,7 @@ module SimpleConnect
       # @return [void]
       # @raise [ArgumentError] for a blank key
       # @example
-      #   context.secrets.delete("CRM_TOKEN")
+      #   context.secrets.delete("DEPOT_TOKEN")
       def delete(key)
         @store.delete(name(key))
         nil
@@ -56,7 +56,7 @@ module SimpleConnect
 
       # @return [Array<String>] the keys
       # @example
-      #   context.secrets.list # => ["CRM_TOKEN"]
+      #   context.secrets.list # => ["DEPOT_TOKEN"]
       def list = @store.list
 
       # Sets a secret anew.
@@ -66,7 +66,7 @@ module SimpleConnect
       # @return [String, nil] what it was until now, for whoever must accept both for a while
       # @raise [ArgumentError] for a blank key, or a value that is no String or empty
       # @example
-      #   previous = context.secrets.rotate("CRM_TOKEN", SecureRandom.hex)
+      #   previous = context.secrets.rotate("DEPOT_TOKEN", SecureRandom.hex)
       def rotate(key, value)
         key = name(key)
         value = checked(value)
@@ -82,7 +82,7 @@ module SimpleConnect
 
       def name(key)
         key = key.to_s
-        raise ArgumentError, "key is required, such as \"CRM_TOKEN\"" if key.strip.empty?
+        raise ArgumentError, "key is required, such as \"DEPOT_TOKEN\"" if key.strip.empty?
 
         key
       end
@@ -97,7 +97,7 @@ module SimpleConnect
       class MemoryStore
         # @param secrets [Hash{String => String}] those to begin with
         # @example
-        #   SimpleConnect::Webhooks::Secrets::MemoryStore.new("CRM_TOKEN" => "abc123")
+        #   SimpleConnect::Webhooks::Secrets::MemoryStore.new("DEPOT_TOKEN" => "gate-7")
         def initialize(secrets = {})
           @lock = Mutex.new
           @secrets = secrets.transform_keys(&:to_s)
@@ -129,7 +129,7 @@ module SimpleConnect
         # @param prefix [String] what the variables' names begin with
         # @param env [Hash{String => String}, ENV]
         # @example
-        #   SimpleConnect::Webhooks::Secrets::EnvStore.new(prefix: "MARKETING")
+        #   SimpleConnect::Webhooks::Secrets::EnvStore.new(prefix: "DEPOT")
         def initialize(prefix: Manifest::PREFIX, env: ENV)
           @prefix = "#{prefix}_"
           @env = env

@@ -8,7 +8,7 @@ RSpec.describe Dairy::Health do
   it "tells which events are not enabled" do
     flows = [flow("customer_payment_received", true), flow("customer_invoice_payment_reminder", false)]
     stub_request(:get, url).to_return(
-      json(200, integration: { provider: "purepani", status: "connected" }, event_flows: flows)
+      json(200, integration: { provider: "milkways", status: "connected" }, event_flows: flows)
     )
     expect(subject.report).to eq("not enabled: customer_invoice_payment_reminder")
   end

@@ -114,8 +114,8 @@ RSpec.describe Dairy::PaymentReceipts do
       WebMock.after_request { |request, response| seen << [request.method, request.uri.path, response.status.first] }
       stub_request(:post, endpoint).to_return({ status: 502 }, accepted)
       receipts.deliver(payment)
-      expect(seen).to eq([[:post, "/api/v1/integrations/purepani/events", 502],
-                          [:post, "/api/v1/integrations/purepani/events", 202]])
+      expect(seen).to eq([[:post, "/api/v1/integrations/milkways/events", 502],
+                          [:post, "/api/v1/integrations/milkways/events", 202]])
     end
 
     it "logs what happens" do

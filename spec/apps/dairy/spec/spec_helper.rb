@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-ENV["SIMPLECONNECT_ENDPOINT_URL"] ||= "https://app.simplewaconnect.com/api/v1/integrations/purepani/events"
+ENV["SIMPLECONNECT_ENDPOINT_URL"] ||= "https://app.simplewaconnect.com/api/v1/integrations/milkways/events"
 ENV["SIMPLECONNECT_KEY_ID"] ||= "wa_sec_dairy"
 ENV["SIMPLECONNECT_SECRET"] ||= "milk-and-honey"
 ENV["SIMPLECONNECT_API_KEY"] ||= "sk_test_dairy"

@@ -3,7 +3,7 @@
 require "minitest/autorun"
 require "webmock/minitest"
 
-ENV["SIMPLECONNECT_ENDPOINT_URL"] ||= "https://app.simplewaconnect.com/api/v1/integrations/purepani/events"
+ENV["SIMPLECONNECT_ENDPOINT_URL"] ||= "https://app.simplewaconnect.com/api/v1/integrations/milkways/events"
 ENV["SIMPLECONNECT_KEY_ID"] ||= "wa_sec_dairy"
 ENV["SIMPLECONNECT_SECRET"] ||= "milk-and-honey"
 ENV["SIMPLECONNECT_PAUSE"] = "0"
