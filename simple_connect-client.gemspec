@@ -17,12 +17,12 @@ Gem::Specification.new do |spec|
     "documentation_uri" => "https://www.rubydoc.info/gems/simple_connect-client"
   }
 
-  spec.required_ruby_version = ">= 3.1"
-  # Built by RubyGems itself, with cargo: no gem is needed for that.
-  spec.extensions = ["ext/simple_connect_client/Cargo.toml"]
+  spec.required_ruby_version = ">= 3.1.2"
+  # Built by RubyGems itself, with cargo: no gem is needed for that. Before it, what the machine lacks is reported.
+  spec.extensions = ["ext/requirements/extconf.rb", "ext/simple_connect_client/Cargo.toml"]
   spec.files = Dir.chdir(__dir__) do
-    Dir["lib/**/*.rb", "sig/**/*.rbs", "exe/*", "src/**/*.rs", "ext/**/*.rs", "ext/**/Cargo.toml", "Cargo.{toml,lock}",
-        "README.md", "docs/*.md", "CHANGELOG.md", "LICENSE.txt"]
+    Dir["lib/**/*.rb", "sig/**/*.rbs", "exe/*", "src/**/*.rs", "ext/**/*.rs", "ext/**/Cargo.toml", "ext/requirements/*",
+        "Cargo.{toml,lock}", "README.md", "docs/*.md", "CHANGELOG.md", "LICENSE.txt"]
   end
   spec.bindir = "exe"
   spec.executables = ["simple_connect"]

@@ -4,6 +4,7 @@
 # from another folder. Needs nothing but Ruby, as its users do; a gem for one platform needs no Rust either.
 
 require "fileutils"
+require "open3"
 require "rbconfig"
 require "rubygems/package"
 require "tmpdir"
@@ -16,6 +17,18 @@ def without_compilers(folder)
   "#{folder}:#{ENV.fetch("PATH")}"
 end
 
+def install(env, file) = Open3.capture2e(env, RbConfig.ruby, "-S", "gem", "install", "--local", "--no-document", file)
+
+# A source gem says what the machine lacks, and no compiler speaks before it.
+def refuses_an_old_rust(env, file)
+  Dir.mktmpdir do |folder|
+    File.write("#{folder}/cargo", "#!/bin/sh\necho cargo 1.65.0\n", perm: 0o755)
+    printed, status = install(env.merge("PATH" => "#{folder}:#{ENV.fetch("PATH")}"), file)
+    reported = printed.include?("- cargo is 1.65.0, and Rust 1.85 or later is needed")
+    abort "an old Rust is not reported:\n#{printed}" if status.success? || !reported
+  end
+end
+
 MOST_BYTES = 2_500_000
 
 ARGV.each do |file|
@@ -24,10 +37,14 @@ ARGV.each do |file|
   Dir.mktmpdir do |home|
     # Nothing of the checkout, nor of Bundler, may help.
     env = { "GEM_HOME" => home, "GEM_PATH" => home, "RUBYLIB" => nil, "RUBYOPT" => nil, "BUNDLE_GEMFILE" => nil }
-    env["PATH"] = without_compilers(home) unless Gem::Package.new(file).spec.platform == Gem::Platform::RUBY
+    if Gem::Package.new(file).spec.platform == Gem::Platform::RUBY
+      refuses_an_old_rust(env, File.expand_path(file))
+    else
+      env["PATH"] = without_compilers(home)
+    end
     started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-    system(env, RbConfig.ruby, "-S", "gem", "install", "--local", "--no-document", "--quiet", File.expand_path(file),
-           out: File::NULL, exception: true)
+    printed, status = install(env, File.expand_path(file))
+    abort printed unless status.success?
     seconds = (Process.clock_gettime(Process::CLOCK_MONOTONIC) - started).round(1)
     Dir.mktmpdir { |elsewhere| system(env, RbConfig.ruby, DELIVER, chdir: elsewhere, exception: true) }
     puts "#{File.basename(file)}: installed in #{seconds} s, delivers"

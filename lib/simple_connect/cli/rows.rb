@@ -98,8 +98,10 @@ module SimpleConnect
 
       def open_csv
         require "csv"
+        # Ruby 3.1.2's csv, 3.2.2, knows this limit by an older name.
+        limit = CSV.instance_method(:initialize).parameters.include?(%i[key max_field_size])
         # As bytes: then a cell that is not UTF-8 spoils only its own row.
-        CSV.new(@io, skip_blanks: true, max_field_size: LONGEST)
+        CSV.new(@io, skip_blanks: true, (limit ? :max_field_size : :field_size_limit) => LONGEST)
       rescue LoadError
         raise FormatError, "CSV needs the gem csv; JSON lines need none"
       end
