@@ -12,6 +12,7 @@ RSpec.describe "bench/", unchecked: true do
     "run 1" => /^\| simple_connect-client +(\| #{number} +){7}\|$/,
     "threads 0.01 1" => /^\| simple_connect-client +#{rates}.*^\| of 10,000 +#{rates}/m,
     "body_size 1" => %r{^\| 976\.9 KB +\| #{number} \(#{number} / KB\) +\|},
+    "decode 1" => /^\| flat objects +(\| #{number} +){5}\|$/,
     "memory 100" => /^\| 100 +\| #{number} MiB +\|$/
   }.each do |command, figures|
     it "#{command} prints its table" do

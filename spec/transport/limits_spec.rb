@@ -3,7 +3,9 @@
 require "json"
 require "logger"
 require "objspace"
+require "open3"
 require "psych"
+require "rbconfig"
 require "stringio"
 require_relative "../support/certificates"
 require_relative "../support/delivering"
@@ -273,6 +275,23 @@ RSpec.describe "The transport's limits" do
           expect(thread.value).to be_a(SimpleConnect::InternalError)
         end.to output(/on purpose/).to_stderr_from_any_process
       end
+    end
+
+    # What is beyond rescue there ends the process, so it has one of its own.
+    it "on the way through a Hash, and Hashes in it" do
+      script = <<~RUBY
+        require "simple_connect"
+        codec = SimpleConnect.const_get(:Codec)
+        [{ a: 1 }, { a: { b: { c: 1 } } }].each do |hash|
+          codec.panic_in(hash)
+        rescue SimpleConnect::InternalError => e
+          puts e.message
+          hash[:afterwards] = codec.generate(hash)
+        end
+      RUBY
+      out, _, status = Open3.capture3(RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), stdin_data: script)
+      said = "on purpose, in a Hash (this is a bug in simple_connect-client, please report it)"
+      expect([out.lines(chomp: true), status.success?]).to eq([[said, said], true])
     end
 
     def panic(without_gvl)

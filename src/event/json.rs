@@ -34,43 +34,6 @@ pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
     digits <= 15
 }
 
-/// `text` with a space for each comment (`/* … */`, or `//` to the end of the line) that stands outside its strings.
-///
-/// ```
-/// use simple_connect_core::event::json::without_comments;
-///
-/// assert_eq!(without_comments(r#"/* a */ {"b": "/* c */"} // d"#), r#"  {"b": "/* c */"}  "#);
-/// ```
-pub fn without_comments(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(['"', '/']) {
-        let (before, found) = rest.split_at(start);
-        out.push_str(before);
-        let end = match found.as_bytes() {
-            [b'"', ..] => end_of_string(found),
-            [b'/', b'*', ..] => found.find("*/").map(|end| end + 2),
-            [b'/', b'/', ..] => Some(found.find('\n').unwrap_or(found.len())),
-            _ => Some(1),
-        };
-        let (token, after) = found.split_at(end.unwrap_or(found.len()));
-        out.push_str(if token.starts_with("/*") || token.starts_with("//") { " " } else { token });
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Where the string that `text` begins with ends; None where it does not.
-fn end_of_string(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().enumerate().skip(1).find_map(|(position, byte)| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends.then_some(position + 1)
-    })
-}
-
 /// A JSON object under construction: members stand where their key first came and have the value that came last.
 ///
 /// ```
@@ -185,17 +148,6 @@ mod tests {
             } else {
                 prop_assert!(out.is_empty());
             }
-        }
-
-        #[test]
-        fn what_has_no_comments_stays(text in any::<String>(), number in any::<i32>()) {
-            let json = serde_json::to_string(&(text, number)).unwrap();
-            prop_assert_eq!(without_comments(&json), json);
-        }
-
-        #[test]
-        fn looking_for_comments_never_panics(text in "[\"/*\\\\\n\u{e9}a]{0,30}") {
-            without_comments(&text);
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! Header fields that a request's sender chooses: checked once, and ready to be sent.
 
 use http::HeaderName;
+use memchr::memmem;
 use zeroize::Zeroizing;
 
 /// Fields that say how a request is framed, sent or signed: ours alone.
@@ -20,7 +21,10 @@ const RESERVED: [&str; 11] = [
 /// The same goes for fields whose names begin so.
 const RESERVED_PREFIXES: [&str; 3] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-"];
 
-/// What is shown instead of a sensitive value.
+/// How many bytes a sensitive value may have: texts are searched for it.
+pub const MAX_SENSITIVE: usize = 8192;
+
+/// What is shown instead of sensitive values.
 const REDACTED: &[u8] = b"[redacted]";
 
 /// Header lines. They are wiped when they are dropped.
@@ -56,6 +60,12 @@ pub enum HeaderLinesError {
     /// A control character in the value.
     #[error("the value of {0:?} must not contain line breaks or other control characters")]
     Value(String),
+    /// The value is not UTF-8.
+    #[error("the value of {0:?} must be valid UTF-8")]
+    Encoding(String),
+    /// A sensitive value of so many bytes.
+    #[error("the value of {0:?} is too long: a sensitive one has at most {MAX_SENSITIVE} bytes, not {1}")]
+    TooLong(String, usize),
     /// The field is set here already.
     #[error("{0:?} is given twice")]
     Twice(String),
@@ -72,6 +82,7 @@ impl HeaderLines {
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), HeaderLinesError> {
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderLinesError::Name(name.to_owned()))?;
         let value = trim(value);
+        // Not by HeaderValue, which would copy it.
         if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
             return Err(HeaderLinesError::Value(name.to_owned()));
         }
@@ -86,11 +97,14 @@ impl HeaderLines {
         Ok(())
     }
 
-    /// Adds a field whose value nobody is to see.
+    /// Adds a field whose value nobody is to see, of up to [`MAX_SENSITIVE`] bytes.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// As [`add`](Self::add), and where the value is longer.
     pub fn add_sensitive(&mut self, name: &str, value: &str) -> Result<(), HeaderLinesError> {
+        if value.len() > MAX_SENSITIVE {
+            return Err(HeaderLinesError::TooLong(name.to_owned(), value.len()));
+        }
         self.add(name, value)?;
         self.sensitive.push(Zeroizing::new(trim(value).to_owned()));
         Ok(())
@@ -109,31 +123,69 @@ impl HeaderLines {
         &self.text
     }
 
-    /// `text` without the sensitive values: a server may send back whatever it was sent.
+    /// `text` without the sensitive values: a server may send back whatever it was sent. Where they overlap or touch, all
+    /// of them are replaced together.
+    ///
+    /// Takes time in proportion to the text, for each value.
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {
-        let mut values: Vec<&[u8]> =
-            self.sensitive.iter().map(|value| value.as_bytes()).filter(|value| !value.is_empty()).collect();
-        if values.is_empty() {
+        if self.sensitive.is_empty() {
             return text.to_vec();
         }
-        // One may be part of another.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        let mut hidden = vec![false; text.len()];
+        for value in self.sensitive.iter().filter(|value| !value.is_empty()) {
+            hide(&mut hidden, text, value.as_bytes());
+        }
         let mut redacted = Vec::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((first, behind)) = rest.split_first() {
-            match values.iter().find(|value| rest.starts_with(value)) {
-                Some(value) => {
-                    redacted.extend_from_slice(REDACTED);
-                    rest = &rest[value.len()..];
-                }
-                None => {
-                    redacted.push(*first);
-                    rest = behind;
-                }
-            }
+        let mut position = 0;
+        for run in hidden.chunk_by(|one, next| one == next) {
+            let end = position + run.len();
+            redacted.extend_from_slice(if run[0] { REDACTED } else { &text[position..end] });
+            position = end;
         }
         redacted
     }
+}
+
+/// Marks in `hidden` each occurrence of `value` in `text`, those that overlap one another included.
+fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
+    let finder = memmem::Finder::new(value);
+    let mut borders = None;
+    let mut position = 0;
+    while let Some(found) = finder.find(&text[position..]) {
+        let start = position + found;
+        position = start + value.len();
+        let mut end = position;
+        // Another one that begins within this one begins with what this one ends with. To search from there would read
+        // the same bytes again and again, so this goes on as Knuth, Morris and Pratt have it.
+        let borders = borders.get_or_insert_with(|| borders_of(value));
+        let mut matched = borders[value.len() - 1];
+        while matched > 0 && position < text.len() {
+            matched = longer(value, borders, matched, text[position]);
+            position += 1;
+            if matched == value.len() {
+                end = position;
+                matched = borders[matched - 1];
+            }
+        }
+        hidden[start..end].fill(true);
+    }
+}
+
+/// For each prefix of `value`: how long the longest is that it both begins and ends with, other than itself.
+fn borders_of(value: &[u8]) -> Vec<usize> {
+    let mut borders = vec![0];
+    for &byte in &value[1..] {
+        borders.push(longer(value, &borders, borders[borders.len() - 1], byte));
+    }
+    borders
+}
+
+/// How much of `value` is matched, where `matched` bytes were, and `next` follows.
+fn longer(value: &[u8], borders: &[usize], mut matched: usize, next: u8) -> usize {
+    while matched > 0 && value[matched] != next {
+        matched = borders[matched - 1];
+    }
+    matched + usize::from(value[matched] == next)
 }
 
 /// Refuses the names of fields that no sender may choose.
@@ -176,13 +228,57 @@ mod tests {
         assert_eq!(lines.redact(b"8"), b"8");
     }
 
-    #[test]
-    fn the_longest_value_is_redacted_first() {
+    fn sensitive(values: &[&str]) -> HeaderLines {
         let mut lines = HeaderLines::default();
-        lines.add_sensitive("A", "abc").unwrap();
-        lines.add_sensitive("B", "abcdef").unwrap();
-        lines.add_sensitive("C", "").unwrap();
-        assert_eq!(lines.redact(b"xabcdefabc!"), b"x[redacted][redacted]!");
+        for (number, value) in values.iter().enumerate() {
+            lines.add_sensitive(&format!("X-{number}"), value).unwrap();
+        }
+        lines
+    }
+
+    #[test]
+    fn values_that_overlap_or_touch_are_redacted_together() {
+        for (values, text, redacted) in [
+            (&["abc", "abcdef", ""] as &[_], "xabcdefabc!", "x[redacted]!"),
+            (&["abc", "cde"], "abcde abc.cde bcd", "[redacted] [redacted].[redacted] bcd"),
+            (&["b", "abc"], "abc ab", "[redacted] a[redacted]"),
+            (&["aba"], "ababa abab", "[redacted] [redacted]b"),
+            (&["é"], "é\u{e8}", "[redacted]\u{e8}"),
+            (&["", " \t"], "nothing is hidden", "nothing is hidden"),
+            (&["a"], "", ""),
+        ] {
+            assert_eq!(sensitive(values).redact(text.as_bytes()), redacted.as_bytes(), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_sensitive_value_has_a_longest_length() {
+        let mut lines = HeaderLines::default();
+        let long = "x".repeat(MAX_SENSITIVE + 1);
+        assert_eq!(
+            lines.add_sensitive("X", &long),
+            Err(HeaderLinesError::TooLong("X".to_owned(), long.len()))
+        );
+        assert_eq!(lines.as_str(), "");
+        assert_eq!(lines.add_sensitive("X", &long[1..]), Ok(()));
+        assert_eq!(lines.add("Y", &long), Ok(()));
+    }
+
+    #[test]
+    fn long_values_take_about_as_long_as_short_ones() {
+        let time = |part: &str, length: usize, end: &str, text: &str| {
+            let values: Vec<String> = (0..10).map(|n| part.repeat((length - n) / part.len()) + end).collect();
+            let lines = sensitive(&values.iter().map(String::as_str).collect::<Vec<_>>());
+            let start = std::time::Instant::now();
+            lines.redact(text.as_bytes());
+            start.elapsed()
+        };
+        let (a, ab) = ("a".repeat(1 << 17), "ab".repeat(1 << 16));
+        // Each place in the text begins with nearly all of each value; or many begin with all of it.
+        for (part, end, text) in [("a", "b", &a), ("a", "", &a), ("ab", "", &ab)] {
+            let (short, long) = (time(part, 16, end, text), time(part, MAX_SENSITIVE - 1, end, text));
+            assert!(long < 50 * short, "{part}: {short:?}, {long:?}");
+        }
     }
 
     proptest! {
@@ -202,13 +298,20 @@ mod tests {
         }
 
         #[test]
-        fn no_sensitive_value_is_left(value in "[a-c]{1,3}", text in "[a-d]{0,30}") {
-            let mut lines = HeaderLines::default();
-            lines.add_sensitive("X", &value).unwrap();
-            // What is left may only have it in pieces, around what was taken out.
-            let redacted = String::from_utf8(lines.redact(text.as_bytes())).unwrap();
-            prop_assert!(redacted.split("[redacted]").all(|piece| !piece.contains(&value)));
-            prop_assert_eq!(redacted.replace("[redacted]", &value), text);
+        fn what_is_in_no_sensitive_value_is_left_and_nothing_else(
+            values in proptest::collection::vec("[ab]{0,4}", 1..4), text in "[abc]{0,30}",
+        ) {
+            let lines = sensitive(&values.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut kept: Vec<Option<char>> = text.chars().map(Some).collect();
+            for value in values.iter().filter(|value| !value.is_empty()) {
+                for start in (0..text.len()).filter(|start| text[*start..].starts_with(value)) {
+                    kept[start..start + value.len()].fill(None);
+                }
+            }
+            kept.dedup_by(|next, one| next.is_none() && one.is_none());
+            let expected: String =
+                kept.iter().map(|kept| kept.map_or("[redacted]".to_owned(), String::from)).collect();
+            prop_assert_eq!(String::from_utf8(lines.redact(text.as_bytes())).unwrap(), expected);
         }
     }
 }

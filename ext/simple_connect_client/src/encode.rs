@@ -1,19 +1,27 @@
 //! Request bodies: Ruby values as JSON, in one walk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use magnus::Class as _;
+use magnus::encoding::EncodingCapable;
 use magnus::r_hash::ForEach;
 use magnus::value::{LazyId, ReprValue};
-use magnus::{Error, Float, Integer, Module, RArray, RHash, RModule, RString, Ruby, Symbol, Value};
+use magnus::{Error, Float, Integer, Module, RArray, RClass, RHash, RModule, RString, Ruby, Symbol, Value};
 use simple_connect_core::event::envelope::{
     DEFAULT_LANGUAGE, Envelope, Recipient, generate_event_id, iso8601, present,
 };
 use simple_connect_core::event::json::{self, MAX_NESTING, Object};
 
-use crate::error::{argument_error, error, guard};
-use crate::raw::{symbol_text, with_text};
+use crate::error::{argument_error, error, go_on_panicking, guard};
+use crate::raw::{arity, symbol_text, with_bytes, with_text};
 
 static NOW: LazyId = LazyId::new("now");
 static TO_I: LazyId = LazyId::new("to_i");
+static TO_JSON: LazyId = LazyId::new("to_json");
 static TO_S: LazyId = LazyId::new("to_s");
+
+/// Where this is defined, ActiveSupport has replaced the `to_json` of Ruby's own classes.
+const ACTIVE_SUPPORT: &str = "ActiveSupport::ToJsonWithActiveSupportEncoder";
 
 /// The flat body of an event; `keywords` win over `fields`, fields over the envelope.
 pub fn flat(
@@ -28,8 +36,9 @@ pub fn flat(
     guard(ruby, || {
         let stamp = Stamp::new(ruby, event_key, event_id, occurred_at, language)?;
         let mut body = stamp.envelope().flat();
+        let mut writer = Writer { ruby, state: None };
         for members in [fields, keywords] {
-            each(ruby, members, |key, value| body.set(key, |out| write(ruby, out, value, 1)))?;
+            each(ruby, members, |key, value| body.set(key, |out| writer.write(out, value, 1)))?;
         }
         let mut out = Vec::new();
         body.write(&mut out);
@@ -53,13 +62,14 @@ pub fn nested(
         let nil = ruby.qnil().as_value();
         let (mut event_id, mut occurred_at, mut language) = (nil, nil, nil);
         let mut event = Object::default();
+        let mut writer = Writer { ruby, state: None };
         each(ruby, fields, |key, value| {
             match key {
                 "event_id" => event_id = value,
                 "occurred_at" => occurred_at = value,
                 "language" => language = value,
                 "name" => {}
-                _ => return event.set(key, |out| write(ruby, out, value, 2)),
+                _ => return event.set(key, |out| writer.write(out, value, 2)),
             }
             // Only its place counts: the envelope's value will stand there.
             event.text(key, "");
@@ -75,7 +85,7 @@ pub fn nested(
 pub fn generate(ruby: &Ruby, value: Value) -> Result<RString, Error> {
     guard(ruby, || {
         let mut out = Vec::new();
-        write(ruby, &mut out, value, 0)?;
+        Writer { ruby, state: None }.write(&mut out, value, 0)?;
         utf8(ruby, &out)
     })
 }
@@ -137,7 +147,10 @@ fn text(ruby: &Ruby, value: Value) -> Result<String, Error> {
     match with_text(string, |text| text.map(str::to_owned)) {
         Some(text) => Ok(text),
         // JSON's own conversion, and its own error where there is none.
-        None => ruby.module_kernel().funcall("JSON", (json_text(ruby, string.as_value())?,)),
+        None => {
+            ruby.require("json")?;
+            ruby.module_kernel().funcall("JSON", (string.funcall::<_, _, Value>(*TO_JSON, ())?,))
+        }
     }
 }
 
@@ -147,72 +160,153 @@ fn each(
     hash: RHash,
     mut member: impl FnMut(&str, Value) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // Ruby's frames are in between, and what unwinds into them ends the process.
+    let mut panic = None;
     hash.foreach(|key: Value, value: Value| {
-        let key = match Symbol::from_value(key) {
-            Some(symbol) => symbol_text(symbol)?.as_value(),
-            None => key,
-        };
-        member(&text(ruby, key)?, value)?;
-        Ok(ForEach::Continue)
-    })
+        let work = AssertUnwindSafe(|| {
+            let key = match Symbol::from_value(key) {
+                Some(symbol) => symbol_text(symbol)?.as_value(),
+                None => key,
+            };
+            member(&text(ruby, key)?, value)
+        });
+        match catch_unwind(work) {
+            Ok(done) => done.map(|()| ForEach::Continue),
+            Err(payload) => {
+                panic = Some(payload);
+                Ok(ForEach::Stop)
+            }
+        }
+    })?;
+    panic.map_or(Ok(()), |panic| go_on_panicking(panic))
 }
 
-/// Appends `value`, which stands within `depth` arrays and objects.
-///
-/// Plain values are written here, anything else by its own `to_json`: so ActiveSupport's notion of a Time holds, and
-/// what cannot be JSON raises what it raises elsewhere.
-fn write(ruby: &Ruby, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(), Error> {
-    if value.is_nil() {
-        out.extend_from_slice(b"null");
-    } else if let Some(string) = RString::from_value(value).filter(|_| is_plain(value, ruby.class_string())) {
-        let written = with_text(string, |text| text.map(|text| json::string(out, text)));
-        if written.is_none() {
-            return write_foreign(ruby, out, value);
-        }
-    } else if let Some(symbol) = Symbol::from_value(value) {
-        write(ruby, out, symbol_text(symbol)?.as_value(), depth)?;
-    } else if let Some(integer) = Integer::from_value(value) {
-        match integer.to_i64() {
-            Ok(small) => out.extend_from_slice(small.to_string().as_bytes()),
-            Err(_) => out.extend_from_slice(integer.funcall::<_, _, String>("to_s", ())?.as_bytes()),
-        }
-    } else if let Some(float) = Float::from_value(value) {
-        if !json::plain_float(out, float.to_f64()) {
-            return write_foreign(ruby, out, value);
-        }
-    } else if let Some(hash) = RHash::from_value(value).filter(|_| is_plain(value, ruby.class_hash())) {
-        let depth = deeper(ruby, depth)?;
-        out.push(b'{');
-        let mut separator: &[u8] = b"";
-        each(ruby, hash, |key, value| {
-            out.extend_from_slice(separator);
-            separator = b",";
-            json::string(out, key);
-            out.push(b':');
-            write(ruby, out, value, depth)
-        })?;
-        out.push(b'}');
-    } else if let Some(array) = RArray::from_value(value).filter(|_| is_plain(value, ruby.class_array())) {
-        let depth = deeper(ruby, depth)?;
-        out.push(b'[');
-        let mut position = 0;
-        // The array's own length, each time: what an element's to_json does to it is Ruby's business.
-        while position < array.len() {
-            if position > 0 {
-                out.push(b',');
-            }
-            write(ruby, out, array.entry(position as isize)?, depth)?;
-            position += 1;
-        }
-        out.push(b']');
-    } else if value.is_kind_of(ruby.class_true_class()) {
-        out.extend_from_slice(b"true");
-    } else if value.is_kind_of(ruby.class_false_class()) {
-        out.extend_from_slice(b"false");
-    } else {
-        return write_foreign(ruby, out, value);
+/// Panics as a bug in a `member` would, in the innermost of Hashes that stand in one another.
+#[cfg(feature = "testing")]
+pub fn panic_in(ruby: &Ruby, hash: RHash) -> Result<(), Error> {
+    fn panic(ruby: &Ruby, hash: RHash) -> Result<(), Error> {
+        each(ruby, hash, |_, value| match RHash::from_value(value) {
+            Some(inner) => panic(ruby, inner),
+            None => panic!("on purpose, in a Hash"),
+        })
     }
-    Ok(())
+    guard(ruby, || panic(ruby, hash))
+}
+
+/// Writes values, on behalf of one call.
+struct Writer<'a> {
+    ruby: &'a Ruby,
+    /// The `JSON::State` that this call's `to_json`s get; on the stack, as the whole writer is, for the garbage collector.
+    state: Option<Value>,
+}
+
+impl Writer<'_> {
+    /// Appends `value`, which stands within `depth` arrays and objects.
+    ///
+    /// Plain values are written here, anything else by its own `to_json`: so ActiveSupport's notion of a Time holds, and
+    /// what cannot be JSON raises what it raises elsewhere.
+    fn write(&mut self, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(), Error> {
+        let ruby = self.ruby;
+        if value.is_nil() {
+            out.extend_from_slice(b"null");
+        } else if let Some(string) =
+            RString::from_value(value).filter(|_| is_plain(value, ruby.class_string()))
+        {
+            let written = with_text(string, |text| text.map(|text| json::string(out, text)));
+            if written.is_none() {
+                return self.write_foreign(out, value, depth);
+            }
+        } else if let Some(symbol) = Symbol::from_value(value) {
+            self.write(out, symbol_text(symbol)?.as_value(), depth)?;
+        } else if let Some(integer) = Integer::from_value(value) {
+            match integer.to_i64() {
+                Ok(small) => out.extend_from_slice(small.to_string().as_bytes()),
+                Err(_) => out.extend_from_slice(integer.funcall::<_, _, String>("to_s", ())?.as_bytes()),
+            }
+        } else if let Some(float) = Float::from_value(value) {
+            if !json::plain_float(out, float.to_f64()) {
+                return self.write_foreign(out, value, depth);
+            }
+        } else if let Some(hash) = RHash::from_value(value).filter(|_| is_plain(value, ruby.class_hash())) {
+            let depth = deeper(ruby, depth)?;
+            out.push(b'{');
+            let mut separator: &[u8] = b"";
+            each(ruby, hash, |key, value| {
+                out.extend_from_slice(separator);
+                separator = b",";
+                json::string(out, key);
+                out.push(b':');
+                self.write(out, value, depth)
+            })?;
+            out.push(b'}');
+        } else if let Some(array) = RArray::from_value(value).filter(|_| is_plain(value, ruby.class_array()))
+        {
+            let depth = deeper(ruby, depth)?;
+            out.push(b'[');
+            let mut position = 0;
+            // The array's own length, each time: what an element's to_json does to it is Ruby's business.
+            while position < array.len() {
+                if position > 0 {
+                    out.push(b',');
+                }
+                self.write(out, array.entry(position as isize)?, depth)?;
+                position += 1;
+            }
+            out.push(b']');
+        } else if value.is_kind_of(ruby.class_true_class()) {
+            out.extend_from_slice(b"true");
+        } else if value.is_kind_of(ruby.class_false_class()) {
+            out.extend_from_slice(b"false");
+        } else {
+            return self.write_foreign(out, value, depth);
+        }
+        Ok(())
+    }
+
+    fn write_foreign(&mut self, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(), Error> {
+        let json = self.json_of(value, depth)?;
+        let mut append = |text: Option<&str>| text.map(|text| out.extend_from_slice(text.as_bytes()));
+        // Extensions in C may leave UTF-8 so.
+        let is_binary = json.enc_get() == self.ruby.ascii8bit_encindex();
+        let written = match is_binary {
+            true => with_bytes(json, |bytes| append(std::str::from_utf8(bytes).ok())),
+            false => with_text(json, append),
+        };
+        written.ok_or_else(|| {
+            let message = format!("to_json of {} gave text that is not UTF-8", value.class());
+            Error::new(self.ruby.exception_type_error(), message)
+        })
+    }
+
+    /// What `to_json` gives for `value`, which stands within `depth` arrays and objects.
+    ///
+    /// As `JSON.generate` does, this passes a state that knows the depth; but to no method that takes no argument. Nor,
+    /// where ActiveSupport is loaded, to one that can do without: by an argument of this class ActiveSupport tells that
+    /// JSON's own rules are asked for, not its own.
+    fn json_of(&mut self, value: Value, depth: usize) -> Result<RString, Error> {
+        let ruby = self.ruby;
+        ruby.require("json")?;
+        match arity(ruby, value, *TO_JSON) {
+            0 => return value.funcall(*TO_JSON, ()),
+            -1 if ruby.class_object().funcall("const_defined?", (ACTIVE_SUPPORT,))? => {
+                return value.funcall(*TO_JSON, ());
+            }
+            _ => {}
+        }
+        let state = match self.state {
+            Some(state) => state,
+            None => json(ruby)?.const_get::<_, RClass>("State")?.new_instance(())?,
+        };
+        self.state = Some(state);
+        let _: Value = state.funcall("depth=", (depth,))?;
+        value.funcall(*TO_JSON, (state,))
+    }
+}
+
+/// Ruby's own JSON library.
+fn json(ruby: &Ruby) -> Result<RModule, Error> {
+    ruby.require("json")?;
+    ruby.class_object().const_get("JSON")
 }
 
 fn is_plain(value: Value, class: magnus::RClass) -> bool {
@@ -223,22 +317,8 @@ fn deeper(ruby: &Ruby, depth: usize) -> Result<usize, Error> {
     if depth < MAX_NESTING {
         return Ok(depth + 1);
     }
-    ruby.require("json")?;
-    let class = ruby.class_object().const_get::<_, RModule>("JSON")?.const_get("NestingError")?;
+    let class = json(ruby)?.const_get("NestingError")?;
     Err(Error::new(class, format!("nesting of {} is too deep", depth + 1)))
-}
-
-fn write_foreign(ruby: &Ruby, out: &mut Vec<u8>, value: Value) -> Result<(), Error> {
-    let json = json_text(ruby, value)?;
-    with_text(json, |text| text.map(|text| out.extend_from_slice(text.as_bytes()))).ok_or_else(|| {
-        let message = format!("to_json of {} gave text that is not UTF-8", value.class());
-        Error::new(ruby.exception_type_error(), message)
-    })
-}
-
-fn json_text(ruby: &Ruby, value: Value) -> Result<RString, Error> {
-    ruby.require("json")?;
-    value.funcall("to_json", ())
 }
 
 /// A frozen Ruby String of `out`, which is UTF-8.

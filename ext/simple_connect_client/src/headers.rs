@@ -8,7 +8,7 @@ use magnus::{
 use simple_connect_core::http::headers::{HeaderLines as Core, HeaderLinesError, check_name};
 
 use crate::error::{error, guard};
-use crate::raw::{with_bytes, with_text};
+use crate::raw::with_bytes;
 
 /// Sensitive values are only in here, where Ruby cannot find them.
 #[magnus::wrap(class = "SimpleConnect::HeaderLines", free_immediately, size)]
@@ -19,17 +19,10 @@ impl HeaderLines {
     fn new(ruby: &Ruby, plain: RArray, sensitive: RArray) -> Result<Self, Error> {
         guard(ruby, || {
             let mut lines = Core::default();
-            for (pairs, add) in
-                [(plain, Core::add as fn(&mut Core, &str, &str) -> _), (sensitive, Core::add_sensitive)]
-            {
+            for (pairs, add) in [(plain, Core::add as Add), (sensitive, Core::add_sensitive)] {
                 for pair in pairs {
                     let (name, value): (String, RString) = TryConvert::try_convert(pair)?;
-                    let added = check_name(&name).and_then(|()| {
-                        with_text(value, |value| match value {
-                            Some(value) => add(&mut lines, &name, value),
-                            None => Err(HeaderLinesError::Value(name.clone())),
-                        })
-                    });
+                    let added = check_name(&name).and_then(|()| set(&mut lines, add, &name, value));
                     added.map_err(|cause| error(ruby, "ConfigurationError", format!("headers: {cause}")))?;
                 }
             }
@@ -45,13 +38,27 @@ impl HeaderLines {
     }
 }
 
+/// How a field is added.
+type Add = fn(&mut Core, &str, &str) -> Result<(), HeaderLinesError>;
+
 /// The lines of these pairs of a name and a value, which are ours.
 pub fn lines(ruby: &Ruby, pairs: RArray) -> Result<Core, Error> {
     let mut lines = Core::default();
-    for (name, value) in pairs.to_vec::<(String, String)>()? {
-        lines.add(&name, &value).map_err(|cause| error(ruby, "ConfigurationError", cause.to_string()))?;
+    for pair in pairs {
+        let (name, value): (String, RString) = TryConvert::try_convert(pair)?;
+        set(&mut lines, Core::add, &name, value)
+            .map_err(|cause| error(ruby, "ConfigurationError", cause.to_string()))?;
     }
     Ok(lines)
+}
+
+/// The value may be a secret: no copy of it is made that is not wiped. Nor does it have to say that it is UTF-8; what was
+/// read from a file may not.
+fn set(lines: &mut Core, add: Add, name: &str, value: RString) -> Result<(), HeaderLinesError> {
+    with_bytes(value, |value| match std::str::from_utf8(value) {
+        Ok(value) => add(lines, name, value),
+        Err(_) => Err(HeaderLinesError::Encoding(name.to_owned())),
+    })
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {

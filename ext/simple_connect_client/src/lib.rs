@@ -36,6 +36,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     #[cfg(feature = "testing")]
     {
         codec.define_singleton_method("panic", function!(panic, 1))?;
+        codec.define_singleton_method("panic_in", function!(encode::panic_in, 1))?;
         codec.define_singleton_method("patience=", function!(waiting::set_patience, 1))?;
     }
     signature::init(ruby, &module)?;

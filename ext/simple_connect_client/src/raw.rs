@@ -6,7 +6,8 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
+use magnus::rb_sys::{AsRawId, AsRawValue, FromRawValue, protect};
+use magnus::value::IntoId;
 use magnus::{Error, RString, Ruby, Symbol, TryConvert, Value};
 use simple_connect_core::http::wait::{self, Interest, Waker};
 use simple_connect_core::process::fork;
@@ -36,6 +37,12 @@ pub fn with_bytes<T>(string: RString, look: impl FnOnce(&[u8]) -> T) -> T {
 pub fn symbol_text(symbol: Symbol) -> Result<RString, Error> {
     // SAFETY: whoever has a symbol holds the GVL; the function only reads, and what it returns is a value.
     RString::try_convert(unsafe { Value::from_raw(rb_sys::rb_sym2str(symbol.as_raw())) })
+}
+
+/// How many arguments the method of `value` takes, as `Method#arity` has it; 0 where there is none of this name.
+pub fn arity(ruby: &Ruby, value: Value, method: impl IntoId) -> i32 {
+    // SAFETY: we hold the GVL; the function only looks into the tables of methods, and raises nothing.
+    unsafe { rb_sys::rb_obj_method_arity(value.as_raw(), method.into_id_with(ruby).as_raw()) }
 }
 
 /// The one frozen String that Ruby keeps for this text, as for the keys of a Hash.

@@ -57,7 +57,7 @@ module SimpleConnect
       # @param active [Boolean] whether it gets anything
       # @param rate_limit [Integer, nil] how many events a second it takes; nil for what the application says
       # @param headers [Hash, nil] `headers:`, up to 10 fields to send with each event, and `sensitive:`, up to 10 more
-      #   whose values are never shown again. A Content-Type wins over `application/json`
+      #   of up to 8 KiB each, whose values are never shown again. A Content-Type wins over `application/json`
       # @param secret [String, nil] what its events are signed with; generated if nil
       # @example
       #   SimpleConnect::Webhooks::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["north"])
