@@ -49,7 +49,7 @@ RSpec.describe SimpleConnect::DeliveryError do
 
   table["network_errors"].each do |kind, name|
     it "stands for #{kind} as #{name}" do
-      result = SimpleConnect::Result.failed(2, 0.1, "SomeError: it happened", kind.to_sym, :read)
+      result = SimpleConnect::Result.failed(2, 0.1, "SomeError: it happened", kind.to_sym, :read, false)
       error = raised { result.or_raise }
       expect(error).to be_instance_of(class_named[name])
       expect(error).to have_attributes(status_code: 0, message: "SomeError: it happened", result:, retry_after: nil,

@@ -78,7 +78,7 @@ module SimpleConnect
       # @return [Class] of the error that stands for it
       def class_for(result)
         case result.status_code
-        when 0 then class_for_network(result.network_error)
+        when 0 then result.taken? ? PermanentError : class_for_network(result.network_error)
         when 300..399 then RedirectError
         when 401, 403, 407 then AuthenticationError
         when 404, 410 then NotFoundError

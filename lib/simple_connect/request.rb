@@ -10,7 +10,9 @@ module SimpleConnect
   class Request
     # Whether another attempt may mend a failed result.
     RETRIABLE = lambda do |result|
-      result.status_code.zero? ? result.network_error != :too_large : result.status_code.between?(500, 599)
+      next result.status_code.between?(500, 599) unless result.status_code.zero?
+
+      result.network_error != :too_large && !result.taken?
     end
     private_constant :RETRIABLE
 

@@ -82,13 +82,13 @@ module SimpleConnect
         data = response_class && parse(success ? response_class : Responses::ErrorResponse, body)
         error = success ? nil : refusal(status, head, body)
         usable = data unless data == :invalid
-        result = allocate.fill(success, status, body, error, attempts, usable, elapsed, head, nil, nil)
+        result = allocate.fill(success, status, body, error, attempts, usable, elapsed, head, nil, nil, false)
         data == :invalid && success ? raise(malformed(result)) : result
       end
 
       # @api private
-      def failed(attempts, elapsed, error, kind, phase)
-        allocate.fill(false, 0, nil, error, attempts, nil, elapsed, nil, kind, phase)
+      def failed(attempts, elapsed, error, kind, phase, taken)
+        allocate.fill(false, 0, nil, error, attempts, nil, elapsed, nil, kind, phase, taken)
       end
 
       # @api private
@@ -135,7 +135,7 @@ module SimpleConnect
     # @example A Result for a spec of your own
     #   SimpleConnect::Result.new(success: false, status_code: 422, error: "HTTP 422: unknown event")
     def initialize(success:, status_code: 0, response_body: nil, error: nil, attempts: 1, data: nil)
-      fill(success, status_code, response_body, error, attempts, data, nil, nil, nil, nil)
+      fill(success, status_code, response_body, error, attempts, data, nil, nil, nil, nil, false)
     end
 
     # @return [Array<Symbol>] the names of the members
@@ -171,8 +171,9 @@ module SimpleConnect
     # Whether the same call may succeed later: no answer came, or it was a 5xx, a 429 (too many requests) or a 408 (too
     # slow a one). Repeat it with the same `event_id`.
     #
-    # Not where the answer was too large: the server has taken the request. And not where nothing tells what went wrong,
-    # as in a failed Result made by hand without a status.
+    # Not where the answer was too large, or where that to a template message began with a 2xx and then broke off or
+    # could not be read: the server has taken the request. And not where nothing tells what went wrong, as in a failed
+    # Result made by hand without a status.
     #
     # @return [Boolean] false for a success
     # @example
@@ -211,7 +212,7 @@ module SimpleConnect
       unknown = changes.keys - MEMBERS
       raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
 
-      self.class.allocate.fill(*to_h.merge(changes).values, @elapsed, @head, @network_error, @network_phase)
+      self.class.allocate.fill(*to_h.merge(changes).values, @elapsed, @head, @network_error, @network_phase, @taken)
     end
 
     # @yield [name, value] each member, where a block is given
@@ -248,6 +249,10 @@ module SimpleConnect
     alias to_s inspect
 
     # @api private
+    # @return [Boolean] whether the server has taken a request that must not be sent twice, though its answer is lost
+    def taken? = @taken
+
+    # @api private
     # @return [Result] self, a success
     # @raise [DeliveryError]
     def or_raise
@@ -265,7 +270,8 @@ module SimpleConnect
     end
 
     # @api private
-    def fill(success, status_code, response_body, error, attempts, data, elapsed, head, network_error, network_phase)
+    def fill(success, status_code, response_body, error, attempts, data, elapsed, head, network_error, network_phase,
+             taken)
       @success = success
       @status_code = status_code
       @response_body = response_body
@@ -276,6 +282,7 @@ module SimpleConnect
       @head = head
       @network_error = network_error
       @network_phase = network_phase
+      @taken = taken
       freeze
     end
 

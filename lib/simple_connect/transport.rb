@@ -105,8 +105,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       Result.answered(response_class, attempts, elapsed, status, head, body)
     end
 
-    def failed(attempts, elapsed, error, kind, phase)
-      Result.failed(attempts, elapsed, error, kind, phase)
+    def failed(attempts, elapsed, error, kind, phase, taken)
+      Result.failed(attempts, elapsed, error, kind, phase, taken)
     end
   end
   private_constant :Transport

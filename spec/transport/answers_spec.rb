@@ -3,14 +3,18 @@
 require "json"
 require "timeout"
 require "zlib"
+require_relative "../support/certificates"
 require_relative "../support/delivering"
 
-# What a server may do to an answer. Each is told by its kind, and none reaches another request.
+# Promise 18, and what else a server may do to an answer. Each is told by its kind, and none reaches another request.
 RSpec.describe "The transport, reading answers" do
   include Delivering
 
   table = JSON.parse(File.read(File.expand_path("../conformance/own/answers.json", __dir__)))
   whole = "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"
+  identity = Certificates.self_signed("127.0.0.1")
+  # Whether over TLS => the options of server and client.
+  wires = { "HTTP" => [{}, {}], "HTTPS" => [{ tls: identity.context }, { ca_file: identity.file }] }
 
   def serve(*script, **options, &block)
     ScriptedServer.open(script, **options, &block)
@@ -25,6 +29,8 @@ RSpec.describe "The transport, reading answers" do
         connection.io.write(piece)
       end
       connection.reset if ending == :reset
+      # Over TLS it says so first.
+      connection.io.close if ending == :close
       ending == :keep
     end
   end
@@ -42,26 +48,29 @@ RSpec.describe "The transport, reading answers" do
   end
 
   cut = ->(bytes) { [bytes[0, bytes.size / 2], bytes[bytes.size / 2..]] }
-  ways = { "" => ->(bytes) { [bytes] }, ", in two pieces" => cut }
+  in_one = ->(bytes) { [bytes] }
+  ways = { "" => [in_one, *wires["HTTP"]], ", in two pieces" => [cut, *wires["HTTP"]],
+           ", over TLS" => [in_one, *wires["HTTPS"]] }
 
-  ways.each do |way, pieces|
+  ways.each do |way, (pieces, serving, trusting)|
     table["answers"].each do |row|
       it "reads #{row["name"]}#{way}" do
         sent = sending(*pieces.call(row["bytes"]), ending: row["closed"] ? :close : :keep)
-        serve(sent, Delivering::ACCEPTED) do |server|
-          client, answer = answer_to_a_delivery(server)
+        serve(sent, Delivering::ACCEPTED, **serving) do |server|
+          client, answer = answer_to_a_delivery(server, **trusting)
           expect([answer.status_code, answer.response_body]).to eq(row.values_at("status", "body"))
+          expect(answer.headers).to eq(row["headers"]) if row["headers"]
           expect(client.integrations.verify.status_code).to eq(202)
           # The connection serves again where the answer allows it and nothing else came along.
-          expect(server.connections).to eq(row["keep_alive"] && !row["left"] ? 1 : 2)
+          expect(server.connections).to eq(row["close"] || row["left"] ? 2 : 1)
         end
       end
     end
 
     table["failures"].each do |row|
       it "refuses #{row["name"]}#{way}" do
-        serve(sending(*pieces.call(row["bytes"]), ending: :close), Delivering::ACCEPTED) do |server|
-          client = client_of(server, max_response_bytes: 1000)
+        serve(sending(*pieces.call(row["bytes"]), ending: :close), Delivering::ACCEPTED, **serving) do |server|
+          client = client_of(server, max_response_bytes: 1000, **trusting)
           result = deliver(client)
           kind = row["kind"] == "cut" ? :eof : row["kind"].to_sym
           expect([result.status_code, result.network_error, result.network_phase]).to eq([0, kind, :read])
@@ -111,6 +120,57 @@ RSpec.describe "The transport, reading answers" do
           server.closed.pop
           expect(deliver(client)).to have_attributes(success: true, attempts: 1)
           expect(server.requests.map(&:connection)).to eq([0, 1])
+        end
+      end
+    end
+  end
+
+  wires.each do |wire, (serving, trusting)|
+    describe "that began with a 2xx and broke off or cannot be read, over #{wire} (promise 18)" do
+      head = "HTTP/1.1 202 Accepted\r\nContent-Length: 41\r\n\r\n"
+      begun = { "in its status line" => "HTTP/1.1 202 Acc", "behind its head" => head, "in its body" => "#{head}{",
+                "by a length that is none" => "HTTP/1.1 202 Accepted\r\nContent-Length: 4I\r\n\r\n{}" }
+      policies = { "Retryable" => SimpleConnect::Retryable.new(delay: ->(_) { 0.01 }),
+                   "Retryable.exponential" => SimpleConnect::Retryable.exponential(base: 0.01),
+                   "a policy of one's own" => lambda do |retriable_if:, &attempt|
+                     first = attempt.call(1)
+                     first.failed? && retriable_if.call(first) ? attempt.call(2) : first
+                   end }
+
+      policies.each do |name, retryable|
+        begun.each do |where, bytes|
+          it "has the message not sent again, by #{name} (#{where})" do
+            serve(sending(bytes, ending: :close), Delivering::ACCEPTED, **serving) do |server|
+              result = send_message(messages_client_of(server, retryable:, **trusting))
+              expect(result).to have_attributes(success: false, attempts: 1, retryable?: false)
+              expect(result.error).to end_with("; the server has taken the request")
+              expect(server.requests.size).to eq(1)
+            end
+          end
+
+          it "has the event sent again, which the server knows by its id, by #{name} (#{where})" do
+            serve(sending(bytes, ending: :close), Delivering::ACCEPTED, **serving) do |server|
+              expect(deliver(client_of(server, retryable:, **trusting))).to have_attributes(success: true, attempts: 2)
+            end
+          end
+        end
+
+        it "has the message sent again where nothing says that it was taken, by #{name}" do
+          unclear = ["", "HTTP/1.1 20", head.sub("202", "503"), "HTTP/1.1 100 Continue\r\n\r\n"]
+          unclear.each do |bytes|
+            serve(sending(bytes, ending: :close), Delivering::ACCEPTED, **serving) do |server|
+              result = send_message(messages_client_of(server, retryable:, **trusting))
+              expect(result).to have_attributes(success: true, attempts: 2)
+            end
+          end
+        end
+      end
+
+      it "has the message not sent again when its time is up" do
+        serve(sending(head), Delivering::ACCEPTED, **serving) do |server|
+          result = send_message(messages_client_of(server, retryable: quick, read_timeout: 0.2, **trusting))
+          expect(result).to have_attributes(network_error: :timeout, attempts: 1, retryable?: false)
+          expect(result.with(attempts: 1)).not_to be_retryable
         end
       end
     end
@@ -197,6 +257,18 @@ RSpec.describe "The transport, reading answers" do
       end
     end
 
+    it "refuses a chunked body whose extensions do not end" do
+      endless = lambda do |connection, _|
+        connection.io.write("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunks = "1;#{"x" * 4000}\r\n \r\n" * 50
+        loop { connection.io.write(chunks) }
+      end
+      serve(endless) do |server|
+        result = Timeout.timeout(10) { deliver(client_of(server, retryable: quick)) }
+        expect(result).to have_attributes(network_error: :too_large, attempts: 1, error: /extensions .+ 16384 bytes/)
+      end
+    end
+
     it "refuses announcements of an answer that do not end" do
       endless = lambda do |connection, _|
         announcements = "HTTP/1.1 102 Processing\r\n\r\n" * 50_000
@@ -209,18 +281,19 @@ RSpec.describe "The transport, reading answers" do
     end
 
     it "heeds deadlines and interrupts where it never has to wait for more" do
-      # A body of one byte for each 4 KB: it does not exceed its limit before some gigabytes have come.
+      # Chunks of one byte: the body does not exceed its limit before some gigabytes have come.
       endless = lambda do |connection, _|
         connection.io.write("HTTP/1.1 202 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        chunks = "1;#{"x" * 4000}\r\n \r\n" * 500
+        chunks = "1\r\n \r\n" * 300_000
         loop { connection.io.write(chunks) }
       end
       serve(endless) do |server|
         result = nil
-        expect(time { result = deliver(client_of(server, total_timeout: 0.2)) }).to be_between(0.2, 1)
+        client = client_of(server, max_response_bytes: 1024**3)
+        expect(time { result = deliver(client.with(total_timeout: 0.2)) }).to be_between(0.2, 1)
         expect(result).to have_attributes(network_error: :timeout, network_phase: :read)
         taken = time do
-          expect { Timeout.timeout(0.2) { deliver(client_of(server)) } }.to raise_error(Timeout::Error)
+          expect { Timeout.timeout(0.2) { deliver(client) } }.to raise_error(Timeout::Error)
         end
         expect(taken).to be_between(0.2, 1)
       end

@@ -65,6 +65,8 @@ pub struct Attempt {
     started: Instant,
     reused: bool,
     reconnects: u32,
+    /// Whether the server has taken what must not be sent twice.
+    taken: bool,
     stage: Stage,
 }
 
@@ -112,9 +114,21 @@ impl Attempt {
         timeouts: Timeouts,
         deadline: Option<Instant>,
     ) -> Self {
-        let (started, reused, reconnects) = (Instant::now(), false, 0);
+        let (started, reused, reconnects, taken) = (Instant::now(), false, 0, false);
         let stage = Stage::Start;
-        Self { settings, local, request, repeatable, timeouts, deadline, started, reused, reconnects, stage }
+        Self {
+            settings,
+            local,
+            request,
+            repeatable,
+            timeouts,
+            deadline,
+            started,
+            reused,
+            reconnects,
+            taken,
+            stage,
+        }
     }
 
     /// The request's header lines as they will go out, each with its line break.
@@ -245,7 +259,10 @@ impl Attempt {
                 Ok(Move::On)
             }
             Stage::Talking { mut connection, mut talk } => {
-                match talk.step(&mut connection, &self.request, self.timeouts, now) {
+                let step = talk.step(&mut connection, &self.request, self.timeouts, now);
+                self.taken = !self.repeatable
+                    && talk.reader.status().is_some_and(|status| (200..300).contains(&status));
+                match step {
                     Ok(Some(interest)) => {
                         let until = talk.until;
                         self.in_time(until, now, if talk.sent { Phase::Read } else { Phase::Write })?;
@@ -255,7 +272,7 @@ impl Attempt {
                     Ok(None) => {
                         let complete = talk.sent && talk.broken.is_none();
                         let answer = talk.reader.into_answer();
-                        if complete && answer.keep_alive {
+                        if complete && answer.close.is_none() {
                             self.local.pool.put(connection, answer.idle_limit, now);
                         }
                         Ok(Move::Answered(answer))
@@ -404,12 +421,14 @@ impl Attempt {
                 (&endpoint.host, endpoint.port, place)
             }
         };
-        let unknown = if matches!(phase, Phase::Write | Phase::Read) && kind != ErrorKind::TooLarge {
-            "; the server may have taken the request"
-        } else {
-            ""
+        let fate = match phase {
+            Phase::Write | Phase::Read if self.taken => "; the server has taken the request",
+            Phase::Write | Phase::Read if kind != ErrorKind::TooLarge => {
+                "; the server may have taken the request"
+            }
+            _ => "",
         };
-        let message = format!("{place}{}:{port}: {message}{unknown}", url_host(host));
+        let message = format!("{place}{}:{port}: {message}{fate}", url_host(host));
         NetworkError {
             kind,
             phase,
@@ -417,6 +436,7 @@ impl Attempt {
             port,
             elapsed: self.started.elapsed(),
             cause,
+            taken: self.taken,
             message,
         }
     }
@@ -658,6 +678,59 @@ mod tests {
             error.to_string(),
             format!("proxy 127.0.0.1:{port}: it sent more than an answer to CONNECT")
         );
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_is_heard_at_once_whatever_becomes_of_its_text() {
+        for refusal in ["", "Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"] {
+            let head = format!("HTTP/1.1 407 No\r\n{refusal}\r\n");
+            let port = serve("http", move |_, mut wire| {
+                wire.request().unwrap();
+                wire.send(head.as_bytes()).unwrap();
+                // It keeps the connection, and says no more.
+                let _ = wire.request();
+            });
+            let proxy = Some(Proxy::parse(&format!("127.0.0.1:{port}")).unwrap());
+            let error = send(&transport(Settings { proxy, ..settings("https://app.example/events") }))
+                .answer
+                .unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "proxy 127.0.0.1:{port}: it answered 407 to CONNECT: the proxy's URL must hold the right user and password"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_taken_and_must_not_be_repeated_is_not_transient() {
+        for scheme in SCHEMES {
+            let failing = |settings: fn(&str) -> Settings, bytes: &'static str| {
+                let (port, _seen) = serve_scripts(scheme, vec![vec![bytes.as_bytes()]]);
+                let settings = settings(&format!("{scheme}://127.0.0.1:{port}/events"));
+                let error = send(&transport(settings)).answer.unwrap_err();
+                (error.transient(), error.to_string().ends_with("; the server has taken the request"))
+            };
+            for begun in [
+                "HTTP/1.1 202",
+                "HTTP/1.1 202 Accepted\r\nContent-Length: 20\r\n\r\n{}",
+                "HTTP/1.1 202 Accepted\r\nContent-Length : 2\r\n\r\n{}",
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            ] {
+                assert_eq!(failing(unsigned, begun), (false, true), "{begun:?}");
+                assert_eq!(failing(settings, begun), (true, false), "{begun:?}");
+            }
+            for begun in [
+                "",
+                "HTTP/1.1 20",
+                "HTTP/1.1 503 No\r\nContent-Length: 20\r\n\r\n{}",
+                "HTTP/1.1 100 Continue\r\n\r\n",
+            ] {
+                assert_eq!(failing(unsigned, begun), (true, false), "{begun:?}");
+            }
+        }
     }
 
     #[test]

@@ -39,9 +39,10 @@ impl Buffer {
     /// # Errors
     /// Those of `read`.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
         if self.bytes.len() < self.end + READ_SIZE {
             self.bytes.resize(self.end + READ_SIZE, 0);
         }

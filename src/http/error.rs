@@ -20,8 +20,17 @@ pub struct NetworkError {
     pub elapsed: Duration,
     /// What it comes from.
     pub cause: Cause,
+    /// Whether the server has taken a request that must not be sent twice: its answer began with a 2xx.
+    pub taken: bool,
     /// What happened, with whom, and what to do about it.
     pub message: String,
+}
+
+impl NetworkError {
+    /// Whether the same request may be sent again, and may succeed then.
+    pub fn transient(&self) -> bool {
+        self.kind.transient() && !self.taken
+    }
 }
 
 /// The kinds of network errors.

@@ -7,6 +7,7 @@ mod dial;
 pub mod error;
 mod exchange;
 mod failure;
+mod head;
 pub mod headers;
 mod local;
 pub mod pool;

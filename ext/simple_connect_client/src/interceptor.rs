@@ -45,7 +45,7 @@ pub fn intercept(
 fn answer(said: RArray) -> Result<Answer, Error> {
     let (status, head, body) = <(u16, RString, Option<RString>)>::try_convert(said.as_value())?;
     let bytes = |string| with_bytes(string, <[u8]>::to_vec);
-    Ok(Answer { status, head: bytes(head), body: body.map(bytes), keep_alive: false, idle_limit: None })
+    Ok(Answer { status, head: bytes(head), body: body.map(bytes), close: None, idle_limit: None })
 }
 
 fn network_error(ruby: &Ruby, endpoint: &Url, said: RArray) -> Result<NetworkError, Error> {
@@ -58,6 +58,7 @@ fn network_error(ruby: &Ruby, endpoint: &Url, said: RArray) -> Result<NetworkErr
         port: endpoint.port,
         elapsed: Default::default(),
         cause: Cause::Named(class),
+        taken: false,
         message,
     })
 }

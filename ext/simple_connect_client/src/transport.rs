@@ -374,7 +374,7 @@ fn checked(ruby: &Ruby, target: String) -> Result<Target, Error> {
 fn verdict(outcome: &Outcome) -> Verdict {
     match &outcome.answer {
         Ok(answer) => Verdict::on_status(answer.status),
-        Err(error) if error.kind.transient() => Verdict::Transient,
+        Err(error) if error.transient() => Verdict::Transient,
         Err(_) => Verdict::Final,
     }
 }
@@ -392,7 +392,8 @@ fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outco
         Err(error) => {
             let text = explain(&ruby, &error)?;
             let kind = ruby.to_symbol(error.kind.name());
-            transport.funcall("failed", (attempts, elapsed, text, kind, ruby.to_symbol(error.phase.name())))
+            let phase = ruby.to_symbol(error.phase.name());
+            transport.funcall("failed", (attempts, elapsed, text, kind, phase, error.taken))
         }
     }
 }
