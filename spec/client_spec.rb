@@ -5,7 +5,7 @@ require "psych"
 require_relative "support/scripted_server"
 
 RSpec.describe SimpleConnect::Client do
-  accepted = { "status" => 202, "body" => '{"status":"accepted","log_id":7,"event_id":"pp_payment_42"}' }
+  accepted = { "status" => 202, "body" => '{"status":"accepted","log_id":7,"event_id":"payment_42"}' }
 
   around do |example|
     ScriptedServer.open([accepted]) do |server|
@@ -22,8 +22,8 @@ RSpec.describe SimpleConnect::Client do
 
   def deliver(client)
     client.events.deliver("customer_payment_received",
-                          recipient: { name: "Ramesh Kumar", mobile_no: "+919812345678" },
-                          event: { payment_amount: "450.00", event_id: "pp_payment_42" })
+                          recipient: { name: "Lakshmi Nair", mobile_no: "+919812345678" },
+                          event: { payment_amount: "450.00", event_id: "payment_42" })
   end
 
   it "opens one connection for many deliveries" do
@@ -51,8 +51,8 @@ RSpec.describe SimpleConnect::Client do
   # Checking a call against its signature allocates, too.
   it "allocates no more than 20 objects in a delivery", unchecked: true do
     client = client()
-    recipient = { name: "Ramesh Kumar", mobile_no: "+919812345678" }
-    event = { payment_amount: "450.00", event_id: "pp_payment_42" }
+    recipient = { name: "Lakshmi Nair", mobile_no: "+919812345678" }
+    event = { payment_amount: "450.00", event_id: "payment_42" }
     delivery = -> { client.events.deliver("customer_payment_received", recipient:, event:) }
     # The server runs in a process of its own, so that only the client's objects are counted.
     counts = in_another_process { 20.times.map { allocated(&delivery) } }

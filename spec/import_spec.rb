@@ -237,7 +237,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
     files = File.read("#{root}/README.md").scan(/^```(?:csv|json)\n(.*?)^```$/m).flatten
     service do
       files.each { |file| expect(import("-", input: StringIO.new(file))).to match([/\A\d delivered, 0 failed/, "", 0]) }
-      expect(@taken.keys).to match_array(%w[pp_payment_51 pp_payment_52 pp_payment_53])
+      expect(@taken.keys).to match_array(%w[payment_51 payment_52 payment_53])
     end
   end
 

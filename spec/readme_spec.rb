@@ -23,7 +23,7 @@ RSpec.describe "README.md", skip: DocumentedCode.missing do
       installed = "simple_connect() { #{Command::LINE.shelljoin} \"$@\"; }"
       printed, status = Open3.capture2e("bash", "-euc", [installed, *exports, second].join("\n"))
       expect(status).to be_success, printed
-      expect(printed).to match(/\Aaccepted: event_id pp_payment_42.*"pp_payment_42".*^sandbox: connected$/m)
+      expect(printed).to match(/\Aaccepted: event_id payment_42.*"payment_42".*^sandbox: connected$/m)
       expect(exports).to all(start_with("export "))
       expect(err.gets).to include("Ctrl-C")
       Process.kill("INT", pid)

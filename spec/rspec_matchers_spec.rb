@@ -44,7 +44,7 @@ RSpec.describe "simple_connect/rspec", unchecked: true do
       example { expect { pay! }.not_to deliver_event("customer_refunded") }
       example { expect { pay! }.not_to deliver_event.with(payment_amount: "400.00") }
       example { pay!; expect { nil }.not_to deliver_event }
-      example { expect { pay! }.to deliver_event.to_recipient(name: "Ramesh Kumar") }
+      example { expect { pay! }.to deliver_event.to_recipient(name: "Lakshmi Nair") }
       example { expect { CLIENT.events.deliver("a", user_mobile_no: "+1") }.to deliver_event.to_recipient("+1") }
       example do
         SimpleConnect::Testing.fail_with(:refused)

@@ -46,7 +46,7 @@ RSpec.describe "docs/testing.md", unchecked: true do
           expect do
             SIMPLECONNECT.events.deliver(
               "customer_payment_received", recipient: { mobile_no: "+919812345678" },
-                                           event: { event_id: "pp_payment_42", payment_amount: "400.00" }
+                                           event: { event_id: "payment_42", payment_amount: "400.00" }
             )
           end.to deliver_event("customer_payment_received")
             .to_recipient("+919812345678").with(payment_amount: "450.00").once

@@ -23,7 +23,7 @@ RSpec.describe SimpleConnect::Testing do
   let(:messages) { SimpleConnect::MessagesClient.new(base_url: "https://service.invalid", api_key: "hush-hush").messages }
 
   def pay(client = self.client, id: 1, **fields)
-    recipient = { name: "Ramesh", mobile_no: "+919812345678" }
+    recipient = { name: "Anjali", mobile_no: "+919812345678" }
     event = { event_id: "pp_#{id}", payment_amount: "450.00", **fields }
     client.events.deliver("customer_payment_received", recipient:, event:)
   end
@@ -36,11 +36,11 @@ RSpec.describe SimpleConnect::Testing do
       delivery = deliveries.first
       expect(delivery).to have_attributes(
         event_key: "customer_payment_received", event_id: "pp_1", language: "hi", occurred_at: "1970-01-01T00:00:01Z",
-        recipient: { "name" => "Ramesh", "mobile_no" => "+919812345678" }, attempts: 1, accepted?: true,
+        recipient: { "name" => "Anjali", "mobile_no" => "+919812345678" }, attempts: 1, accepted?: true,
         fields: { "payment_amount" => "450.00", "at" => "1970-01-01 00:00:00 UTC" }
       )
       expect(delivery.body).to eq(
-        '{"recipient":{"name":"Ramesh","mobile_no":"+919812345678"},"event":{"event_id":"pp_1",' \
+        '{"recipient":{"name":"Anjali","mobile_no":"+919812345678"},"event":{"event_id":"pp_1",' \
         '"payment_amount":"450.00","at":"1970-01-01 00:00:00 UTC","language":"hi",' \
         '"occurred_at":"1970-01-01T00:00:01Z","name":"customer_payment_received"}}'
       )

@@ -14,7 +14,7 @@ RSpec.describe "WebMock" do
   let(:url) { "https://app.example/api/v1/integrations/demo/events" }
   let(:client) { client_of(url, retryable: policy) }
   let(:policy) { SimpleConnect::Retryable.new(sleep: ->(_) {}) }
-  let(:accepted) { { status: 202, body: '{"status":"accepted","log_id":7,"event_id":"pp_payment_42"}' } }
+  let(:accepted) { { status: 202, body: '{"status":"accepted","log_id":7,"event_id":"payment_42"}' } }
   let(:messages) do
     SimpleConnect::MessagesClient.new(base_url: "https://app.example", api_key: "k3y", retryable: policy)
   end
@@ -57,7 +57,7 @@ RSpec.describe "WebMock" do
     end
 
     calls = {
-      "events.detail" => ->(test) { test.client.events.detail("pp_payment_42") },
+      "events.detail" => ->(test) { test.client.events.detail("payment_42") },
       "integrations.verify" => ->(test) { test.client.integrations.verify },
       "messages.deliver" => ->(test) { test.send_message(test.messages) },
       "messages.detail" => ->(test) { test.messages.messages.detail("m1") },
@@ -113,7 +113,7 @@ RSpec.describe "WebMock" do
       deliver(client, payment_mode: "UPI é")
 
       request = requests.first
-      expect(JSON.parse(request.body)).to include("event_id" => "pp_payment_42", "payment_mode" => "UPI é")
+      expect(JSON.parse(request.body)).to include("event_id" => "payment_42", "payment_mode" => "UPI é")
       expect(request.body).to have_attributes(encoding: Encoding::UTF_8, frozen?: false)
       signed = "#{request.headers["X-Simpleconnect-Timestamp"]}.#{request.body}"
       expect(request.headers["X-Simpleconnect-Signature"])
@@ -154,7 +154,7 @@ RSpec.describe "WebMock" do
           nil
         end
         deliver(client_of(server))
-        expect(server.requests.first.body).to include("pp_payment_42")
+        expect(server.requests.first.body).to include("payment_42")
       end
     end
 
@@ -184,7 +184,7 @@ RSpec.describe "WebMock" do
         body = test.hash_including("event" => "customer_payment_received", "payment_amount" => "450.00")
         test.stub_request(:post, test.url).with(body:)
       end,
-      "a pattern of the body" => ->(test) { test.stub_request(:post, test.url).with(body: /"pp_payment_42"/) },
+      "a pattern of the body" => ->(test) { test.stub_request(:post, test.url).with(body: /"payment_42"/) },
       "headers, in any case" => lambda do |test|
         headers = { "x-simpleconnect-key-id": "wa_sec_demo", "Content-Type" => "application/json", "Accept" => "*/*" }
         test.stub_request(:post, test.url).with(headers:)
@@ -237,7 +237,7 @@ RSpec.describe "WebMock" do
       stub_request(:post, url).to_return(**accepted, headers: { "X-Request-Id" => "r1", "Set-Cookie" => %w[a=1 b=2] })
       result = deliver(client)
       expect(result).to have_attributes(success?: true, status_code: 202, attempts: 1, error: nil, request_id: "r1")
-      expect(result.data).to have_attributes(event_id: "pp_payment_42", log_id: 7)
+      expect(result.data).to have_attributes(event_id: "payment_42", log_id: 7)
       expect(result.headers).to eq("x-request-id" => "r1", "set-cookie" => "a=1, b=2")
       expect(result.response_body).to have_attributes(encoding: Encoding::UTF_8, to_s: accepted[:body])
       expect(result.elapsed).to be_between(0, 5)
@@ -316,7 +316,7 @@ RSpec.describe "WebMock" do
         [202, { "content-type" => env["CONTENT_TYPE"] }, [JSON.generate(event_id: event["event_id"])]]
       end)
       result = deliver(client)
-      expect([result.data.event_id, result.headers]).to eq(["pp_payment_42", { "content-type" => "application/json" }])
+      expect([result.data.event_id, result.headers]).to eq(["payment_42", { "content-type" => "application/json" }])
     end
 
     it "serves each of the other calls" do
@@ -450,9 +450,9 @@ RSpec.describe "WebMock" do
   describe "of several stubs" do
     it "the last one that fits counts" do
       stub_request(:post, url).to_return(status: 400)
-      stub_request(:post, url).with(body: /pp_payment_1\b/).to_return(status: 401)
-      stub_request(:post, url).with(body: /pp_payment_2\b/).to_return(status: 402)
-      statuses = [1, 2, 3].map { |id| deliver(client, event_id: "pp_payment_#{id}").status_code }
+      stub_request(:post, url).with(body: /payment_1\b/).to_return(status: 401)
+      stub_request(:post, url).with(body: /payment_2\b/).to_return(status: 402)
+      statuses = [1, 2, 3].map { |id| deliver(client, event_id: "payment_#{id}").status_code }
       expect(statuses).to eq([401, 402, 400])
     end
 
@@ -469,10 +469,10 @@ RSpec.describe "WebMock" do
     end
 
     it "a global one comes before or after the others, as it was declared" do
-      stub_request(:post, url).with(body: /pp_payment_2\b/).to_return(status: 402)
-      WebMock.globally_stub_request { |request| { status: 401 } if request.body.include?("pp_payment_1") }
+      stub_request(:post, url).with(body: /payment_2\b/).to_return(status: 402)
+      WebMock.globally_stub_request { |request| { status: 401 } if request.body.include?("payment_1") }
       WebMock.globally_stub_request(:after_local_stubs) { { status: 404 } }
-      statuses = [1, 2, 3].map { |id| deliver(client, event_id: "pp_payment_#{id}").status_code }
+      statuses = [1, 2, 3].map { |id| deliver(client, event_id: "payment_#{id}").status_code }
       expect(statuses).to eq([401, 402, 404])
     end
   end
@@ -536,11 +536,13 @@ RSpec.describe "WebMock" do
     it "is called for each attempt that is stubbed, in order of declaration, with the request and the answer" do
       seen = []
       WebMock.after_request { |request, answer| seen << [:first, request.method, request.uri.to_s, answer.status] }
-      WebMock.after_request { |request, answer| seen << [:second, request.body[/pp_\w+/], answer.headers, answer.body] }
+      WebMock.after_request do |request, answer|
+        seen << [:second, request.body[/payment_\d+/], answer.headers, answer.body]
+      end
       stub_request(:post, url).to_return(status: [503, "Busy"], headers: { "Retry-After" => "1" }, body: "later")
       deliver(client_of(url, retryable: quick(2)))
       once = [[:first, :post, url.sub("example", "example:443"), [503, "Busy"]],
-              [:second, "pp_payment_42", { "Retry-After" => "1" }, "later"]]
+              [:second, "payment_42", { "Retry-After" => "1" }, "later"]]
       expect(seen).to eq(once + once)
     end
 

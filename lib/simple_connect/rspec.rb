@@ -40,7 +40,7 @@ module SimpleConnect
       # @return [DeliverEvent] self
       # @example
       #   expect { pay! }.to deliver_event.to_recipient(a_string_starting_with("+91"))
-      #   expect { pay! }.to deliver_event.to_recipient(name: "Ramesh Kumar")
+      #   expect { pay! }.to deliver_event.to_recipient(name: "Lakshmi Nair")
       def to_recipient(recipient)
         @recipient = recipient
         self
@@ -51,7 +51,7 @@ module SimpleConnect
       # @return [DeliverEvent] self
       # @raise [ArgumentError] where it is no Hash
       # @example
-      #   expect { pay! }.to deliver_event.with(event_id: "pp_payment_42", payment_mode: a_kind_of(String))
+      #   expect { pay! }.to deliver_event.with(event_id: "payment_42", payment_mode: a_kind_of(String))
       def with(fields)
         unless fields.is_a?(Hash)
           raise ArgumentError, "with takes a Hash of fields, such as with(payment_amount: \"450.00\"), " \

@@ -6,7 +6,7 @@ require_relative "scripted_server"
 # Clients and calls as the specs of the transport make them.
 module Delivering
   SECRET = "hush-hush"
-  ACCEPTED = { "status" => 202, "body" => '{"status":"accepted","log_id":7,"event_id":"pp_payment_42"}' }.freeze
+  ACCEPTED = { "status" => 202, "body" => '{"status":"accepted","log_id":7,"event_id":"payment_42"}' }.freeze
 
   # @param server [ScriptedServer, String] or an endpoint's URL
   # @return [SimpleConnect::Client] one that tries once, where nothing else is said
@@ -22,7 +22,7 @@ module Delivering
     SimpleConnect::MessagesClient.new(base_url: server.url, api_key: SECRET, **options)
   end
 
-  def deliver(client, event_id: "pp_payment_42", **fields)
+  def deliver(client, event_id: "payment_42", **fields)
     client.events.deliver("customer_payment_received", { payment_amount: "450.00", **fields }, event_id:)
   end
 

@@ -13,7 +13,7 @@ module Suite
     def pay!(id: 1, **fields)
       event = { event_id: "pp_#{id}", payment_amount: "450.00", payment_mode: "UPI", **fields }
       CLIENT.events.deliver("customer_payment_received",
-                            recipient: { name: "Ramesh Kumar", mobile_no: "+919812345678" }, event:)
+                            recipient: { name: "Lakshmi Nair", mobile_no: "+919812345678" }, event:)
     end
   RUBY
 

@@ -193,7 +193,7 @@ RSpec.describe "The transport, reading answers" do
     serve(sending("#{whole}#{stale}"), Delivering::ACCEPTED) do |server|
       client = client_of(server)
       expect(deliver(client).response_body).to eq("{}")
-      expect(deliver(client).data.event_id).to eq("pp_payment_42")
+      expect(deliver(client).data.event_id).to eq("payment_42")
       expect(server.requests.map(&:connection)).to eq([0, 1])
     end
   end

@@ -73,7 +73,7 @@ RSpec.describe "The transport's connections" do
         expect(deliver(client.with(read_timeout: 0.1)).network_error).to eq(:timeout)
         gate << true
         expect(server.closed.pop).to eq(0)
-        expect(deliver(client).data.event_id).to eq("pp_payment_42")
+        expect(deliver(client).data.event_id).to eq("payment_42")
         expect(server.requests.map(&:connection)).to eq([0, 0, 1])
       end
     end

@@ -53,11 +53,11 @@ module SimpleConnect
       # @example
       #   client.events.deliver(
       #     "customer_payment_received",
-      #     recipient: { name: "Ramesh Kumar", mobile_no: "+919812345678" },
-      #     event: { event_id: "pp_payment_42", payment_amount: "450.00" }
+      #     recipient: { name: "Lakshmi Nair", mobile_no: "+919812345678" },
+      #     event: { event_id: "payment_42", payment_amount: "450.00" }
       #   )
       # @example The flat layout
-      #   client.events.deliver("customer_payment_received", payment_amount: "450.00", event_id: "pp_payment_42")
+      #   client.events.deliver("customer_payment_received", payment_amount: "450.00", event_id: "payment_42")
       def deliver(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
         event_key = event_key.to_s
         body = if nested?(keywords)
@@ -93,7 +93,7 @@ module SimpleConnect
       # @return [Result] its `data` a {Responses::EventResponse}
       # @raise [ArgumentError] where `event_id` is blank, `.`, `..`, not UTF-8, or holds a line break or a NUL
       # @example
-      #   client.events.detail("pp_payment_42").data.dispatched?
+      #   client.events.detail("payment_42").data.dispatched?
       def detail(event_id)
         event_id = event_id.to_s
         raise ArgumentError, "event_id is required" if event_id.scrub.strip.empty?
@@ -109,7 +109,7 @@ module SimpleConnect
       # @raise [ArgumentError] as {#detail}
       # @raise [MalformedResponseError] where the answer is not JSON
       # @example
-      #   client.events.detail!("pp_payment_42").data.dispatched?
+      #   client.events.detail!("payment_42").data.dispatched?
       def detail!(event_id) = detail(event_id).or_raise
 
       # @return [String]

@@ -6,7 +6,7 @@ RSpec.describe Dairy::PaymentReceipts do
   subject(:receipts) { described_class.new }
 
   let(:endpoint) { Fixtures::ENDPOINT }
-  let(:accepted) { json(202, status: "accepted", log_id: 7, event_id: "pp_payment_42") }
+  let(:accepted) { json(202, status: "accepted", log_id: 7, event_id: "payment_42") }
 
   describe "#deliver" do
     it "sends the payment" do
@@ -15,7 +15,7 @@ RSpec.describe Dairy::PaymentReceipts do
         body: {
           recipient: { name: "Asha Patil", mobile_no: "+919812345678" },
           event: {
-            event_id: "pp_payment_42", occurred_at: "2026-04-16T09:30:00+05:30", payment_amount: "450.00",
+            event_id: "payment_42", occurred_at: "2026-04-16T09:30:00+05:30", payment_amount: "450.00",
             payment_mode: "UPI", name: "customer_payment_received", language: "en"
           }
         }
@@ -51,7 +51,7 @@ RSpec.describe Dairy::PaymentReceipts do
 
     it "gets over a bad network" do
       stub_request(:post, endpoint).to_timeout.then.to_raise(Errno::ECONNRESET).then.to_return(accepted)
-      expect(receipts.deliver(payment).event_id).to eq("pp_payment_42")
+      expect(receipts.deliver(payment).event_id).to eq("payment_42")
     end
 
     it "has the queue try again after three attempts" do
@@ -79,7 +79,7 @@ RSpec.describe Dairy::PaymentReceipts do
     end
 
     it "gives up where the server rejects it, and says why" do
-      stub_request(:post, endpoint).with(body: /pp_payment_42/).to_return(json(422, error: "mobile_no is not valid"))
+      stub_request(:post, endpoint).with(body: /payment_42/).to_return(json(422, error: "mobile_no is not valid"))
       expect { receipts.deliver(payment) }.to raise_error(described_class::Rejected, "mobile_no is not valid")
       expect(a_request(:post, endpoint)).to have_been_made.once
     end
@@ -96,7 +96,7 @@ RSpec.describe Dairy::PaymentReceipts do
     end
 
     it "sends nothing where the event is none of ours" do
-      expect { Dairy.simple_connect.events.deliver("customer_paymnet_received", recipient: { mobile_no: "+91" }) }
+      expect { Dairy.simple_connect.events.deliver("customer_payment_recieved", recipient: { mobile_no: "+91" }) }
         .to raise_error(SimpleConnect::UnknownEventError)
       expect(a_request(:any, /simplewaconnect/)).not_to have_been_made
     end
@@ -106,7 +106,7 @@ RSpec.describe Dairy::PaymentReceipts do
         json(202, status: "accepted", event_id: JSON.parse(request.body).dig("event", "event_id"))
       end
       ids = [1, 2, 3].map { |id| Thread.new { receipts.deliver(payment(id)).event_id } }.map(&:value)
-      expect(ids).to eq(%w[pp_payment_1 pp_payment_2 pp_payment_3])
+      expect(ids).to eq(%w[payment_1 payment_2 payment_3])
     end
 
     it "tells monitoring of each request" do
@@ -134,10 +134,10 @@ RSpec.describe Dairy::PaymentReceipts do
   end
 
   describe "#state" do
-    let(:url) { "#{endpoint}/pp_payment_42" }
+    let(:url) { "#{endpoint}/payment_42" }
 
     def event(status, message = nil)
-      json(200, event_log: { event_id: "pp_payment_42", status: },
+      json(200, event_log: { event_id: "payment_42", status: },
                 message: message && { event: "message.status", data: { message_id: "wamid.1", status: message } })
     end
 
@@ -156,7 +156,7 @@ RSpec.describe Dairy::PaymentReceipts do
   describe "with the server", vcr: { cassette_name: "payment_receipt" } do
     it "is delivered, and known afterwards" do
       response = receipts.deliver(payment)
-      expect(response.event_id).to eq("pp_payment_42")
+      expect(response.event_id).to eq("payment_42")
       expect(response).not_to be_duplicate
       expect(receipts.deliver(payment)).to be_duplicate
       expect(receipts.state(payment)).to eq(:delivered)

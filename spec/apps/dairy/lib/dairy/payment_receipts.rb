@@ -38,6 +38,6 @@ module Dairy
 
     private
 
-    def event_id(payment) = "pp_payment_#{payment.id}"
+    def event_id(payment) = "payment_#{payment.id}"
   end
 end
