@@ -36,10 +36,9 @@ module Certificates
     def hashed_name = format("%08x.0", certificate.subject.hash)
 
     # @param host [String] a name or an address
-    # @param from [Integer] seconds from now
-    # @param to [Integer] seconds from now
+    # @param options [Hash] see {Certificates.build}
     # @return [Identity] a certificate that this one vouches for
-    def issue(host, from: -DAY, to: DAY) = Certificates.build(host, from:, to:, issuer: self)
+    def issue(host, **options) = Certificates.build(host, issuer: self, **options)
 
     private
 
@@ -52,35 +51,47 @@ module Certificates
     end
   end
 
+  AUTHORITY = ["basicConstraints", "CA:TRUE", true].freeze
+
   # @param host [String] a name or an address
   # @return [Identity] a certificate that vouches for itself
   def self.self_signed(host) = build(host)
 
   # @return [Identity] a certificate that may vouch for others
-  def self.authority(name = "An authority of these specs") = build(name, authority: true)
+  def self.authority(name = "An authority of these specs") = build(name, extensions: [AUTHORITY])
 
-  def self.build(name, from: -DAY, to: DAY, issuer: nil, authority: false)
+  # @param host [String] a name or an address
+  # @return [Identity] both in one, as `openssl req -x509` makes it
+  def self.own(host, **options) = build(host, extensions: [AUTHORITY, names(host)], **options)
+
+  # @param name [String] the common name
+  # @param from [Integer] seconds from now
+  # @param to [Integer] seconds from now
+  # @param issuer [Identity, nil] who signs, if not the certificate itself
+  # @param extensions [Array<Array>] a name, a value, and whether it is critical
+  # @param version [Integer] that of X.509, less one
+  # @return [Identity]
+  def self.build(name, from: -DAY, to: DAY, issuer: nil, extensions: [names(name)], version: 2,
+                 key: OpenSSL::PKey::EC.generate("prime256v1"), digest: "SHA256")
     now = Process.clock_gettime(Process::CLOCK_REALTIME, :second)
-    key = OpenSSL::PKey::EC.generate("prime256v1")
     certificate = OpenSSL::X509::Certificate.new
-    certificate.version = 2
+    certificate.version = version
     certificate.serial = OpenSSL::BN.rand(64)
     certificate.subject = OpenSSL::X509::Name.new([["CN", name]])
     certificate.issuer = issuer ? issuer.certificate.subject : certificate.subject
     certificate.public_key = key
     certificate.not_before = Time.at(now + from)
     certificate.not_after = Time.at(now + to)
-    certificate.add_extension(extension(name, authority))
-    certificate.sign(issuer ? issuer.key : key, "SHA256")
+    factory = OpenSSL::X509::ExtensionFactory.new
+    extensions.each { |extension| certificate.add_extension(factory.create_extension(*extension)) }
+    certificate.sign(issuer ? issuer.key : key, digest)
     Identity.new(certificate, key)
   end
 
-  def self.extension(name, authority)
-    extensions = OpenSSL::X509::ExtensionFactory.new
-    return extensions.create_extension("basicConstraints", "CA:TRUE", true) if authority
-
-    kind = name.match?(/\A[\d.]+\z|:/) ? "IP" : "DNS"
-    extensions.create_extension("subjectAltName", "#{kind}:#{name}")
+  # @param hosts [Array<String>] names and addresses
+  # @return [Array] the extension that says for whom a certificate is
+  def self.names(*hosts)
+    kinds = hosts.map { |host| "#{host.match?(/\A[\d.]+\z|:/) ? "IP" : "DNS"}:#{host}" }
+    ["subjectAltName", kinds.join(",")]
   end
-  private_class_method :extension
 end

@@ -256,6 +256,22 @@ RSpec.describe "The transport's limits" do
     end
   end
 
+  describe "on what clients take that nobody needs any more (promise 14)" do
+    it "let Ruby know what one weighs, so that it collects them in time" do
+      GC.start
+      GC.disable
+      before = GC.stat(:malloc_increase_bytes)
+      clients = Array.new(20) { client_of("http://127.0.0.1:9/events") }
+      expect(GC.stat(:malloc_increase_bytes) - before).to be > 20 * 40_000
+      # One for less time is the same client.
+      before = GC.stat(:malloc_increase_bytes)
+      clients.each { |client| client.with(total_timeout: 1) }
+      expect(GC.stat(:malloc_increase_bytes) - before).to be < 20 * 20_000
+    ensure
+      GC.enable
+    end
+  end
+
   describe "on what a bug may do: it is an InternalError (promise 13)" do
     { "while other threads are held up" => false, "while other threads go on" => true }.each do |moment, without_gvl|
       it "and nothing worse, #{moment}" do

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
+require "json"
 require "open3"
+require "tempfile"
 require "tmpdir"
 require_relative "../support/certificates"
 require_relative "../support/delivering"
@@ -91,11 +93,46 @@ RSpec.describe "The transport over TLS (promise 9)" do
 
     it "nobody where there is no certificate, and says what to do" do
       Dir.mktmpdir do |empty|
-        with_environment("SSL_CERT_FILE" => "#{empty}/none.pem", "SSL_CERT_DIR" => empty) do
-          serve(accepted, tls: identity.context) do |server|
-            result = deliver(client_of(server))
-            expect([result.network_error, result.network_phase]).to eq(%i[tls tls])
-            expect(result.error).to match(/: no CA certificates found: install the system's .*SSL_CERT_FILE/)
+        { "#{empty}/none.pem" => "it cannot be read: No such file",
+          "/dev/null" => "it holds no certificate in PEM form" }
+          .each do |file, reason|
+            with_environment("SSL_CERT_FILE" => file, "SSL_CERT_DIR" => empty) do
+              serve(accepted, tls: identity.context) do |server|
+                result = deliver(client_of(server))
+                expect([result.network_error, result.network_phase]).to eq(%i[tls tls])
+                expect(result.error).to include("no CA certificates found: SSL_CERT_FILE (#{file}): #{reason}")
+              end
+            end
+          end
+      end
+    end
+
+    versions.each do |name, version|
+      it "a certificate that is itself trusted, as openssl req -x509 makes it (#{name})" do
+        own = Certificates.own("127.0.0.1")
+        tls = own.context(min_version: version, max_version: version)
+        serve(accepted, tls:) do |server|
+          expect(deliver(client_of(server, ca_file: own.file))).to be_success
+          with_environment("SSL_CERT_FILE" => own.file) { expect(deliver(client_of(server))).to be_success }
+          # Not merely because it says so itself.
+          expect(deliver(trusting(server)).network_error).to eq(:tls)
+        end
+      end
+
+      it "nobody who only looks like such a certificate (#{name})" do
+        own = Certificates.own("127.0.0.1")
+        leaf = Certificates.own("127.0.0.1", extensions: [Certificates.names("127.0.0.1")])
+        {
+          "another name" => [Certificates.own("localhost"), nil, /certificate is for another host/],
+          "expired" => [Certificates.own("127.0.0.1", to: -60), nil, /has expired/],
+          "not valid yet" => [Certificates.own("127.0.0.1", from: 3600), nil, /not valid yet/],
+          "another of the same subject" => [Certificates.own("127.0.0.1"), own, /a certificate authority's own/],
+          "a server's of the same subject" => [leaf, own, /no authority that is trusted here/]
+        }.each do |what, (served, trusted, explanation)|
+          serve(accepted, tls: served.context(min_version: version, max_version: version)) do |server|
+            result = deliver(client_of(server, ca_file: (trusted || served).file))
+            expect(result.error).to match(explanation), "#{what}: #{result.error}"
+            expect(server.requests).to be_empty
           end
         end
       end
@@ -343,6 +380,230 @@ RSpec.describe "The transport over TLS (promise 9)" do
         result = deliver(trusting(server, write_timeout: 0.3), note: large)
         expect([result.network_error, result.network_phase]).to eq(%i[timeout write])
         over << true
+      end
+    end
+  end
+
+  # Promise 19.
+  describe "keeps up with whom to trust (promise 19)" do
+    newcomer = Certificates.authority("One that comes later")
+    context = newcomer.issue("127.0.0.1").context
+
+    # A client that nobody can convince, until the block has changed what it trusts.
+    def expect_trust_after(client, tls)
+      serve(Delivering::ACCEPTED, tls:) do |server|
+        client = client.call(server)
+        expect(deliver(client).network_error).to eq(:tls)
+        yield
+        expect(deliver(client)).to be_success
+      end
+    end
+
+    it "where ca_file changes, in place or by another file in its place" do
+      Dir.mktmpdir do |folder|
+        file = "#{folder}/ca.pem"
+        [->(text) { File.write(file, text) }, lambda do |text|
+          File.write("#{file}.new", text)
+          File.rename("#{file}.new", file)
+        end].each do |write|
+          File.write(file, File.read(authority.file))
+          expect_trust_after(->(server) { client_of(server, ca_file: file) }, context) do
+            write.call(File.read(newcomer.file))
+          end
+        end
+      end
+    end
+
+    it "where the file of SSL_CERT_FILE changes, or comes to be" do
+      Dir.mktmpdir do |folder|
+        file = "#{folder}/ca.pem"
+        2.times do
+          with_environment("SSL_CERT_FILE" => file, "SSL_CERT_DIR" => folder) do
+            expect_trust_after(->(server) { client_of(server) }, context) { File.write(file, File.read(newcomer.file)) }
+          end
+          File.write(file, File.read(authority.file))
+        end
+      end
+    end
+
+    it "where a certificate is added to a folder" do
+      Dir.mktmpdir do |folder|
+        with_environment("SSL_CERT_DIR" => folder) do
+          expect_trust_after(->(server) { client_of(server) }, context) do
+            File.write(File.join(folder, newcomer.hashed_name), File.read(newcomer.file))
+          end
+        end
+      end
+    end
+
+    it "and holds on to what it had where ca_file is broken, or gone" do
+      Dir.mktmpdir do |folder|
+        file = "#{folder}/ca.pem"
+        File.write(file, File.read(authority.file))
+        serve(accepted, tls: identity.context) do |server|
+          clients = Array.new(2) { client_of(server, ca_file: file) }
+          [-> { File.write(file, File.read(newcomer.file)[0, 200]) }, -> { File.delete(file) }].each do |spoil|
+            spoil.call
+            expect(deliver(clients.shift)).to be_success
+          end
+        end
+      end
+    end
+
+    it "and does not remember that it could not be read" do
+      with_environment("SSL_CERT_FILE" => authority.file) do
+        serve(accepted, tls: nil) do |plain|
+          serve(accepted, tls: identity.context) do |server|
+            seen = in_a_child do
+              # What is garbage, or the parent's, may hold descriptors: away with them.
+              GC.start
+              deliver(client_of(plain))
+              client = client_of(server)
+              # One for the socket, none for the file.
+              held = no_descriptors_but(1)
+              without = deliver(client).error
+              held.each(&:close)
+              [without, deliver(client).success?]
+            end
+            expect(seen).to match([/SSL_CERT_FILE \(#{authority.file}\): it cannot be read: Too many open files/, true])
+          end
+        end
+      end
+    end
+
+    def in_a_child
+      reader, writer = IO.pipe
+      pid = fork do
+        reader.close
+        writer.write(JSON.generate(yield))
+        writer.close
+        exit!(0)
+      end
+      writer.close
+      JSON.parse(reader.read)
+    ensure
+      reader.close
+      Process.wait(pid)
+    end
+
+    def no_descriptors_but(free)
+      Process.setrlimit(:NOFILE, 100)
+      held = []
+      loop { held << File.open("/dev/null") }
+    rescue Errno::EMFILE
+      free.times { held.pop.close }
+      held
+    end
+  end
+
+  describe "of a file that is named" do
+    other = Certificates.authority("Another authority")
+    pem = authority.certificate.to_pem
+    rubbish = "-----BEGIN CERTIFICATE-----\n#{["no certificate"].pack("m")}-----END CERTIFICATE-----\n"
+    openssls_own = pem.gsub("CERTIFICATE", "TRUSTED CERTIFICATE")
+
+    def in_file(text)
+      Tempfile.create("ca") do |file|
+        file.binmode
+        file.write(text)
+        file.close
+        yield file.path
+      end
+    end
+
+    {
+      "with text around it" => "Whom we trust:\n\n#{pem}# the end\n",
+      "with a byte order mark and line breaks of Windows" => "\uFEFF#{pem.gsub("\n", "\r\n")}",
+      "under its old name, without a line break at the end" => pem.gsub("CERTIFICATE", "X509 CERTIFICATE").chomp,
+      "behind a key and another certificate" => "#{identity.key.to_pem}#{other.certificate.to_pem}#{pem}"
+    }.each do |what, text|
+      it "takes a certificate #{what}" do
+        in_file(text) do |file|
+          serve(accepted, tls: identity.context) do |server|
+            expect(deliver(client_of(server, ca_file: file))).to be_success
+            with_environment("SSL_CERT_FILE" => file) { expect(deliver(client_of(server))).to be_success }
+          end
+        end
+      end
+    end
+
+    {
+      "two without a line break between them" =>
+        [other.certificate.to_pem.chomp + pem, /line \d+: what begins in line 1 must end with -----END CERTIFICATE/],
+      "rubbish within the dashes" =>
+        [other.certificate.to_pem + rubbish, /line \d+: what begins here is not a certificate/],
+      "what is no base64" => [pem.sub("MII", "M!I"), /line 1: what begins here is not base64/],
+      "a certificate that is cut short" => [pem.lines.first(4).join, /line 1: what begins here is cut short/],
+      "the end of one" => [pem.lines.last(4).join, /line 4: what ends here has no beginning/],
+      "one in another's midst" => [pem.lines.first(4).join + pem, /line 5: what begins in line 1 must end with/],
+      "\\n for line breaks" => [pem.gsub("\n", "\\n"), /line 1: -----BEGIN …----- must stand alone on its line/],
+      "DER" => [authority.certificate.to_der, /it is in DER form: convert it to PEM with openssl x509 -inform DER/],
+      "OpenSSL's own format" => [openssls_own, /line 1: a TRUSTED CERTIFICATE is a format of OpenSSL's own/],
+      "a key alone" => [identity.key.to_pem, /it holds no certificate in PEM form/]
+    }.each do |what, (text, problem)|
+      it "refuses #{what}, and tells the place" do
+        in_file(text) do |file|
+          expect { client_of("https://127.0.0.1/", ca_file: file) }.to raise_error(
+            SimpleConnect::ConfigurationError, /\Aca_file: cannot read certificates from #{file}: #{problem}/
+          )
+          # Of SSL_CERT_FILE all is taken that can be; the rest is told where it may matter.
+          serve(accepted, tls: identity.context) do |server|
+            with_environment("SSL_CERT_FILE" => file) do
+              expect(deliver(client_of(server)).error).to match(/SSL_CERT_FILE \(#{file}\): #{problem}/)
+              expect(deliver(trusting(server))).to be_success
+            end
+          end
+        end
+      end
+    end
+
+    it "tells variable, path and reason where SSL_CERT_FILE or SSL_CERT_DIR cannot be read" do
+      serve(accepted, tls: identity.context) do |server|
+        with_environment("SSL_CERT_FILE" => "/nowhere/ca.pem") do
+          expect(deliver(client_of(server)).error).to match(
+            %r{no trusted TLS .*SSL_CERT_FILE \(/nowhere/ca.pem\): it cannot be read: No such file .*pass its}
+          )
+        end
+        with_environment("SSL_CERT_DIR" => "/nowhere") do
+          expect(deliver(client_of(server)).error).to include("SSL_CERT_DIR (/nowhere): it cannot be read: No such")
+        end
+      end
+    end
+  end
+
+  describe "refuses in plain words" do
+    rsa = OpenSSL::PKey::RSA.new(2048)
+    tls12 = OpenSSL::SSL::TLS1_2_VERSION
+    {
+      "a certificate with a common name only" =>
+        [{ extensions: [] }, {}, /names no host: it has no subjectAltName, and a common name does not count/],
+      "X.509 version 1" => [{ extensions: [], version: 0 }, {}, /of X.509 version 1: issue it as version 3/],
+      "ECDSA with SHA-512" =>
+        [{ digest: "SHA512" }, {}, /is signed in a way that cannot be checked here: sign it with RSA/],
+      "a P-521 key" => [{ key: OpenSSL::PKey::EC.generate("secp521r1") }, {}, /the server has nothing in common/],
+      "TLS 1.2 with CBC alone" => [{ key: rsa }, { max_version: tls12, ciphers: "ECDHE-RSA-AES128-SHA256" },
+                                   /the server has nothing in common .* TLS 1.2 with ECDHE and AES-GCM/],
+      "the exchange of keys by RSA" =>
+        [{ key: rsa }, { max_version: tls12, ciphers: "AES128-GCM-SHA256" }, /the server has nothing in common/],
+      "to show a certificate (TLS 1.2)" =>
+        [{}, { max_version: tls12, verify_mode: 3 }, /or it wants a client's certificate, and there is none/],
+      "to show a certificate (TLS 1.3)" =>
+        [{}, { verify_mode: 3 }, /the server wants a client's certificate, which this client cannot give/],
+      "3,000 names" =>
+        [{ extensions: [Certificates.names(*Array.new(3000) { |i| "host-#{i}.example" })] }, {},
+         /is for another host \(.*host-1\.example.*…\)/]
+    }.each do |what, (certificate, settings, explanation)|
+      it what do
+        context = authority.issue("127.0.0.1", **certificate).context
+        settings.each { |name, value| context.public_send("#{name}=", value) }
+        serve(accepted, tls: context) do |server|
+          result = deliver(trusting(server))
+          expect([result.network_error, result.network_phase]).to eq(%i[tls tls])
+          expect(result.error).to match(explanation)
+          expect(result.error.size).to be < 450
+          expect(result.error).not_to include("may have taken the request")
+          expect(server.requests).to be_empty
+        end
       end
     end
   end

@@ -353,11 +353,8 @@ impl Attempt {
     /// Begins TLS, where the scheme asks for it.
     fn handshaking(&self, mut connection: Connection, until: Instant) -> Result<Stage, Failure> {
         let settings = &*self.settings;
-        if settings.endpoint.tls {
-            let session = self
-                .local
-                .tls(&settings.trust)
-                .and_then(|config| tls::session(&config, &settings.endpoint.host));
+        if let Some(config) = &self.local.tls {
+            let session = config.clone().and_then(|config| tls::session(&config, &settings.endpoint.host));
             connection.wrap(session.map_err(|error| Failure::tls(error.to_string()))?);
         }
         Ok(Stage::Handshaking { connection, until })

@@ -72,6 +72,7 @@ impl Failure {
         use io::ErrorKind as System;
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
             let cause = if tls::is_unknown_authority(error) { Cause::UnknownAuthority } else { Cause::Tls };
+            let phase = if tls::is_refusal(error) { Phase::Tls } else { phase };
             return Self { phase, cause, ..Self::tls(tls::explain(error)) };
         }
         let (kind, message): (_, Cow<'_, str>) = match error.kind() {

@@ -1,13 +1,15 @@
 //! What a process keeps between requests to one server; none of it may cross a fork.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
 use crate::http::pool::Pool;
-use crate::http::tls::{TlsError, Trust};
+use crate::http::settings::Settings;
+use crate::http::tls::{TlsError, client_config};
+use crate::http::trust::Authorities;
 use crate::process::per_process::Abandon;
 
 /// How long addresses are good once they are resolved.
@@ -16,7 +18,8 @@ const ADDRESS_LIFETIME: Duration = Duration::from_secs(5);
 /// The idle connections, the TLS settings and the addresses.
 pub(crate) struct Local {
     pub(crate) pool: Pool,
-    tls: OnceLock<Result<Arc<ClientConfig>, TlsError>>,
+    /// The settings of TLS, where it is used.
+    pub(crate) tls: Option<Result<Arc<ClientConfig>, TlsError>>,
     addresses: Mutex<Option<(Instant, Vec<IpAddr>)>>,
 }
 
@@ -27,13 +30,11 @@ impl Abandon for Local {
 }
 
 impl Local {
-    pub(crate) fn new(pool_size: usize, idle_timeout: Duration) -> Self {
-        Self { pool: Pool::new(pool_size, idle_timeout), tls: OnceLock::new(), addresses: Mutex::default() }
-    }
-
-    /// The TLS settings; read from the disk at the first call.
-    pub(crate) fn tls(&self, trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
-        self.tls.get_or_init(|| trust.client_config()).clone()
+    /// Use it where no other thread may fork, as [`Authorities::of`].
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let Settings { endpoint, trust, pool_size, idle_timeout, .. } = settings;
+        let tls = endpoint.tls.then(|| client_config(Authorities::of(trust)));
+        Self { pool: Pool::new(*pool_size, *idle_timeout), tls, addresses: Mutex::default() }
     }
 
     /// The server's addresses, where they were resolved not long ago.

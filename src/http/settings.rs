@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::http::answer::Limits;
 use crate::http::headers::HeaderLines;
 use crate::http::proxy::Proxy;
-use crate::http::tls::Trust;
+use crate::http::trust::Trust;
 use crate::http::url::Url;
 use crate::signature::{Scheme, Signer};
 

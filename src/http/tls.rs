@@ -1,148 +1,498 @@
-//! TLS 1.2 and 1.3, with the system's certificates and no way to do without them.
+//! TLS 1.2 and 1.3, and no way to do without verification.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{self, WebPkiSupportedAlgorithms};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    InvalidMessage, OtherError, SignatureScheme,
+};
 
-/// Which certificate authorities to trust.
-///
-/// As with OpenSSL, `SSL_CERT_FILE` and `SSL_CERT_DIR` each stand in for the system's own file or directory;
-/// the additional certificates come on top.
-#[derive(Debug, Clone, Default)]
-pub struct Trust {
-    file: Option<PathBuf>,
-    dirs: Vec<PathBuf>,
-    additional: Vec<CertificateDer<'static>>,
-}
+use crate::http::trust::{Authorities, Loaded};
+
+/// How long the words of TLS in an error may be: a certificate may hold thousands of names.
+const MOST_CHARACTERS: usize = 160;
 
 /// Why there can be no TLS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// The file of additional certificates cannot be read.
+    /// The file of additional certificates cannot be read, or not all of it.
     #[error("cannot read certificates from {}: {reason}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with it, and where.
         reason: String,
     },
+    /// No certificate authority at all, although files were named.
+    #[error("no CA certificates found: {0}")]
+    Unreadable(String),
     /// No certificate authority at all.
     #[error(
         "no CA certificates found: install the system's (Debian: apt install ca-certificates), or set SSL_CERT_FILE"
     )]
     NoRoots,
+    /// Nobody trusted has signed the certificate, and not all that is to be trusted could be read.
+    #[error("no authority that is trusted here has signed the server's certificate ({0})")]
+    UnknownAuthority(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
 }
 
-impl Trust {
-    /// The system's authorities, and those in `ca_file` (PEM). Reads the environment and `ca_file`, not yet the
-    /// system's certificates.
-    ///
-    /// # Errors
-    /// [`TlsError::CaFile`] where `ca_file` holds no readable certificate.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
-        let file = match env::var_os("SSL_CERT_FILE") {
-            Some(file) => Some(file.into()),
-            None => openssl_probe::probe().cert_file,
-        };
-        let dirs = match env::var_os("SSL_CERT_DIR") {
-            Some(dirs) => env::split_paths(&dirs).collect(),
-            None => openssl_probe::candidate_cert_dirs().map(Path::to_owned).collect(),
-        };
-        let additional = ca_file.map(read_pem).transpose()?.unwrap_or_default();
-        Ok(Self { file, dirs, additional })
-    }
-
-    /// The TLS settings that this trust amounts to. Reads some hundred certificates: make it once.
-    ///
-    /// # Errors
-    /// [`TlsError::NoRoots`] where no certificate was found.
-    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.additional.iter().cloned());
-        if cfg!(any(target_os = "macos", windows)) {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        } else {
-            let file = rustls_native_certs::load_certs_from_paths(self.file.as_deref(), None);
-            roots.add_parsable_certificates(file.certs);
-            for dir in &self.dirs {
-                roots.add_parsable_certificates(
-                    rustls_native_certs::load_certs_from_paths(None, Some(dir)).certs,
-                );
-            }
-        }
-        if roots.is_empty() {
-            return Err(TlsError::NoRoots);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::Other(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(config))
-    }
+/// The TLS settings of clients that trust these authorities. Reads no files: that is done when a server's certificate is
+/// there to be verified.
+///
+/// # Errors
+/// [`TlsError::Other`] where the cryptography cannot do what TLS asks for.
+pub(crate) fn client_config(authorities: Arc<Authorities>) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = Verifier { authorities, algorithms: provider.signature_verification_algorithms };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Other(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// A TLS session with `host` (a name or an address), not yet begun.
 ///
 /// # Errors
 /// [`TlsError::Other`] where `host` can be in no certificate.
-pub fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnection, TlsError> {
+pub(crate) fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnection, TlsError> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| TlsError::Other(format!("{host} cannot be the name in a certificate")))?;
     ClientConnection::new(config.clone(), name).map_err(|error| TlsError::Other(error.to_string()))
 }
 
+/// Verifies as rustls does by itself, but for two things: authorities are read again where they may have changed, and a
+/// certificate that is itself trusted needs nobody to vouch for it.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<Authorities>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let certificate = (certificate, ParsedCertificate::try_from(certificate)?);
+        let verify = |loaded: &Loaded| self.verify(loaded, &certificate, intermediates, name, now);
+        let loaded = self.authorities.loaded();
+        let Err(error) = verify(&loaded) else { return Ok(ServerCertVerified::assertion()) };
+        let (loaded, error) = match self.authorities.newer(&loaded) {
+            None => (loaded, error),
+            Some(newer) => match verify(&newer) {
+                Ok(()) => return Ok(ServerCertVerified::assertion()),
+                Err(error) => (newer, error),
+            },
+        };
+        Err(match (loaded.roots.is_empty(), loaded.notes.clone()) {
+            (true, notes) if notes.is_empty() => other(TlsError::NoRoots),
+            (true, notes) => other(TlsError::Unreadable(notes)),
+            (false, notes) if !notes.is_empty() && is_unknown_authority(&error) => {
+                other(TlsError::UnknownAuthority(notes))
+            }
+            _ => error,
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl Verifier {
+    fn verify(
+        &self,
+        loaded: &Loaded,
+        (der, certificate): &(&CertificateDer<'_>, ParsedCertificate<'_>),
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let chain = verify_server_cert_signed_by_trust_anchor(
+            certificate,
+            &loaded.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        );
+        match chain {
+            // The time comes first, so the certificate is within its own: see the tests of those that are not.
+            Err(error) if loaded.names(der) && is_unknown_authority(&error) => {}
+            other => other?,
+        }
+        verify_server_name(certificate, name)
+    }
+}
+
+fn other(error: TlsError) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
+}
+
+/// What `error` holds, where rustls has no error of its own for it.
+fn within<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => inner.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Whether the server's certificate would do, were it trusted.
+pub(crate) fn is_unknown_authority(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+    ) || matches!(within(error), Some(webpki::Error::CaUsedAsEndEntity))
+        || matches!(within(error), Some(TlsError::UnknownAuthority(_)))
+}
+
+/// Whether the server has refused the handshake. With TLS 1.3 it may say so when the client believes it to be over.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::AlertReceived(AlertDescription::CertificateRequired))
+}
+
 /// What an error of TLS means to whoever runs the client.
-pub fn explain(error: &rustls::Error) -> String {
-    use rustls::{CertificateError as Certificate, Error, InvalidMessage};
+pub(crate) fn explain(error: &Error) -> String {
+    if let Some(error) = within::<TlsError>(error) {
+        return match error {
+            TlsError::UnknownAuthority(_) => format!("no trusted TLS connection: {error}"),
+            _ => error.to_string(),
+        };
+    }
     let meaning = match error {
         Error::InvalidCertificate(cause) => match cause {
-            Certificate::UnknownIssuer | Certificate::BadSignature => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "no authority that is trusted here has signed the server's certificate"
             }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                "the server's certificate names no host: it has no subjectAltName, and a common name does not count"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the server's certificate is for another host"
             }
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. } => {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => {
                 "the server's certificate has expired or is not valid yet, or the clock here is wrong"
             }
-            _ => "the server's certificate is not acceptable",
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                return "no trusted TLS connection: the server's certificate is signed in a way that cannot be checked \
+                        here: sign it with RSA (2048 bits or more), with ECDSA (P-256 or P-384, SHA-256 or SHA-384) \
+                        or with Ed25519"
+                    .to_owned();
+            }
+            _ => match within(error) {
+                Some(webpki::Error::UnsupportedCertVersion) => {
+                    "the server's certificate is of X.509 version 1: issue it as version 3, with a subjectAltName"
+                }
+                Some(webpki::Error::CaUsedAsEndEntity) => {
+                    "the server's certificate is a certificate authority's own, and it is not trusted here"
+                }
+                _ => "the server's certificate is not acceptable",
+            },
         },
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the server does not speak TLS on this port: check the port, and that the URL should begin with https://"
         }
-        Error::AlertReceived(rustls::AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
+        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
             "the server offers neither TLS 1.2 nor 1.3 as it is used today"
         }
-        _ => return format!("no trusted TLS connection ({error})"),
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "the server has nothing in common with this client, which offers TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM \
+             or ChaCha20, for RSA, P-256, P-384 and Ed25519 keys; or it wants a client's certificate, and there is none"
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client's certificate, which this client cannot give"
+        }
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => {
+            "the server has no certificate for this name"
+        }
+        _ => return format!("no trusted TLS connection ({})", clipped(error)),
     };
-    format!("no trusted TLS connection: {meaning} ({error})")
+    format!("no trusted TLS connection: {meaning} ({})", clipped(error))
 }
 
-/// Whether the server's certificate would do, were it trusted.
-pub fn is_unknown_authority(error: &rustls::Error) -> bool {
-    use rustls::{CertificateError as Certificate, Error};
-    matches!(error, Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature))
-}
-
-fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |reason: String| TlsError::CaFile { path: path.to_owned(), reason };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| failed(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(failed("it holds no certificate in PEM form".to_owned()));
+/// The error in its own words, as far as they go into a line.
+fn clipped(error: &Error) -> String {
+    let text: String = error.to_string().replace(char::is_control, " ");
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
-    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::time::{Duration, SystemTime};
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    use rustls::crypto::ring::sign::any_supported_type;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+    use rustls::sign::CertifiedKey;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
+
+    use crate::http::trust::Trust;
+
+    const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// What a server shows: a certificate, and a key that need not be its own.
+    #[derive(Debug)]
+    struct Shown(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Shown {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(self.0.clone())
+        }
+    }
+
+    struct Identity {
+        certificate: CertificateDer<'static>,
+        key: KeyPair,
+    }
+
+    impl Identity {
+        /// One that vouches for itself: an authority, which `openssl req -x509` makes, or not.
+        fn own(name: &str, is_ca: bool, within: (SystemTime, SystemTime)) -> Self {
+            let key = KeyPair::generate().unwrap();
+            let certificate = params(name, is_ca, within).self_signed(&key).unwrap().der().clone();
+            Self { certificate, key }
+        }
+
+        fn server(&self, key: &KeyPair, version: &'static SupportedProtocolVersion) -> ServerConfig {
+            let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let shown = CertifiedKey::new(vec![self.certificate.clone()], any_supported_type(&key).unwrap());
+            ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(Shown(Arc::new(shown))))
+        }
+    }
+
+    fn now() -> (SystemTime, SystemTime) {
+        (SystemTime::now() - DAY, SystemTime::now() + DAY)
+    }
+
+    fn params(name: &str, is_ca: bool, (from, to): (SystemTime, SystemTime)) -> CertificateParams {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "one and the same");
+        (params.not_before, params.not_after) = (from.into(), to.into());
+        if is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    }
+
+    fn trusting(certificates: &[&Identity]) -> Arc<ClientConfig> {
+        let trust =
+            Trust::in_these(certificates.iter().map(|identity| identity.certificate.clone()).collect());
+        client_config(Authorities::of(&trust)).unwrap()
+    }
+
+    /// Shakes hands for `host`, without a network between both.
+    fn shake(client: &Arc<ClientConfig>, server: ServerConfig, host: &str) -> Result<(), Error> {
+        let mut client = session(client, host).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        loop {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            if !wire.is_empty() {
+                server.read_tls(&mut io::Cursor::new(wire)).unwrap();
+                // What it thinks of that it tells the client.
+                let _ = server.process_new_packets();
+            }
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            if wire.is_empty() {
+                return Ok(());
+            }
+            client.read_tls(&mut io::Cursor::new(wire)).unwrap();
+            client.process_new_packets()?;
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_itself_trusted_is_accepted_for_its_names_and_its_time() {
+        for version in VERSIONS {
+            for is_ca in [true, false] {
+                let own = Identity::own("app.example", is_ca, now());
+                let server = || own.server(&own.key, version);
+                assert_eq!(shake(&trusting(&[&own]), server(), "app.example"), Ok(()));
+                let error = shake(&trusting(&[&own]), server(), "other.example").unwrap_err();
+                assert!(explain(&error).contains("is for another host"), "{error}");
+
+                let other = Identity::own("app.example", is_ca, now());
+                for error in [
+                    // Another of the same subject, and the same shown by whoever has another key.
+                    shake(&trusting(&[&other]), server(), "app.example").unwrap_err(),
+                    shake(&trusting(&[&own]), own.server(&other.key, version), "app.example").unwrap_err(),
+                ] {
+                    assert!(matches!(error, Error::InvalidCertificate(_)), "{error}");
+                }
+                for (from, to) in [
+                    (SystemTime::now() - 2 * DAY, SystemTime::now() - DAY),
+                    (SystemTime::now() + DAY, SystemTime::now() + 2 * DAY),
+                ] {
+                    let own = Identity::own("app.example", is_ca, (from, to));
+                    let error =
+                        shake(&trusting(&[&own]), own.server(&own.key, version), "app.example").unwrap_err();
+                    assert!(explain(&error).contains("has expired or is not valid yet"), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_servers_certificate_can_be_trusted_without_its_authority() {
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::new(params("authority", true, now()), key);
+        let key = KeyPair::generate().unwrap();
+        let signed = |name: &str, within| params(name, false, within).signed_by(&key, &issuer).unwrap();
+        for version in VERSIONS {
+            let certificate = signed("app.example", now()).der().clone();
+            let identity = Identity { certificate, key: KeyPair::try_from(key.serialize_der()).unwrap() };
+            let server = || identity.server(&key, version);
+            assert_eq!(shake(&trusting(&[&identity]), server(), "app.example"), Ok(()));
+            assert!(shake(&trusting(&[&identity]), server(), "other.example").is_err());
+            let stranger = Identity::own("app.example", true, now());
+            assert!(is_unknown_authority(
+                &shake(&trusting(&[&stranger]), server(), "app.example").unwrap_err()
+            ));
+
+            let past = (SystemTime::now() - 2 * DAY, SystemTime::now() - DAY);
+            let certificate = signed("app.example", past).der().clone();
+            let expired = Identity { certificate, ..identity };
+            let error =
+                shake(&trusting(&[&expired]), expired.server(&key, version), "app.example").unwrap_err();
+            assert!(explain(&error).contains("has expired"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_an_authority_signs_is_trusted() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params("authority", true, now()).self_signed(&key).unwrap().der().clone();
+        let authority = Identity { certificate, key };
+        let issuer = Issuer::new(params("authority", true, now()), &authority.key);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params("app.example", false, now()).signed_by(&key, &issuer).unwrap().der().clone();
+        let identity = Identity { certificate, key };
+        for version in VERSIONS {
+            let server = || identity.server(&identity.key, version);
+            assert_eq!(shake(&trusting(&[&authority]), server(), "app.example"), Ok(()));
+            let nobody = shake(&trusting(&[]), server(), "app.example").unwrap_err();
+            assert_eq!(explain(&nobody), TlsError::NoRoots.to_string());
+        }
+    }
+
+    #[test]
+    fn a_client_without_a_certificate_tells_where_one_is_wanted() {
+        let own = Identity::own("app.example", true, now());
+        let mut roots = RootCertStore::empty();
+        roots.add(own.certificate.clone()).unwrap();
+        for version in VERSIONS {
+            let provider = Arc::new(crypto::ring::default_provider());
+            let clients =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), provider.clone())
+                    .build();
+            let server = ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_client_cert_verifier(clients.unwrap())
+                .with_cert_resolver(own.server(&own.key, version).cert_resolver.clone());
+            let error = shake(&trusting(&[&own]), server, "app.example").unwrap_err();
+            assert!(is_refusal(&error), "{error}");
+            assert!(explain(&error).contains("wants a client's certificate"));
+        }
+    }
+
+    #[test]
+    fn a_name_that_can_be_in_no_certificate_is_refused() {
+        let config = trusting(&[]);
+        let error = session(&config, "app-.example").unwrap_err();
+        assert_eq!(error.to_string(), "app-.example cannot be the name in a certificate");
+    }
+
+    #[test]
+    fn errors_are_explained_in_a_line() {
+        let expected = ServerName::try_from("app.example").unwrap();
+        let names = |presented: Vec<String>| {
+            let expected = expected.to_owned();
+            Error::InvalidCertificate(CertificateError::NotValidForNameContext { expected, presented })
+        };
+        let odd = |error| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))));
+        let unsupported = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: vec![6; 100],
+            public_key_algorithm_id: vec![6; 100],
+        };
+        let cases = [
+            (names(vec![]), "names no host: it has no subjectAltName"),
+            (names(vec!["other\u{1b}[31m".to_owned(); 3000]), "is for another host"),
+            (odd(webpki::Error::UnsupportedCertVersion), "of X.509 version 1"),
+            (odd(webpki::Error::CaUsedAsEndEntity), "a certificate authority's own"),
+            (odd(webpki::Error::BadDer), "not acceptable"),
+            (Error::InvalidCertificate(unsupported), "signed in a way that cannot be checked here"),
+            (Error::AlertReceived(AlertDescription::HandshakeFailure), "nothing in common"),
+            (Error::AlertReceived(AlertDescription::UnrecognisedName), "no certificate for this name"),
+            (Error::AlertReceived(AlertDescription::ProtocolVersion), "neither TLS 1.2 nor 1.3"),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "does not speak TLS"),
+            (Error::General("é\n".repeat(1000)), "no trusted TLS connection (unexpected error: é é"),
+            (
+                other(TlsError::Unreadable("/x: it cannot be read".to_owned())),
+                "no CA certificates found: /x: it",
+            ),
+            (
+                other(TlsError::UnknownAuthority("/x: y".to_owned())),
+                "signed the server's certificate (/x: y)",
+            ),
+        ];
+        for (error, words) in cases {
+            let text = explain(&error);
+            assert!(text.contains(words), "{text}");
+            assert!(text.chars().count() < 420 && !text.contains(char::is_control), "{text}");
+        }
+    }
 }

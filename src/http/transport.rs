@@ -78,7 +78,7 @@ impl Transport {
         timeouts: Timeouts,
         deadline: Option<Instant>,
     ) -> Attempt {
-        let local = self.local.get(|| Local::new(self.settings.pool_size, self.settings.idle_timeout));
+        let local = self.local.get(|| Local::new(&self.settings));
         let bytes = self.serialize(request, timestamp);
         // Whoever gets signed events must know those that come twice, by their ids.
         let signed = matches!(self.settings.credentials, Credentials::Signed { .. });

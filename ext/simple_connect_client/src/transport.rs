@@ -14,8 +14,8 @@ use simple_connect_core::http::headers::HeaderLines as Lines;
 use simple_connect_core::http::proxy::{self, Proxy, ProxyError};
 use simple_connect_core::http::request::{Method, Request};
 use simple_connect_core::http::settings::{Credentials, IpVersion, Settings, Timeouts};
-use simple_connect_core::http::tls::Trust;
 use simple_connect_core::http::transport::Transport as Core;
+use simple_connect_core::http::trust::Trust;
 use simple_connect_core::http::url::{Target, Url, segment};
 use simple_connect_core::process::fork::generation;
 use simple_connect_core::retry::{Next, Retry, Verdict};
@@ -38,8 +38,32 @@ const MAX_HEAD: usize = 64 * 1024;
 #[magnus::wrap(class = "SimpleConnect::Transport", free_immediately, size)]
 struct Transport {
     core: Arc<Core>,
+    weight: Arc<Weight>,
     timeouts: Timeouts,
     total: Option<Duration>,
+}
+
+/// What a client's connections take, which Ruby cannot see: it is told, and so collects those that nobody needs before
+/// they are many.
+struct Weight;
+
+impl Weight {
+    /// An idle connection over TLS.
+    const BYTES: isize = 48 * 1024;
+
+    fn new(ruby: &Ruby) -> Self {
+        ruby.gc_adjust_memory_usage(Self::BYTES);
+        Self
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        // Ruby frees objects with the GVL held.
+        if let Ok(ruby) = Ruby::get() {
+            ruby.gc_adjust_memory_usage(-Self::BYTES);
+        }
+    }
 }
 
 /// A request as Ruby gives it.
@@ -134,7 +158,7 @@ impl Transport {
             };
             let core =
                 Core::new(settings).map_err(|cause| error(ruby, "ConfigurationError", cause.to_string()))?;
-            Self::bounded(Arc::new(core), options)
+            Self::bounded(Arc::new(core), Arc::new(Weight::new(ruby)), options)
         })
     }
 
@@ -145,17 +169,17 @@ impl Transport {
 
     /// The same connections, within other bounds of time.
     fn with(ruby: &Ruby, this: &Self, options: RHash) -> Result<Self, Error> {
-        guard(ruby, || Self::bounded(this.core.clone(), options))
+        guard(ruby, || Self::bounded(this.core.clone(), this.weight.clone(), options))
     }
 
-    fn bounded(core: Arc<Core>, options: RHash) -> Result<Self, Error> {
+    fn bounded(core: Arc<Core>, weight: Arc<Weight>, options: RHash) -> Result<Self, Error> {
         let timeouts = Timeouts {
             open: seconds(option(options, "open_timeout")?),
             write: seconds(option(options, "write_timeout")?),
             read: seconds(option(options, "read_timeout")?),
         };
         let total = option::<Option<f64>>(options, "total_timeout")?.map(seconds);
-        Ok(Self { core, timeouts, total })
+        Ok(Self { core, weight, timeouts, total })
     }
 
     /// Sends until it is settled or the policy's attempts are spent, and returns the `Result`.
