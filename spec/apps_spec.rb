@@ -3,7 +3,7 @@
 require "open3"
 require "rbconfig"
 
-# Applications that were written for the published gem: their own specs and tests pass, unchanged.
+# Applications of ours, each written for the published gem: their specs and tests pass with this one, unchanged.
 RSpec.describe "The application" do
   def run(app, *command)
     # Those are for this suite.

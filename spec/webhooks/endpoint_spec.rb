@@ -112,7 +112,7 @@ RSpec.describe SimpleConnect::Webhooks::Endpoint do
 
   it "shows neither its secret nor its sensitive headers' values" do
     endpoint = endpoint(secret: "hush-hush", headers: { headers: { "X-Tenant" => "9" },
-                                                        sensitive: { "x-super-secret" => "s3cr3t" } })
+                                                        sensitive: { "x-depot-token" => "gate-7" } })
     expect(endpoint.headers).to eq(headers: { "X-Tenant" => "9" }, sensitive: true)
     shown = [endpoint.inspect, endpoint.to_s, endpoint.to_h.inspect,
              JSON.generate(endpoint.to_h)]
