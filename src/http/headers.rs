@@ -154,6 +154,7 @@ fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
     while let Some(found) = finder.find(&text[position..]) {
         let start = position + found;
         position = start + value.len();
+        hidden[start..position].fill(true);
         let mut end = position;
         // Another one that begins within this one begins with what this one ends with. To search from there would read
         // the same bytes again and again, so this goes on as Knuth, Morris and Pratt have it.
@@ -163,11 +164,11 @@ fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
             matched = longer(value, borders, matched, text[position]);
             position += 1;
             if matched == value.len() {
+                hidden[end.max(position - matched)..position].fill(true);
                 end = position;
                 matched = borders[matched - 1];
             }
         }
-        hidden[start..end].fill(true);
     }
 }
 
@@ -242,7 +243,7 @@ mod tests {
             (&["abc", "abcdef", ""] as &[_], "xabcdefabc!", "x[redacted]!"),
             (&["abc", "cde"], "abcde abc.cde bcd", "[redacted] [redacted].[redacted] bcd"),
             (&["b", "abc"], "abc ab", "[redacted] a[redacted]"),
-            (&["aba"], "ababa abab", "[redacted] [redacted]b"),
+            (&["aba"], "ababa abab abaaaba", "[redacted] [redacted]b [redacted]a[redacted]"),
             (&["é"], "é\u{e8}", "[redacted]\u{e8}"),
             (&["", " \t"], "nothing is hidden", "nothing is hidden"),
             (&["a"], "", ""),
