@@ -13,7 +13,8 @@ require "timeout"
 # Raises where something comes to anything else than it should.
 class Deliveries
   ANSWER = {
-    "status" => "accepted", "log_id" => 7, "event_id" => "e", "more" => [nil, true, -1, 2.5, "ü", { "a" => [] }]
+    "status" => "accepted", "log_id" => 7, "event_id" => "e",
+    "more" => [nil, true, -1, 2.5, "ü", { "a" => [] }, "ü\u{fffd}", 12_345_678_901_234_567_890]
   }.freeze
 
   def initialize(url, tls_url, ca_file)
@@ -111,9 +112,12 @@ class Deliveries
   end
 
   def panic
-    SimpleConnect.const_get(:Codec).panic(true)
-  rescue SimpleConnect::InternalError
-    nil
+    codec = SimpleConnect.const_get(:Codec)
+    [-> { codec.panic(true) }, -> { codec.panic_in({ a: { b: 1 } }) }].each do |panic|
+      panic.call
+    rescue SimpleConnect::InternalError
+      nil
+    end
   end
 end
 

@@ -8,7 +8,8 @@ require_relative "../support/scripted_server"
 # What the extension does beneath Ruby, as far as it is about memory: promise 14 of the transport, and more. `rake
 # stress` and `rake valgrind` run these.
 RSpec.describe "The extension" do
-  body = '{"status":"accepted","log_id":7,"event_id":"e","more":[null,true,-1,2.5,"ü",{"a":[]}]}'
+  body = '{"status":"accepted","log_id":7,"event_id":"e",' \
+         '"more":[null,true,-1,2.5,"ü",{"a":[]},"\\u00fc\\ude00",12345678901234567890]}'
   answer = lambda do |connection, request|
     io = connection.io
     case request.target
