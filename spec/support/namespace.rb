@@ -55,6 +55,7 @@ module Namespace
     # @param script [String] Ruby, with Delivering at hand
     # @param routes [Array<String>] for `ip route add`
     # @param addresses [Array<String>] of this machine
+    # @param holes [Array<String>] addresses (192.0.2.x) that swallow what is sent to them
     # @param files [Hash{String => String}] the texts of these files of the system
     # @param mounts [Hash{String => String}] what is seen in the place of these files and folders of the system
     # @return [Object] the value of `script`, by way of JSON
@@ -73,10 +74,16 @@ module Namespace
 
     private
 
-    def ruby(*arguments, routes: [], addresses: [], files: {}, mounts: {})
+    # A network with one other machine, which hears nothing of what is sent to these.
+    def dig(holes)
+      ["ip link add hole type veth peer name bottom", "ip address add 192.0.2.254/24 dev hole", "ip link set hole up",
+       "ip link set bottom up", *holes.map { |hole| "ip neighbour add #{hole} lladdr 02:00:00:00:00:01 dev hole" }]
+    end
+
+    def ruby(*arguments, routes: [], addresses: [], holes: [], files: {}, mounts: {})
       files = files.transform_values { |text| Tempfile.new.tap { |file| file.write(text) }.tap(&:close) }
       mounts = mounts.merge(files.transform_values(&:path))
-      setup = [*addresses.map { |address| "ip address add #{address} dev lo" },
+      setup = [*(dig(holes) if holes.any?), *addresses.map { |address| "ip address add #{address} dev lo" },
                *routes.map { |route| "ip route add #{route}" },
                *mounts.map { |place, path| "mount --bind #{path} #{place}" }]
       Open3.capture2e({ INSIDE => "1" }, *command(RbConfig.ruby, *arguments, setup:, mounts: mounts.any?))

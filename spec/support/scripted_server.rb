@@ -41,7 +41,8 @@ class ScriptedServer
   # @param script [Array<Hash, Proc>, Proc]
   # @param tls [OpenSSL::SSL::SSLContext, nil]
   # @param host [String] the address to listen on
-  def initialize(script = nil, tls: nil, host: "127.0.0.1")
+  # @param port [Integer] any that is free, where it is 0
+  def initialize(script = nil, tls: nil, host: "127.0.0.1", port: 0)
     @script = script.is_a?(Proc) || script&.any? ? script : [{}]
     @tls = tls
     @requests = []
@@ -50,7 +51,7 @@ class ScriptedServer
     @connections = 0
     @sockets = []
     @lock = Mutex.new
-    @listener = TCPServer.new(host, 0)
+    @listener = TCPServer.new(host, port)
     @host = host.include?(":") ? "[#{host}]" : host
     @port = @listener.addr[1]
     @acceptor = Thread.new { accept }

@@ -1,13 +1,13 @@
 //! One attempt to get a request answered: a state machine over a connection that never blocks.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::http::answer::{Answer, AnswerReader};
 use crate::http::connection::Connection;
-use crate::http::dial::Dial;
+use crate::http::dial::{Dial, Dialled};
 use crate::http::error::{Cause, ErrorKind, NetworkError, Phase, seconds};
 use crate::http::exchange::Exchange;
 use crate::http::failure::Failure;
@@ -67,6 +67,8 @@ pub struct Attempt {
     reconnects: u32,
     /// Whether the server has taken what must not be sent twice.
     taken: bool,
+    /// Where a new connection leads to.
+    address: Option<IpAddr>,
     stage: Stage,
 }
 
@@ -114,8 +116,6 @@ impl Attempt {
         timeouts: Timeouts,
         deadline: Option<Instant>,
     ) -> Self {
-        let (started, reused, reconnects, taken) = (Instant::now(), false, 0, false);
-        let stage = Stage::Start;
         Self {
             settings,
             local,
@@ -123,11 +123,12 @@ impl Attempt {
             repeatable,
             timeouts,
             deadline,
-            started,
-            reused,
-            reconnects,
-            taken,
-            stage,
+            started: Instant::now(),
+            reused: false,
+            reconnects: 0,
+            taken: false,
+            address: None,
+            stage: Stage::Start,
         }
     }
 
@@ -153,7 +154,7 @@ impl Attempt {
             }
         };
         let fd = match &self.stage {
-            Stage::Connecting(Dial { trying: Some((socket, ..)), .. }) => Some(socket.as_fd()),
+            Stage::Connecting(dial) => dial.fd(),
             Stage::Tunnelling { connection, .. }
             | Stage::Handshaking { connection, .. }
             | Stage::Talking { connection, .. } => Some(connection.fd()),
@@ -177,7 +178,7 @@ impl Attempt {
                 let advice = if kind == ErrorKind::Dns { ": check its spelling and the DNS" } else { "" };
                 let message = format!("the name cannot be resolved ({message}){advice}");
                 let failure = Failure::new(kind, Phase::Resolve, Cause::Named(name), message);
-                Dial { failure, ..self.connecting(Vec::new(), until) }
+                Dial::new(Vec::new(), failure, Instant::now(), until)
             }
             // The time is up: that is found at the next move.
             Err(ResolveError::TimedOut) => return,
@@ -217,19 +218,18 @@ impl Attempt {
                 self.stage = Stage::Resolving { until };
                 Ok(Move::Resolve(until))
             }
-            Stage::Connecting(mut connecting) => {
-                let wait = connecting.step(now)?;
-                self.stage = match (wait, connecting.trying.take_if(|_| wait.is_none())) {
-                    (None, Some((socket, ..))) => {
-                        self.connected(Connection::new(socket), connecting.until, now)?
-                    }
-                    _ => {
-                        self.in_time(connecting.until, now, Phase::Connect)?;
-                        Stage::Connecting(connecting)
-                    }
-                };
-                Ok(wait.map_or(Move::On, |until| Move::Wait(Interest::Write, until)))
-            }
+            Stage::Connecting(mut dial) => match dial.step(now)? {
+                Dialled::Connected(socket, address) => {
+                    self.address = Some(address);
+                    self.stage = self.connected(Connection::new(socket), dial.until, now)?;
+                    Ok(Move::On)
+                }
+                Dialled::Waiting(until) => {
+                    self.in_time(dial.until, now, Phase::Connect)?;
+                    self.stage = Stage::Connecting(dial);
+                    Ok(Move::Wait(Interest::Write, until))
+                }
+            },
             Stage::Tunnelling { mut connection, ask, mut talk, until } => {
                 let wait =
                     talk.step(&mut connection, &ask, self.timeouts, now).map_err(Failure::in_tunnel)?;
@@ -270,6 +270,9 @@ impl Attempt {
                         Ok(Move::Wait(interest, until))
                     }
                     Ok(None) => {
+                        if let Some(address) = self.address {
+                            self.local.answered(address);
+                        }
                         let complete = talk.sent && talk.broken.is_none();
                         let answer = talk.reader.into_answer();
                         if complete && answer.close.is_none() {
@@ -278,6 +281,9 @@ impl Attempt {
                         Ok(Move::Answered(answer))
                     }
                     Err(failure) if self.may_reconnect(&connection, &talk, &failure) => {
+                        if failure.kind == ErrorKind::Reset {
+                            self.local.pool.clear();
+                        }
                         self.reconnects += 1;
                         self.stage = Stage::Start;
                         Ok(Move::On)
@@ -312,7 +318,7 @@ impl Attempt {
     }
 
     fn looking_up(&self, now: Instant) -> Stage {
-        let until = now + self.timeouts.open;
+        let until = self.cap(now + self.timeouts.open);
         if let Ok(address) = self.peer().0.parse() {
             return Stage::Connecting(self.connecting(vec![address], until));
         }
@@ -322,15 +328,15 @@ impl Attempt {
         }
     }
 
-    fn connecting(&self, addresses: Vec<IpAddr>, until: Instant) -> Dial {
+    fn connecting(&self, mut addresses: Vec<IpAddr>, until: Instant) -> Dial {
         let wanted = self.settings.ip_version;
+        self.local.sort(&mut addresses);
         let addresses: Vec<SocketAddr> = addresses
             .into_iter()
             .filter(|address| wanted.is_none_or(|version| (version == IpVersion::V4) == address.is_ipv4()))
             .map(|address| SocketAddr::new(address, self.peer().1))
             .collect();
-        let failure = Failure::no_address(wanted);
-        Dial { addresses: addresses.into_iter(), trying: None, failure, until }
+        Dial::new(addresses, Failure::no_address(wanted), Instant::now(), until)
     }
 
     fn connected(&self, connection: Connection, until: Instant, now: Instant) -> Result<Stage, Failure> {
@@ -402,11 +408,21 @@ impl Attempt {
         Outcome { answer, elapsed: self.started.elapsed(), reused: self.reused, reconnects: self.reconnects }
     }
 
-    fn error(&self, failure: Failure) -> NetworkError {
-        let Failure { kind, phase, cause, message } = failure;
-        if matches!(phase, Phase::Resolve | Phase::Connect) {
-            self.local.remember(None);
+    /// What this failure teaches the attempts to come.
+    fn learn(&self, failure: &Failure) {
+        let broken = matches!(failure.kind, ErrorKind::Timeout | ErrorKind::Reset);
+        match (failure.phase, self.address) {
+            (Phase::Resolve | Phase::Connect, _) => self.local.remember(None),
+            (_, Some(address)) if failure.kind != ErrorKind::TooLarge => self.local.failed(address),
+            // What a load balancer forgot, or a network lost, it lost for all of them.
+            (Phase::Write | Phase::Read, None) if broken => self.local.pool.clear(),
+            _ => {}
         }
+    }
+
+    fn error(&self, failure: Failure) -> NetworkError {
+        self.learn(&failure);
+        let Failure { kind, phase, cause, message } = failure;
         let Settings { endpoint, proxy, .. } = &*self.settings;
         let (host, port, place) = match (proxy, phase) {
             (None, _) => (&endpoint.host, endpoint.port, String::new()),
@@ -435,6 +451,17 @@ impl Attempt {
             cause,
             taken: self.taken,
             message,
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // Who is tired of waiting for an idle connection to answer may be so by a timeout of their own. Where they are in
+        // a child that a fork made, the pool may be locked for ever.
+        match &self.stage {
+            Stage::Talking { talk, .. } if self.reused && !talk.heard => self.local.pool.abandon(),
+            _ => {}
         }
     }
 }

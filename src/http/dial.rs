@@ -1,78 +1,119 @@
 //! Opening a TCP connection to the first of several addresses that takes it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketType, connect, ipproto, sockopt};
 
 use crate::http::error::Phase;
 use crate::http::failure::Failure;
 
+/// How long an address may be silent before the next is tried beside it (RFC 8305, 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Only the address tried last is waited for; the others are looked at as often as that.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Tries addresses one after the other. One that is silent gets a head start only, so that it costs little; it may still
+/// be the one that answers.
 pub(crate) struct Dial {
-    pub(crate) addresses: std::vec::IntoIter<SocketAddr>,
-    /// The address being tried, and until when.
-    pub(crate) trying: Option<(TcpStream, SocketAddr, Instant)>,
-    /// Why the one before it failed, or what it means that there is none.
-    pub(crate) failure: Failure,
+    /// Those not tried yet.
+    addresses: std::vec::IntoIter<SocketAddr>,
+    /// Those being tried; the one begun last is the last.
+    trying: Vec<(TcpStream, SocketAddr)>,
+    /// When to begin with the next.
+    next: Instant,
+    /// Why the last one that failed did, or what it means that there is none.
+    failure: Failure,
+    /// When all of it takes too long.
     pub(crate) until: Instant,
 }
 
+/// What a look at the addresses led to.
+pub(crate) enum Dialled {
+    Connected(TcpStream, IpAddr),
+    /// Nothing yet: look again when [`Dial::fd`] is writable, or at this time.
+    Waiting(Instant),
+}
+
 impl Dial {
-    /// Tries the addresses one by one: says until when to wait for the present one, or None when there is something
-    /// new: a connection in `trying`, or the next address to try.
-    pub(crate) fn step(&mut self, now: Instant) -> Result<Option<Instant>, Failure> {
-        if let Some((socket, address, until)) = self.trying.take() {
-            let outcome = match socket.take_error() {
-                Ok(Some(error)) | Err(error) => Err(error),
-                Ok(None) => match socket.peer_addr() {
-                    Ok(_) if connected_to_itself(&socket) => Err(Errno::CONNREFUSED.into()),
-                    Ok(_) => Ok(true),
-                    Err(_) => Ok(false),
-                },
-            };
-            match outcome {
-                Ok(true) => {
-                    self.trying = Some((socket, address, until));
-                    return Ok(None);
+    /// `failure` is what it means if there are no `addresses`.
+    pub(crate) fn new(addresses: Vec<SocketAddr>, failure: Failure, now: Instant, until: Instant) -> Self {
+        Self { addresses: addresses.into_iter(), trying: Vec::new(), next: now, failure, until }
+    }
+
+    /// What to wait for.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.trying.last().map(|(socket, _)| socket.as_fd())
+    }
+
+    pub(crate) fn step(&mut self, now: Instant) -> Result<Dialled, Failure> {
+        loop {
+            let mut position = 0;
+            while let Some((socket, address)) = self.trying.get(position) {
+                match connected(socket) {
+                    Ok(true) => {
+                        let address = address.ip();
+                        return Ok(Dialled::Connected(self.trying.swap_remove(position).0, address));
+                    }
+                    Ok(false) => position += 1,
+                    Err(error) => self.failed(position, &error, now),
                 }
-                Ok(false) if now < until || self.addresses.len() == 0 => {
-                    self.trying = Some((socket, address, until));
-                    return Ok(Some(until));
-                }
-                Ok(false) => {}
-                Err(error) => self.failure = Failure::io(Phase::Connect, &error),
             }
+            if self.trying.is_empty() || self.next <= now {
+                match self.addresses.next() {
+                    Some(address) => {
+                        self.begin(address, now);
+                        continue;
+                    }
+                    None if self.trying.is_empty() => return Err(self.failure.clone()),
+                    None => {}
+                }
+            }
+            let next = if self.addresses.len() > 0 { self.next } else { self.until };
+            let look = if self.trying.len() > 1 { now + LOOK } else { self.until };
+            return Ok(Dialled::Waiting(next.min(look)));
         }
-        let Some(address) = self.addresses.next() else {
-            return Err(self.failure.clone());
-        };
+    }
+
+    fn begin(&mut self, address: SocketAddr, now: Instant) {
+        // Where time is short, each has the same share of it.
+        let shares = u32::try_from(self.addresses.len() + 1).unwrap_or(u32::MAX);
+        self.next = now + HEAD_START.min(self.until.saturating_duration_since(now) / shares);
         match open(address) {
-            Ok(socket) => {
-                // Each address gets its share of the time that is left.
-                let shares = u32::try_from(self.addresses.len() + 1).unwrap_or(u32::MAX);
-                let until = now + self.until.saturating_duration_since(now) / shares;
-                self.trying = Some((socket, address, until));
-                Ok(Some(until))
-            }
-            Err(error) => {
-                self.failure = Failure::io(Phase::Connect, &error);
-                Ok(None)
-            }
+            Ok(socket) => self.trying.push((socket, address)),
+            Err(error) => self.refused(&error, now),
         }
+    }
+
+    fn failed(&mut self, position: usize, error: &io::Error, now: Instant) {
+        self.trying.remove(position);
+        self.refused(error, now);
+    }
+
+    fn refused(&mut self, error: &io::Error, now: Instant) {
+        self.failure = Failure::io(Phase::Connect, error);
+        self.next = now;
+    }
+}
+
+/// Whether `socket` is connected, or still has to wait for that.
+fn connected(socket: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match (socket.local_addr(), socket.peer_addr()) {
+        // TCP may connect a socket to itself, when nothing listens on a local port that is free for clients to use.
+        (Ok(local), Ok(peer)) if local == peer => Err(Errno::CONNREFUSED.into()),
+        (_, peer) => Ok(peer.is_ok()),
     }
 }
 
 /// Begins to connect to `address`.
 fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        Some(ipproto::TCP),
-    )?;
+    let socket = socket(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
@@ -80,7 +121,90 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// TCP may connect a socket to itself when nothing listens on a local port that is free for clients to use.
-fn connected_to_itself(socket: &TcpStream) -> bool {
-    matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+/// A socket that no program inherits, and that never blocks.
+#[cfg(not(target_vendor = "apple"))]
+fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    use rustix::net::{SocketFlags, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))
+}
+
+/// A socket that no program inherits, and that never blocks; nor does it kill whoever writes to it too late.
+#[cfg(target_vendor = "apple")]
+fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, Some(ipproto::TCP))?;
+    crate::http::wait::privately(&socket)?;
+    sockopt::set_socket_nosigpipe(&socket, true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    use crate::http::error::ErrorKind;
+    use crate::http::wait::{Interest, poll_with};
+
+    /// A listener that answers nobody, because those that wait for it fill its queue.
+    fn silent(host: &str) -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+        let (address, listener) = listening(host);
+        rustix::net::listen(&listener, 0).unwrap();
+        (address, listener, (0..3).map(|_| open(address).unwrap()).collect())
+    }
+
+    fn dial(addresses: &[SocketAddr], time: Duration) -> Dial {
+        let now = Instant::now();
+        Dial::new(addresses.to_vec(), Failure::no_address(None), now, now + time)
+    }
+
+    fn end(mut dial: Dial) -> Result<IpAddr, ErrorKind> {
+        loop {
+            let now = Instant::now();
+            match dial.step(now).map_err(|failure| failure.kind)? {
+                Dialled::Connected(_, address) => return Ok(address),
+                Dialled::Waiting(_) if now >= dial.until => return Err(ErrorKind::Timeout),
+                Dialled::Waiting(until) => {
+                    poll_with(dial.fd().unwrap(), Interest::Write, until, None);
+                }
+            }
+        }
+    }
+
+    fn listening(address: &str) -> (SocketAddr, TcpListener) {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        (listener.local_addr().unwrap(), listener)
+    }
+
+    #[test]
+    fn addresses_that_are_silent_or_refuse_give_way_to_one_that_answers() {
+        let (silent, ..) = &silent("127.0.0.1");
+        let (refusing, _) = listening("127.0.0.1");
+        let (answering, _listener) = listening("127.0.0.2");
+        let all = [*silent, refusing, *silent, answering];
+        assert_eq!(end(dial(&all, Duration::from_secs(20))), Ok(answering.ip()));
+        // Each has its share of what time there is.
+        assert_eq!(end(dial(&all, Duration::from_millis(400))), Ok(answering.ip()));
+    }
+
+    #[test]
+    fn one_that_is_slow_may_still_be_the_one() {
+        let (slow, listener, waiting) = silent("127.0.0.3");
+        let (silent, ..) = &silent("127.0.0.1");
+        let mut dial = dial(&[slow, *silent], Duration::from_secs(20));
+        assert!(matches!(dial.step(Instant::now()), Ok(Dialled::Waiting(_))));
+        // Where there is room again, the system's next try succeeds, a second after its first.
+        drop(waiting);
+        listener.accept().unwrap();
+        assert_eq!(end(dial), Ok(slow.ip()));
+    }
+
+    #[test]
+    fn what_failed_last_is_told_where_all_fail() {
+        let (refusing, _) = listening("127.0.0.1");
+        assert_eq!(end(dial(&[refusing, refusing], Duration::from_secs(20))), Err(ErrorKind::Refused));
+        assert_eq!(end(dial(&[], Duration::from_secs(20))), Err(ErrorKind::Dns));
+        let (silent, ..) = &silent("127.0.0.1");
+        assert_eq!(end(dial(&[*silent, refusing], Duration::from_millis(100))), Err(ErrorKind::Timeout));
+    }
 }

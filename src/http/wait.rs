@@ -71,8 +71,7 @@ impl Waker {
     /// # Errors
     /// Where the process has no descriptors left.
     pub fn new() -> Result<Self, Errno> {
-        use rustix::pipe::{PipeFlags, pipe_with};
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let (reader, writer) = pipe()?;
         Ok(Self { reader, writer })
     }
 
@@ -86,6 +85,29 @@ impl Waker {
     pub fn reset(&self) {
         while let Ok(1..) = rustix::io::read(&self.reader, &mut [0u8; 64]) {}
     }
+}
+
+/// A pipe that no program inherits, and that never blocks.
+#[cfg(not(target_vendor = "apple"))]
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    use rustix::pipe::{PipeFlags, pipe_with};
+    pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+}
+
+/// A pipe that no program inherits, and that never blocks.
+#[cfg(target_vendor = "apple")]
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (reader, writer) = rustix::pipe::pipe()?;
+    privately(&reader)?;
+    privately(&writer)?;
+    Ok((reader, writer))
+}
+
+/// Has no program inherit `fd`, and nothing block on it: what macOS cannot do as it opens one.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn privately(fd: &OwnedFd) -> Result<(), Errno> {
+    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(fd, true)
 }
 
 /// Waits until `fd` is ready, `until` has passed, a signal has come, or `waker` was woken; says whether it was that.
