@@ -439,7 +439,10 @@ RSpec.describe "A client and forks", unchecked: true do
             io.wait_readable
             # The parent waits, as above. In the child this fiber is the first of its thread, which no scheduler can
             # suspend; when it ends, the scheduler goes on with what other fibers there are.
-            in_child { Fiber.new(blocking: true) { deliver_each(client, "child") }.resume }
+            in_child do
+              io.puts
+              Fiber.new(blocking: true) { deliver_each(client, "child") }.resume
+            end
           end
         end
         writer.close
@@ -448,6 +451,7 @@ RSpec.describe "A client and forks", unchecked: true do
       end
       hold.wait
       process.puts
+      process.gets
       hold.release
       expect_the_parent_alone_to_deliver(*process.value)
     end
