@@ -7,12 +7,14 @@ use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use simple_connect_core::http::answer::Limits;
 use simple_connect_core::http::headers::HeaderLines;
 use simple_connect_core::http::proxy::Proxy;
@@ -94,7 +96,11 @@ impl Wait for Plain {
 }
 
 fn transport(url: &str, credentials: Credentials, proxy: Option<Proxy>) -> Transport {
-    let settings = Settings {
+    Transport::new(settings(url, credentials, proxy)).unwrap()
+}
+
+fn settings(url: &str, credentials: Credentials, proxy: Option<Proxy>) -> Settings {
+    Settings {
         endpoint: Url::parse(url).unwrap(),
         credentials,
         user_agent: "test".to_owned(),
@@ -105,8 +111,7 @@ fn transport(url: &str, credentials: Credentials, proxy: Option<Proxy>) -> Trans
         limits: Limits { head: 65_536, body: 65_536 },
         pool_size: 5,
         idle_timeout: Duration::from_secs(30),
-    };
-    Transport::new(settings).unwrap()
+    }
 }
 
 /// Makes a request, sends it and forgets it; says how that failed.
@@ -121,17 +126,40 @@ fn exchange(transport: &Transport, headers: Option<&HeaderLines>) -> Option<Stri
 
 /// Answers every request with `answer`.
 fn serve(answer: &'static [u8]) -> u16 {
+    serve_over(|socket| socket, answer)
+}
+
+fn serve_over<S: Read + Write>(wrap: impl Fn(TcpStream) -> S + Send + 'static, answer: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for socket in listener.incoming() {
-            let mut socket = socket.unwrap();
-            if socket.read(&mut [0; 10_000]).is_ok_and(|count| count > 0) {
-                socket.write_all(answer).unwrap();
+            let mut stream = wrap(socket.unwrap());
+            if stream.read(&mut [0; 10_000]).is_ok_and(|count| count > 0) {
+                stream.write_all(answer).unwrap();
             }
         }
     });
     port
+}
+
+/// Over TLS; also says whom to trust.
+fn serve_tls(answer: &'static [u8]) -> (u16, Trust) {
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let file = std::env::temp_dir().join(format!("simple_connect_core-wipe-{}.pem", std::process::id()));
+    std::fs::write(&file, own.cert.pem()).unwrap();
+    let trust = Trust::new(Some(&file)).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into())
+        .unwrap();
+    let config = Arc::new(config);
+    let wrap = move |socket| StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), socket);
+    (serve_over(wrap, answer), trust)
 }
 
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -163,6 +191,19 @@ fn a_token_is_wiped() {
     }
     for headers in [None, Some(&lines)] {
         assert_eq!(clean("a request", || exchange(&transport, headers)), None);
+    }
+    clean("the end of a transport", || drop(transport));
+}
+
+#[test]
+fn a_token_is_wiped_that_goes_over_tls() {
+    let (port, trust) = serve_tls(ACCEPTED);
+    let token = Credentials::Bearer(Zeroizing::new([SECRET, "-token"].concat()));
+    let transport =
+        Transport::new(Settings { trust, ..settings(&format!("https://127.0.0.1:{port}/x"), token, None) });
+    let transport = transport.unwrap();
+    for _ in 0..2 {
+        assert_eq!(clean("a request", || exchange(&transport, None)), None);
     }
     clean("the end of a transport", || drop(transport));
 }

@@ -50,7 +50,8 @@ module SimpleConnect
     # @option connection [:ipv4, :ipv6] :ip_version the one kind of address to use
     # @option connection [String, false] :proxy the HTTP proxy's URL; by default what the environment says; false
     #   for none
-    # @option connection [String] :ca_file a PEM file of certificates to trust beside the system's
+    # @option connection [String] :ca_file a PEM file of certificates to trust beside the system's: of authorities, or
+    #   of servers themselves. It is read whole or refused here, and again when it has changed
     # @option connection [Integer] :pool_size how many idle connections to keep (25)
     # @option connection [Numeric] :idle_timeout for how many seconds to keep them (30)
     # @option connection [Integer] :max_response_bytes the largest body of an answer to take (1 MiB)

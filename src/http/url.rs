@@ -319,6 +319,33 @@ mod tests {
         }
 
         #[test]
+        fn a_url_is_read_as_it_was_put_together(
+            tls in any::<bool>(),
+            host in "[a-z0-9_-]{1,5}(\\.[a-z0-9_-]{1,5}){0,2}",
+            address in prop::option::of(any::<std::net::Ipv6Addr>()),
+            port in prop::option::of(any::<u16>()),
+            path in "(/[!-~&&[^?#]]{0,5}){0,2}",
+            query in prop::option::of("[!-~&&[^#]]{0,5}"),
+        ) {
+            let name = address.map_or(host.clone(), |address| format!("[{address}]"));
+            let port_part = port.map_or(String::new(), |port| format!(":{port}"));
+            let query_part = query.clone().map_or(String::new(), |query| format!("?{query}"));
+            let scheme = if tls { "https" } else { "http" };
+            let read = Url::parse(&format!("{scheme}://{name}{port_part}{path}{query_part}")).unwrap();
+            prop_assert_eq!(read.tls, tls);
+            prop_assert_eq!(&read.host, &address.map_or(host, |address| address.to_string()));
+            prop_assert_eq!(read.port, port.unwrap_or(if tls { 443 } else { 80 }));
+            prop_assert_eq!(read.target().to_string(), format!("{}{query_part}", if path.is_empty() { "/" } else { &path }));
+            prop_assert_eq!(Target::try_from(read.target().to_string()), Ok(read.target()));
+        }
+
+        #[test]
+        fn nothing_in_a_target_ends_its_line(text in "/?[ -~\\r\\n\\t\\x00é]{0,8}") {
+            let taken = Target::try_from(text.clone()).is_ok();
+            prop_assert_eq!(taken, text.starts_with('/') && !text.contains(|c: char| c <= ' ' || c > '~'));
+        }
+
+        #[test]
         fn what_is_read_is_what_is_meant(
             url in r"https?://[a-f0-9l.:%+@\[\]]{0,10}(\[::1\]|\[[l:.1]{1,4}\])?[a-f+:]{0,2}(:[0-9+]{0,6})?([/?#][ -~]{0,5})?",
         ) {
