@@ -1,4 +1,4 @@
-//! What is sent: an event's fields, as JSON.
+//! JSON: the events that are sent, and the answers to them.
 
 pub mod envelope;
 pub mod json;

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::event::json::MAX_NESTING;
 
-/// What begins next, or is there whole.
+/// A scalar value, or the start of an array or object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Token<'a> {
     /// `null`
@@ -27,15 +27,13 @@ pub enum Token<'a> {
     Object,
 }
 
-/// The text is no JSON, or nests deeper than [`MAX_NESTING`].
+/// The text is not JSON, or nests deeper than [`MAX_NESTING`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON")]
 pub struct Invalid;
 
-/// Reads a JSON text value by value. Comments (`/* … */`, and `//` to the end of the line) count as white space, half a
-/// surrogate pair as U+FFFD.
-///
-/// Of no more use once it has returned [`Invalid`].
+/// Reads a JSON text value by value. Comments (`/* … */`, and `//` to the end of the line) count as white space; half a
+/// surrogate pair becomes U+FFFD. After [`Invalid`], the reader must not be used again.
 ///
 /// ```
 /// use simple_connect_core::event::reader::{Reader, Token};
@@ -114,7 +112,7 @@ impl<'a> Reader<'a> {
         Ok(Some(self.read(plain)))
     }
 
-    /// Sees that nothing follows.
+    /// Checks that nothing follows.
     ///
     /// # Errors
     /// [`Invalid`] where something does.
@@ -215,7 +213,7 @@ impl<'a> Reader<'a> {
         plain.map_or(self.unescaped.as_str(), |plain| &self.text[plain])
     }
 
-    /// The character whose escape goes on behind the backslash.
+    /// Reads the rest of an escape, behind its backslash.
     fn escaped(&mut self) -> Result<char, Invalid> {
         Ok(match self.next()? {
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
@@ -248,19 +246,22 @@ impl<'a> Reader<'a> {
         Ok(byte)
     }
 
-    /// The byte behind white space and comments.
+    /// Skips white space and comments, and returns the byte behind them.
     fn peek(&mut self) -> Result<Option<u8>, Invalid> {
         loop {
             match self.rest().as_bytes() {
                 [b' ' | b'\t' | b'\n' | b'\r', ..] => self.position += 1,
-                [b'/', b'*', ..] => self.position += 4 + self.rest()[2..].find("*/").ok_or(Invalid)?,
+                [b'/', b'*', comment @ ..] => {
+                    let end = comment.windows(2).position(|pair| pair == b"*/");
+                    self.position += 4 + end.ok_or(Invalid)?;
+                }
                 [b'/', b'/', ..] => self.position += self.rest().find('\n').unwrap_or(self.rest().len()),
                 rest => return Ok(rest.first().copied()),
             }
         }
     }
 
-    /// Passes over bytes that are `wanted`, `most` of them at the most; says how many they were.
+    /// Skips bytes that are `wanted`, at most `most` of them, and returns how many.
     fn skip(&mut self, wanted: impl Fn(u8) -> bool, most: usize) -> usize {
         let bytes = &self.text.as_bytes()[self.position..];
         let count = bytes.iter().take(most).take_while(|byte| wanted(**byte)).count();

@@ -21,7 +21,7 @@ const RESERVED: [&str; 11] = [
 /// The same goes for fields whose names begin so.
 const RESERVED_PREFIXES: [&str; 3] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-"];
 
-/// How many bytes a sensitive value may have: texts are searched for it.
+/// The most bytes that a sensitive value may have. Answers are searched for each of them.
 pub const MAX_SENSITIVE: usize = 8192;
 
 /// What is shown instead of sensitive values.
@@ -123,10 +123,8 @@ impl HeaderLines {
         &self.text
     }
 
-    /// `text` without the sensitive values: a server may send back whatever it was sent. Where they overlap or touch, all
-    /// of them are replaced together.
-    ///
-    /// Takes time in proportion to the text, for each value.
+    /// `text` without the sensitive values: a server may send back whatever it was sent. Values that overlap or touch are
+    /// replaced together. The time is linear in the text, for each value.
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {
         if self.sensitive.is_empty() {
             return text.to_vec();
@@ -156,8 +154,8 @@ fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
         position = start + value.len();
         hidden[start..position].fill(true);
         let mut end = position;
-        // Another one that begins within this one begins with what this one ends with. To search from there would read
-        // the same bytes again and again, so this goes on as Knuth, Morris and Pratt have it.
+        // The next occurrence may overlap this one. A search from within this one would read the same bytes again and
+        // again, so the algorithm of Knuth, Morris and Pratt goes on from here, for as long as it matches.
         let borders = borders.get_or_insert_with(|| borders_of(value));
         let mut matched = borders[value.len() - 1];
         while matched > 0 && position < text.len() {
@@ -172,7 +170,7 @@ fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
     }
 }
 
-/// For each prefix of `value`: how long the longest is that it both begins and ends with, other than itself.
+/// For each prefix of `value`, the length of its longest border: a shorter text that it both begins and ends with.
 fn borders_of(value: &[u8]) -> Vec<usize> {
     let mut borders = vec![0];
     for &byte in &value[1..] {
@@ -181,7 +179,7 @@ fn borders_of(value: &[u8]) -> Vec<usize> {
     borders
 }
 
-/// How much of `value` is matched, where `matched` bytes were, and `next` follows.
+/// How many bytes of `value` match when `next` follows a match of `matched` bytes.
 fn longer(value: &[u8], borders: &[usize], mut matched: usize, next: u8) -> usize {
     while matched > 0 && value[matched] != next {
         matched = borders[matched - 1];

@@ -1,22 +1,24 @@
 //! The JSON of answers as Ruby values; the same whichever version of the json gem the process has.
 
-use magnus::value::ReprValue;
+use magnus::value::{LazyId, ReprValue};
 use magnus::{Error, RString, Ruby, Value};
 use simple_connect_core::event::reader::{Invalid, Reader, Token};
 
 use crate::error::guard;
 use crate::raw::{interned, with_bytes};
 
-/// What a text that is no JSON decodes to: no JSON decodes to a Symbol.
+/// What a text that is not JSON decodes to: no JSON decodes to a Symbol.
 const INVALID: &str = "invalid";
 
-/// Decodes `text`; gives `:invalid` where it is no JSON, or nests deeper than Ruby's JSON reads.
+static INTEGER: LazyId = LazyId::new("Integer");
+
+/// Decodes `text`; gives `:invalid` where it is not JSON, or nests deeper than Ruby's JSON reads.
 ///
 /// As there, comments are passed over and the last of several members of a name counts. What is not UTF-8, and half a
 /// surrogate pair, becomes a replacement character.
 pub fn parse(ruby: &Ruby, text: RString) -> Result<Value, Error> {
     guard(ruby, || {
-        // A copy, as Ruby may change the String or move its bytes while values are made.
+        // A copy: while values are created, Ruby may change the String or move its bytes.
         let text = with_bytes(text, |bytes| String::from_utf8_lossy(bytes).into_owned());
         match document(ruby, &text) {
             Ok(value) => Ok(value),
@@ -50,14 +52,14 @@ fn document(ruby: &Ruby, text: &str) -> Result<Value, Failure> {
     Ok(value)
 }
 
-/// The next value. What is begun is on the stack, and all else is within it, so Ruby's garbage collector sees them.
+/// The next value. Ruby's garbage collector sees all of them: those that are begun are on the stack and hold the others.
 fn decode(ruby: &Ruby, reader: &mut Reader<'_>) -> Result<Value, Failure> {
     Ok(match reader.value()? {
         Token::Null => ruby.qnil().as_value(),
         Token::Bool(true) => ruby.qtrue().as_value(),
         Token::Bool(false) => ruby.qfalse().as_value(),
         Token::Integer(integer) => ruby.integer_from_i64(integer).as_value(),
-        Token::BigInteger(digits) => ruby.module_kernel().funcall("Integer", (digits, 10))?,
+        Token::BigInteger(digits) => ruby.module_kernel().funcall(*INTEGER, (digits, 10))?,
         Token::Float(float) => ruby.float_from_f64(float).as_value(),
         Token::Text(text) => ruby.str_new(text).as_value(),
         Token::Array => {

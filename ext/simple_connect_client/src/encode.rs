@@ -160,7 +160,7 @@ fn each(
     hash: RHash,
     mut member: impl FnMut(&str, Value) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    // Ruby's frames are in between, and what unwinds into them ends the process.
+    // Ruby's frames are in between: a panic that unwinds into them ends the process.
     let mut panic = None;
     hash.foreach(|key: Value, value: Value| {
         let work = AssertUnwindSafe(|| {
@@ -193,10 +193,11 @@ pub fn panic_in(ruby: &Ruby, hash: RHash) -> Result<(), Error> {
     guard(ruby, || panic(ruby, hash))
 }
 
-/// Writes values, on behalf of one call.
+/// Writes the values of one body.
 struct Writer<'a> {
     ruby: &'a Ruby,
-    /// The `JSON::State` that this call's `to_json`s get; on the stack, as the whole writer is, for the garbage collector.
+    /// The `JSON::State` that `to_json` gets, once one is needed. The writer stays on the stack, where the garbage collector
+    /// sees it.
     state: Option<Value>,
 }
 
@@ -280,9 +281,9 @@ impl Writer<'_> {
 
     /// What `to_json` gives for `value`, which stands within `depth` arrays and objects.
     ///
-    /// As `JSON.generate` does, this passes a state that knows the depth; but to no method that takes no argument. Nor,
-    /// where ActiveSupport is loaded, to one that can do without: by an argument of this class ActiveSupport tells that
-    /// JSON's own rules are asked for, not its own.
+    /// As `JSON.generate` does, this passes a state that knows the depth, unless the method takes no argument. Where
+    /// ActiveSupport is loaded, only a method that requires an argument gets the state: to ActiveSupport it means that JSON's
+    /// own rules are wanted instead of ActiveSupport's.
     fn json_of(&mut self, value: Value, depth: usize) -> Result<RString, Error> {
         let ruby = self.ruby;
         ruby.require("json")?;
