@@ -71,7 +71,11 @@ impl Failure {
     pub(crate) fn io(phase: Phase, error: &io::Error) -> Self {
         use io::ErrorKind as System;
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            let cause = if tls::is_unknown_authority(error) { Cause::UnknownAuthority } else { Cause::Tls };
+            let cause = match tls::lacked(error) {
+                Some(number) => Cause::System(number),
+                None if tls::is_unknown_authority(error) => Cause::UnknownAuthority,
+                None => Cause::Tls,
+            };
             let phase = if tls::is_refusal(error) { Phase::Tls } else { phase };
             return Self { phase, cause, ..Self::tls(tls::explain(error)) };
         }

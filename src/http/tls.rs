@@ -30,16 +30,26 @@ pub enum TlsError {
         reason: String,
     },
     /// No certificate authority at all, although files were named.
-    #[error("no CA certificates found: {0}")]
-    Unreadable(String),
+    #[error("no CA certificates found: {notes}")]
+    Unreadable {
+        /// What cannot be read, and why.
+        notes: String,
+        /// The number of the system's error, where it is one of the moment.
+        lacked: Option<i32>,
+    },
     /// No certificate authority at all.
     #[error(
         "no CA certificates found: install the system's (Debian: apt install ca-certificates), or set SSL_CERT_FILE"
     )]
     NoRoots,
     /// Nobody trusted has signed the certificate, and not all that is to be trusted could be read.
-    #[error("no authority that is trusted here has signed the server's certificate ({0})")]
-    UnknownAuthority(String),
+    #[error("no authority that is trusted here has signed the server's certificate ({notes})")]
+    UnknownAuthority {
+        /// What cannot be read, and why.
+        notes: String,
+        /// The number of the system's error, where it is one of the moment.
+        lacked: Option<i32>,
+    },
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -100,11 +110,12 @@ impl ServerCertVerifier for Verifier {
                 Err(error) => (newer, error),
             },
         };
-        Err(match (loaded.roots.is_empty(), loaded.notes.clone()) {
-            (true, notes) if notes.is_empty() => other(TlsError::NoRoots),
-            (true, notes) => other(TlsError::Unreadable(notes)),
-            (false, notes) if !notes.is_empty() && is_unknown_authority(&error) => {
-                other(TlsError::UnknownAuthority(notes))
+        let (notes, lacked) = (loaded.notes.clone(), loaded.lacked);
+        Err(match (loaded.roots.is_empty(), notes.is_empty()) {
+            (true, true) => other(TlsError::NoRoots),
+            (true, false) => other(TlsError::Unreadable { notes, lacked }),
+            (false, false) if is_unknown_authority(&error) => {
+                other(TlsError::UnknownAuthority { notes, lacked })
             }
             _ => error,
         })
@@ -176,7 +187,15 @@ pub(crate) fn is_unknown_authority(error: &Error) -> bool {
         error,
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
     ) || matches!(within(error), Some(webpki::Error::CaUsedAsEndEntity))
-        || matches!(within(error), Some(TlsError::UnknownAuthority(_)))
+        || matches!(within(error), Some(TlsError::UnknownAuthority { .. }))
+}
+
+/// The number of the system's error that kept certificates from being read, where it is one of the moment.
+pub(crate) fn lacked(error: &Error) -> Option<i32> {
+    match within(error) {
+        Some(TlsError::Unreadable { lacked, .. } | TlsError::UnknownAuthority { lacked, .. }) => *lacked,
+        _ => None,
+    }
 }
 
 /// Whether the server has refused the handshake. With TLS 1.3 it may say so when the client believes it to be over.
@@ -188,7 +207,7 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
 pub(crate) fn explain(error: &Error) -> String {
     if let Some(error) = within::<TlsError>(error) {
         return match error {
-            TlsError::UnknownAuthority(_) => format!("no trusted TLS connection: {error}"),
+            TlsError::UnknownAuthority { .. } => format!("no trusted TLS connection: {error}"),
             _ => error.to_string(),
         };
     }
@@ -481,11 +500,11 @@ mod tests {
             (Error::InvalidMessage(InvalidMessage::InvalidContentType), "does not speak TLS"),
             (Error::General("é\n".repeat(1000)), "no trusted TLS connection (unexpected error: é é"),
             (
-                other(TlsError::Unreadable("/x: it cannot be read".to_owned())),
+                other(TlsError::Unreadable { notes: "/x: it cannot be read".to_owned(), lacked: None }),
                 "no CA certificates found: /x: it",
             ),
             (
-                other(TlsError::UnknownAuthority("/x: y".to_owned())),
+                other(TlsError::UnknownAuthority { notes: "/x: y".to_owned(), lacked: Some(24) }),
                 "signed the server's certificate (/x: y)",
             ),
         ];

@@ -137,7 +137,7 @@ impl Trust {
 
     /// What was named, as it is now.
     fn named(&self) -> Vec<Seen> {
-        self.dirs.iter().chain(&self.file).chain(&self.additional).cloned().map(Seen::at).collect()
+        self.dirs.iter().chain(&self.additional).chain(&self.file).cloned().map(Seen::at).collect()
     }
 
     /// All that there are certificates in, as it is now.
@@ -159,14 +159,15 @@ impl Trust {
     fn load(&self, survey: Survey) -> Loaded {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let (mut settled, mut whole, mut notes) = (true, true, Vec::new());
+        let (mut settled, mut lacked, mut notes) = (true, None, Vec::new());
         let (mut certificates, mut known) = (Vec::new(), HashSet::new());
-        let entries = survey.entries.iter().map(|seen| (seen, false));
-        for (Seen { place, state }, named) in entries.chain(survey.named.iter().map(|seen| (seen, true))) {
+        // What lies in a directory may be what was named.
+        let named = survey.named.iter().map(|seen| (seen, true));
+        for (Seen { place, state }, named) in named.chain(survey.entries.iter().map(|seen| (seen, false))) {
             settled &= state.as_ref().map_or(true, |stamp| stamp.changed.0 < now - SETTLED);
             let bytes = match state {
                 Ok(_) if named && self.dirs.contains(place) => continue,
-                // Directories have several links to a file.
+                // There may be several links to a file.
                 Ok(stamp) if !known.insert(stamp.id) => continue,
                 Ok(_) => fs::read(&place.path),
                 Err(number) => Err(io::Error::from_raw_os_error(*number)),
@@ -184,7 +185,7 @@ impl Trust {
                 // In a directory there may be links that lead nowhere, and directories.
                 Err(error) if !named && is_elsewhere(&error) => continue,
                 Err(error) => {
-                    whole &= is_lasting(&error);
+                    lacked = lacked.or_else(|| (!is_lasting(&error)).then(|| number(&error)));
                     vec![format!("it cannot be read: {error}")]
                 }
             };
@@ -201,7 +202,7 @@ impl Trust {
         certificates.dedup();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates.iter().cloned());
-        Loaded { certificates, roots, survey, settled, whole, notes: listed(&notes) }
+        Loaded { certificates, roots, survey, settled, lacked, notes: listed(&notes) }
     }
 }
 
@@ -236,8 +237,8 @@ pub(crate) struct Loaded {
     survey: Survey,
     /// Whether they had been so for long enough to tell a change.
     settled: bool,
-    /// Whether nothing was missing that may be there the next time.
-    whole: bool,
+    /// The number of an error of the moment that kept something from being read.
+    pub(crate) lacked: Option<i32>,
     /// What could not be read.
     pub(crate) notes: String,
 }
@@ -314,7 +315,7 @@ impl Authorities {
     /// What is there now that was not in `old`; None where nothing has changed.
     pub(crate) fn newer(&self, old: &Arc<Loaded>) -> Option<Arc<Loaded>> {
         let survey = self.trust.survey();
-        if old.settled && old.whole && old.survey == survey {
+        if old.settled && old.lacked.is_none() && old.survey == survey {
             return None;
         }
         let mut slot = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -323,7 +324,7 @@ impl Authorities {
         }
         let loaded = Arc::new(self.trust.load(survey));
         // Rather what was complete once than what cannot be read at the moment.
-        if loaded.whole && !loaded.roots.is_empty() {
+        if loaded.lacked.is_none() && !loaded.roots.is_empty() {
             *slot = Some(loaded.clone());
         }
         Some(loaded)
@@ -379,7 +380,7 @@ mod tests {
             roots: loaded.roots.clone(),
             survey: Survey { named: again(&loaded.survey.named), entries: again(&loaded.survey.entries) },
             settled: true,
-            whole: loaded.whole,
+            lacked: loaded.lacked,
             notes: String::new(),
         })
     }
@@ -401,7 +402,7 @@ mod tests {
         };
         let loaded = trust.load(trust.survey());
         assert_eq!((loaded.certificates.len(), loaded.roots.len()), (2, 2));
-        assert_eq!((loaded.notes.as_str(), loaded.whole), ("", true));
+        assert_eq!((loaded.notes.as_str(), loaded.lacked), ("", None));
     }
 
     #[test]
@@ -497,20 +498,22 @@ mod tests {
         let exhausted = rustix::io::Errno::MFILE.raw_os_error();
         survey.entries.push(Seen { place: Place::new(None, "/etc/ssl"), state: Err(exhausted) });
         let loaded = trust.load(survey);
-        assert!(!loaded.whole);
+        assert_eq!(loaded.lacked, Some(exhausted));
         assert_eq!(loaded.notes, "/etc/ssl: it cannot be read: Too many open files (os error 24)");
         // So it is read again, although nothing has changed since.
         let mut known = Arc::into_inner(settled(&Arc::new(trust.load(trust.survey())))).unwrap();
-        known.whole = false;
+        known.lacked = Some(exhausted);
         let authorities = Authorities { trust, loaded: Mutex::new(Some(Arc::new(known))) };
-        assert!(authorities.newer(&authorities.loaded()).unwrap().whole);
+        assert_eq!(authorities.newer(&authorities.loaded()).unwrap().lacked, None);
     }
 
     #[test]
     fn an_additional_file_that_breaks_is_as_it_was_before() {
         let folder = Folder::new();
         let file = folder.write("ca.pem", authority());
-        let trust = Trust { dirs: Vec::new(), file: None, ..Trust::new(Some(&file)).unwrap() };
+        // Also where the system has it, too.
+        let dirs = vec![Place::new(None, &folder.0)];
+        let trust = Trust { dirs, file: named("SSL_CERT_FILE", &file), ..Trust::new(Some(&file)).unwrap() };
         for text in ["-----BEGIN CERTIFICATE-----\nMII", ""] {
             folder.write("ca.pem", text);
             let loaded = trust.load(trust.survey());
