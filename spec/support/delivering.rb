@@ -1,12 +1,40 @@
 # frozen_string_literal: true
 
 require "socket"
+require_relative "certificates"
 require_relative "scripted_server"
 
 # Clients and calls as the specs of the transport make them.
 module Delivering
   SECRET = "hush-hush"
   ACCEPTED = { "status" => 202, "body" => '{"status":"accepted","log_id":7,"event_id":"payment_42"}' }.freeze
+
+  # @return [Hash{String => Array(Hash, Hash)}] what the promises hold on, plain HTTP and TLS: the options of a
+  #   ScriptedServer, and those of a client that trusts it
+  def self.wires
+    # Its file lasts as long as it does.
+    @identity ||= Certificates.self_signed("127.0.0.1")
+    { "HTTP" => [{}, {}], "HTTPS" => [{ tls: @identity.context }, { ca_file: @identity.file }] }
+  end
+
+  # Has these examples run over plain HTTP and over TLS: their `serve`, `client_of` and `messages_client_of` know how.
+  #
+  # @param group [Class] the group of examples that they belong to
+  # @param what [String] what they describe
+  def self.over_each_wire(group, what, &examples)
+    wires.each do |wire, (serving, trusting)|
+      group.describe("#{what}, over #{wire}") do
+        define_method(:serve) { |*script, **options, &block| super(*script, **serving, **options, &block) }
+        define_method(:client_of) { |server, **options| super(server, **trusting, **options) }
+        define_method(:messages_client_of) { |server, **options| super(server, **trusting, **options) }
+        class_exec(&examples)
+      end
+    end
+  end
+
+  # @param script [Array<Hash, Proc>] see ScriptedServer
+  # @yieldparam server [ScriptedServer]
+  def serve(*script, **options, &block) = ScriptedServer.open(script, **options, &block)
 
   # @param server [ScriptedServer, String] or an endpoint's URL
   # @return [SimpleConnect::Client] one that tries once, where nothing else is said

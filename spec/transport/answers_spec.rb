@@ -3,7 +3,6 @@
 require "json"
 require "timeout"
 require "zlib"
-require_relative "../support/certificates"
 require_relative "../support/delivering"
 
 # Promise 18, and what else a server may do to an answer. Each is told by its kind, and none reaches another request.
@@ -12,13 +11,7 @@ RSpec.describe "The transport, reading answers" do
 
   table = JSON.parse(File.read(File.expand_path("../conformance/own/answers.json", __dir__)))
   whole = "HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}"
-  identity = Certificates.self_signed("127.0.0.1")
-  # Whether over TLS => the options of server and client.
-  wires = { "HTTP" => [{}, {}], "HTTPS" => [{ tls: identity.context }, { ca_file: identity.file }] }
-
-  def serve(*script, **options, &block)
-    ScriptedServer.open(script, **options, &block)
-  end
+  wires = Delivering.wires
 
   # A step that sends these bytes, and then keeps the connection open or ends it.
   def sending(*pieces, ending: :keep)
@@ -125,53 +118,52 @@ RSpec.describe "The transport, reading answers" do
     end
   end
 
-  wires.each do |wire, (serving, trusting)|
-    describe "that began with a 2xx and broke off or cannot be read, over #{wire} (promise 18)" do
-      head = "HTTP/1.1 202 Accepted\r\nContent-Length: 41\r\n\r\n"
-      begun = { "in its status line" => "HTTP/1.1 202 Acc", "behind its head" => head, "in its body" => "#{head}{",
-                "by a length that is none" => "HTTP/1.1 202 Accepted\r\nContent-Length: 4I\r\n\r\n{}" }
-      policies = { "Retryable" => SimpleConnect::Retryable.new(delay: ->(_) { 0.01 }),
-                   "Retryable.exponential" => SimpleConnect::Retryable.exponential(base: 0.01),
-                   "a policy of one's own" => lambda do |retriable_if:, &attempt|
-                     first = attempt.call(1)
-                     first.failed? && retriable_if.call(first) ? attempt.call(2) : first
-                   end }
+  what = "that began with a 2xx and broke off or cannot be read (promise 18)"
+  Delivering.over_each_wire(self, what) do
+    head = "HTTP/1.1 202 Accepted\r\nContent-Length: 41\r\n\r\n"
+    begun = { "in its status line" => "HTTP/1.1 202 Acc", "behind its head" => head, "in its body" => "#{head}{",
+              "by a length that is none" => "HTTP/1.1 202 Accepted\r\nContent-Length: 4I\r\n\r\n{}" }
+    policies = { "Retryable" => SimpleConnect::Retryable.new(delay: ->(_) { 0.01 }),
+                 "Retryable.exponential" => SimpleConnect::Retryable.exponential(base: 0.01),
+                 "a policy of one's own" => lambda do |retriable_if:, &attempt|
+                   first = attempt.call(1)
+                   first.failed? && retriable_if.call(first) ? attempt.call(2) : first
+                 end }
 
-      policies.each do |name, retryable|
-        begun.each do |where, bytes|
-          it "has the message not sent again, by #{name} (#{where})" do
-            serve(sending(bytes, ending: :close), Delivering::ACCEPTED, **serving) do |server|
-              result = send_message(messages_client_of(server, retryable:, **trusting))
-              expect(result).to have_attributes(success: false, attempts: 1, retryable?: false)
-              expect(result.error).to end_with("; the server has taken the request")
-              expect(server.requests.size).to eq(1)
-            end
-          end
-
-          it "has the event sent again, which the server knows by its id, by #{name} (#{where})" do
-            serve(sending(bytes, ending: :close), Delivering::ACCEPTED, **serving) do |server|
-              expect(deliver(client_of(server, retryable:, **trusting))).to have_attributes(success: true, attempts: 2)
-            end
+    policies.each do |name, retryable|
+      begun.each do |where, bytes|
+        it "has the message not sent again, by #{name} (#{where})" do
+          serve(sending(bytes, ending: :close), Delivering::ACCEPTED) do |server|
+            result = send_message(messages_client_of(server, retryable:))
+            expect(result).to have_attributes(success: false, attempts: 1, retryable?: false)
+            expect(result.error).to end_with("; the server has taken the request")
+            expect(server.requests.size).to eq(1)
           end
         end
 
-        it "has the message sent again where nothing says that it was taken, by #{name}" do
-          unclear = ["", "HTTP/1.1 20", head.sub("202", "503"), "HTTP/1.1 100 Continue\r\n\r\n"]
-          unclear.each do |bytes|
-            serve(sending(bytes, ending: :close), Delivering::ACCEPTED, **serving) do |server|
-              result = send_message(messages_client_of(server, retryable:, **trusting))
-              expect(result).to have_attributes(success: true, attempts: 2)
-            end
+        it "has the event sent again, which the server knows by its id, by #{name} (#{where})" do
+          serve(sending(bytes, ending: :close), Delivering::ACCEPTED) do |server|
+            expect(deliver(client_of(server, retryable:))).to have_attributes(success: true, attempts: 2)
           end
         end
       end
 
-      it "has the message not sent again when its time is up" do
-        serve(sending(head), Delivering::ACCEPTED, **serving) do |server|
-          result = send_message(messages_client_of(server, retryable: quick, read_timeout: 0.2, **trusting))
-          expect(result).to have_attributes(network_error: :timeout, attempts: 1, retryable?: false)
-          expect(result.with(attempts: 1)).not_to be_retryable
+      it "has the message sent again where nothing says that it was taken, by #{name}" do
+        unclear = ["", "HTTP/1.1 20", head.sub("202", "503"), "HTTP/1.1 100 Continue\r\n\r\n"]
+        unclear.each do |bytes|
+          serve(sending(bytes, ending: :close), Delivering::ACCEPTED) do |server|
+            result = send_message(messages_client_of(server, retryable:))
+            expect(result).to have_attributes(success: true, attempts: 2)
+          end
         end
+      end
+    end
+
+    it "has the message not sent again when its time is up" do
+      serve(sending(head), Delivering::ACCEPTED) do |server|
+        result = send_message(messages_client_of(server, retryable: quick, read_timeout: 0.2))
+        expect(result).to have_attributes(network_error: :timeout, attempts: 1, retryable?: false)
+        expect(result.with(attempts: 1)).not_to be_retryable
       end
     end
   end

@@ -3,6 +3,7 @@
 require "timeout"
 require_relative "../support/delivering"
 require_relative "../support/namespace"
+require_relative "../support/relay"
 
 # Promises 1, 6, 7 and 8: no stale answer, deadlines, one free reconnect, the pool.
 RSpec.describe "The transport's connections" do
@@ -10,13 +11,10 @@ RSpec.describe "The transport's connections" do
 
   accepted = Delivering::ACCEPTED
   stale = "HTTP/1.1 202 Accepted\r\nContent-Length: 35\r\n\r\n{\"event_id\":\"of another's request\"}"
+  large = { "status" => 202, "body" => "{}#{" " * 10_000}" }
   timeout = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
   around { |example| Timeout.timeout(60) { example.run } }
-
-  def serve(*script, **options, &block)
-    ScriptedServer.open(script, **options, &block)
-  end
 
   # Answers as it should, and does something unasked when told to.
   def then_unasked(gate, &unasked)
@@ -27,7 +25,7 @@ RSpec.describe "The transport's connections" do
     end
   end
 
-  describe "give no stale answer (promise 1)" do
+  Delivering.over_each_wire(self, "give no stale answer (promise 1)") do
     unasked = {
       "a 408 and an end" => ->(connection) { !connection.io.write(timeout) },
       "a 408, the connection still open" => ->(connection) { connection.io.write(timeout) },
@@ -61,6 +59,22 @@ RSpec.describe "The transport's connections" do
       end
     end
 
+    it "behind an answer that ends with a record of TLS" do
+      head = "HTTP/1.1 202 Accepted\r\nContent-Length: 16336\r\n\r\n"
+      full = "#{head}{}".ljust(16_384)
+      expect(full.size - head.size).to eq(16_336)
+      both = lambda do |connection, _|
+        connection.io.write(full + stale)
+        connection.wait_for_client_to_close
+      end
+      serve(both, accepted) do |server|
+        client = client_of(server)
+        expect(deliver(client).response_body.size).to eq(16_336)
+        expect(deliver(client).data.event_id).to eq("payment_42")
+        expect(server.requests.map(&:connection)).to eq([0, 1])
+      end
+    end
+
     it "where a call was given up on: its answer comes to nobody" do
       gate = Queue.new
       late = lambda do |connection, _|
@@ -79,7 +93,7 @@ RSpec.describe "The transport's connections" do
     end
   end
 
-  describe "are replaced once without counting, when one dies under a request (promise 7)" do
+  Delivering.over_each_wire(self, "are replaced once without counting, when one dies under a request (promise 7)") do
     dead = { "fault" => "close" }
 
     { "closed" => dead, "reset" => { "fault" => "reset" } }.each do |how, step|
@@ -132,6 +146,18 @@ RSpec.describe "The transport's connections" do
         client = client_of(server)
         deliver(client)
         expect(deliver(client)).to have_attributes(network_error: :eof, attempts: 1)
+      end
+    end
+
+    it "not once a part of the answer has come that cannot be decrypted yet" do
+      serve(large) do |server|
+        Relay.open(server.port) do |relay|
+          client = client_of(server.endpoint.sub(server.port.to_s, relay.port.to_s))
+          expect(deliver(client)).to be_success
+          relay.limit = 5000
+          expect(deliver(client)).to have_attributes(network_error: :eof, attempts: 1)
+          expect(server.requests.map(&:connection)).to eq([0, 0])
+        end
       end
     end
 
@@ -275,6 +301,20 @@ RSpec.describe "The transport's connections" do
         end.join
         GC.start
         expect(server.closed.pop).to eq(0)
+      end
+    end
+  end
+
+  Delivering.over_each_wire(self, "within deadlines (promise 6)") do
+    it "take each byte on the wire for the end of a silence" do
+      serve(large) do |server|
+        # A record of TLS comes in pieces that cannot be decrypted one by one.
+        Relay.open(server.port, piece: 1500, gap: 0.1) do |relay|
+          client = client_of(server.endpoint.sub(server.port.to_s, relay.port.to_s), read_timeout: 0.5)
+          result = nil
+          expect(time { result = deliver(client) }).to be > 0.5
+          expect(result).to be_success
+        end
       end
     end
   end

@@ -285,3 +285,217 @@ fn blocked(outcome: io::Result<usize>) -> io::Result<Io> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use crate::http::answer::Limits;
+    use crate::http::testing::{
+        ACCEPTED, SCHEMES, TIMEOUTS, Wire, client_config, connected, exchange_in_pieces,
+    };
+    use crate::http::tls;
+    use crate::http::wait::poll_with;
+
+    const LIMITS: Limits = Limits { head: 2000, body: 1000 };
+
+    /// `bytes` in pieces of these sizes, over and over.
+    fn pieces<'a>(mut bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
+        sizes.iter().cycle().map_while(move |size| {
+            let (piece, rest) = bytes.split_at(bytes.len().min(*size));
+            bytes = rest;
+            (!piece.is_empty()).then_some(piece)
+        })
+    }
+
+    /// Every answer of the table, and everything that is none.
+    fn table() -> Vec<String> {
+        let table: serde_json::Value =
+            serde_json::from_str(include_str!("../../spec/conformance/own/answers.json")).unwrap();
+        let rows = ["answers", "failures"].map(|list| table[list].as_array().unwrap().clone());
+        rows.concat().iter().map(|row| row["bytes"].as_str().unwrap().to_owned()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn it_does_not_matter_in_which_records_and_pieces_an_answer_comes(
+            index in any::<Index>(),
+            records in proptest::collection::vec(1usize..60, 1..10),
+            sizes in proptest::collection::vec(1usize..60, 1..10),
+        ) {
+            let table = table();
+            let bytes = index.get(&table).as_bytes();
+            let (mut plain, wire) = connected("http");
+            let whole = exchange_in_pieces(&mut plain, wire, LIMITS, std::iter::once(bytes).filter(|all| !all.is_empty()));
+            for scheme in SCHEMES {
+                let (mut connection, mut wire) = connected(scheme);
+                let sealed: Vec<u8> = pieces(bytes, &records).flat_map(|record| wire.seal(record)).collect();
+                let made = exchange_in_pieces(&mut connection, wire, LIMITS, pieces(&sealed, &sizes));
+                prop_assert_eq!(&made, &whole, "{}", scheme);
+            }
+        }
+
+        #[test]
+        fn records_are_whole_where_they_are(lengths in proptest::collection::vec(0usize..700, 1..5), sizes in proptest::collection::vec(1usize..900, 1..5)) {
+            let record = |length: usize| [&[23, 3, 3, (length >> 8) as u8, length as u8], &vec![0; length][..]].concat();
+            let bytes: Vec<u8> = lengths.iter().flat_map(|length| record(*length)).collect();
+            let ends = lengths.iter().scan(0, |end, length| { *end += 5 + length; Some(*end) });
+            let ends: Vec<usize> = ends.collect();
+            let (mut records, mut passed) = (Records::default(), 0);
+            for piece in pieces(&bytes, &sizes) {
+                records.pass(piece);
+                passed += piece.len();
+                prop_assert_eq!(records.whole(), ends.contains(&passed));
+            }
+        }
+    }
+
+    /// Waits until the other side has done something that can be seen here.
+    fn await_news(connection: &Connection) {
+        poll_with(connection.fd(), Interest::Read, Instant::now() + TIMEOUTS.read, None);
+    }
+
+    #[test]
+    fn an_idle_connection_is_usable_until_something_unasked_comes() {
+        for scheme in SCHEMES {
+            let unasked: [fn(&mut Wire); 5] = [
+                |wire| wire.send(ACCEPTED).unwrap(),
+                |wire| {
+                    let sealed = wire.seal(ACCEPTED);
+                    wire.socket().write_all(&sealed[..10]).unwrap();
+                },
+                |wire| wire.notify_close(),
+                |wire| wire.socket().shutdown(std::net::Shutdown::Write).unwrap(),
+                |wire| wire.socket().write_all(b"nonsense, whatever is spoken").unwrap(),
+            ];
+            for (number, act) in unasked.into_iter().enumerate() {
+                let (mut connection, mut wire) = connected(scheme);
+                assert!(connection.usable(Instant::now()), "{scheme}");
+                if scheme == "http" && number == 2 {
+                    continue;
+                }
+                act(&mut wire);
+                await_news(&connection);
+                assert!(!connection.usable(Instant::now()), "{scheme}, {number}");
+            }
+            let (mut connection, mut wire) = connected(scheme);
+            connection.write(b"unread").unwrap();
+            connection.flush().unwrap();
+            assert!(wire.socket().peek(&mut [0]).unwrap() > 0);
+            // Who closes without having read all resets the connection.
+            drop(wire);
+            await_news(&connection);
+            assert!(!connection.usable(Instant::now()), "{scheme}, a reset");
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_is_not_usable_when_its_time_is_up() {
+        let (mut connection, _wire) = connected("http");
+        let now = Instant::now();
+        connection.idle_until = Some(now);
+        assert!(!connection.usable(now));
+        connection.idle_until = Some(now + TIMEOUTS.read);
+        assert!(connection.usable(now));
+    }
+
+    /// A record that changes the server's keys: what comes after it can only be read by who has read it.
+    fn new_keys(wire: &mut Wire) -> Vec<u8> {
+        wire.tls().conn.refresh_traffic_keys().unwrap();
+        wire.seal(b"")
+    }
+
+    #[test]
+    fn what_tls_says_on_its_own_account_leaves_an_idle_connection_usable() {
+        let (mut connection, mut wire) = connected("https");
+        let sealed = new_keys(&mut wire);
+        let (begin, rest) = sealed.split_at(sealed.len() / 2);
+        wire.socket().write_all(begin).unwrap();
+        await_news(&connection);
+        // Not while half of it is missing: it could be anything.
+        assert!(!connection.usable(Instant::now()));
+        wire.socket().write_all(rest).unwrap();
+        await_news(&connection);
+        assert!(connection.usable(Instant::now()));
+    }
+
+    #[test]
+    fn whoever_sends_without_end_what_is_no_answer_is_left() {
+        let (mut connection, mut wire) = connected("https");
+        // As many empty records as are looked at, and one more.
+        let mut sealed = Vec::new();
+        while sealed.len() < (MOST_ASIDES as usize + 1) * 4096 {
+            sealed.extend(new_keys(&mut wire));
+        }
+        wire.socket().write_all(&sealed).unwrap();
+        await_news(&connection);
+        assert!(!connection.usable(Instant::now()));
+    }
+
+    #[test]
+    fn a_handshake_fails_where_the_server_ends_it_or_speaks_no_tls() {
+        for (said, kind) in [
+            (&b""[..], io::ErrorKind::UnexpectedEof),
+            (b"HTTP/1.1 400 No\r\n\r\n", io::ErrorKind::InvalidData),
+        ] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let mut connection = Connection::new(socket);
+            assert_eq!(connection.handshake().unwrap(), None, "there is no TLS yet");
+            connection.wrap(tls::session(&client_config(), "localhost").unwrap());
+            assert_eq!(connection.handshake().unwrap(), Some(Interest::Read));
+            server.write_all(said).unwrap();
+            server.shutdown(std::net::Shutdown::Write).unwrap();
+            await_news(&connection);
+            assert_eq!(connection.handshake().unwrap_err().kind(), kind);
+            drop(connection);
+            let mut heard = Vec::new();
+            server.read_to_end(&mut heard).unwrap();
+            // It is told why: an alert comes last.
+            assert_eq!(heard[heard.len() - 7] == 21, kind == io::ErrorKind::InvalidData, "{heard:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_yet_is_kept_and_counted_when_it_leaves() {
+        for scheme in SCHEMES {
+            let (mut connection, mut wire) = connected(scheme);
+            connection.sent = 0;
+            let piece = vec![b'x'; 100_000];
+            let mut written = 0;
+            while let Io::Moved(count) = connection.write(&piece).unwrap() {
+                written += count;
+            }
+            let before = connection.sent;
+            assert!(before > 0 && written > 0);
+            assert_eq!(connection.flush().unwrap() == Io::Blocked, scheme == "https");
+            let reader = thread::spawn(move || {
+                let (mut read, mut space) = (0, vec![0; 1 << 20]);
+                while read < written {
+                    read += wire.read(&mut space).unwrap();
+                }
+                wire
+            });
+            while connection.flush().unwrap() == Io::Blocked {
+                poll_with(connection.fd(), Interest::Write, Instant::now() + TIMEOUTS.write, None);
+            }
+            let mut wire = reader.join().unwrap();
+            assert_eq!(connection.sent > before, scheme == "https");
+            assert!(connection.sent >= written);
+            wire.send(b"answer").unwrap();
+            await_news(&connection);
+            while connection.input.unread().len() < 6 {
+                connection.read().unwrap();
+            }
+            assert!(connection.received >= 6 && !connection.within_record());
+        }
+    }
+}

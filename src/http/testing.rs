@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -11,16 +11,19 @@ use std::{env, fs, process, thread};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
 
-use crate::http::answer::Limits;
+use crate::http::answer::{Answer, AnswerReader, Limits};
 use crate::http::attempt::Outcome;
+use crate::http::connection::Connection;
+use crate::http::exchange::Exchange;
 use crate::http::request::{Method, Request};
 use crate::http::settings::{Credentials, Settings, Timeouts};
+use crate::http::tls;
 use crate::http::transport::Transport;
-use crate::http::trust::Trust;
+use crate::http::trust::{Authorities, Trust};
 use crate::http::url::{Target, Url};
-use crate::http::wait::{Interest, ResolveError, Wait, poll_with};
+use crate::http::wait::{Interest, ResolveError, Wait, Waker, poll_many, poll_with};
 use crate::signature::{Scheme, Signer};
 
 pub(crate) const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
@@ -143,6 +146,14 @@ impl Wire {
         Some(request)
     }
 
+    /// The TLS session, with the socket beneath it.
+    pub(crate) fn tls(&mut self) -> &mut StreamOwned<ServerConnection, TcpStream> {
+        match self {
+            Self::Plain(_) => panic!("this is no TLS"),
+            Self::Tls(stream) => stream,
+        }
+    }
+
     /// Over TLS announces the end of what is sent.
     pub(crate) fn notify_close(&mut self) {
         if let Self::Tls(stream) = self {
@@ -182,6 +193,70 @@ pub(crate) fn serve(scheme: &str, script: impl Fn(usize, Wire) + Send + Sync + '
         }
     });
     port
+}
+
+/// The client's side of TLS, with that trust.
+pub(crate) fn client_config() -> Arc<ClientConfig> {
+    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    CONFIG.get_or_init(|| tls::client_config(Authorities::of(&trust())).unwrap()).clone()
+}
+
+/// A connection as an attempt would have it after the handshake, and the server's end of it.
+pub(crate) fn connected(scheme: &str) -> (Connection, Wire) {
+    let config = (scheme == "https").then(|| identity().server.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut connection = Connection::new(socket);
+    if config.is_some() {
+        connection.wrap(tls::session(&client_config(), NAMES[0]).unwrap());
+    }
+    let server = thread::spawn(move || {
+        let mut wire = Wire::new(listener.accept().unwrap().0, config);
+        if let Wire::Tls(stream) = &mut wire {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        wire
+    });
+    while let Some(interest) = connection.handshake().unwrap() {
+        poll_with(connection.fd(), interest, Instant::now() + TIMEOUTS.open, None);
+    }
+    (connection, server.join().unwrap())
+}
+
+/// Sends `pieces` one by one on `wire`, closes it behind them, and says what an exchange on `connection` makes of them:
+/// the answer, or the text of the error. The server does not look at the request.
+pub(crate) fn exchange_in_pieces<'a>(
+    connection: &mut Connection,
+    mut wire: Wire,
+    limits: Limits,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Result<Answer, String> {
+    let mut exchange = Exchange::new(AnswerReader::new(limits), Instant::now());
+    let mut pieces = pieces.fuse();
+    loop {
+        match exchange.step(connection, b"request", TIMEOUTS, Instant::now()) {
+            Ok(None) => return Ok(exchange.reader.into_answer()),
+            Err(failure) => return Err(failure.message),
+            // It wants to read on at once.
+            Ok(Some(_)) if !connection.drained() || is_readable(connection, Instant::now()) => {}
+            Ok(Some(_)) => {
+                match pieces.next() {
+                    Some(piece) => wire.socket().write_all(piece).unwrap(),
+                    None => {
+                        wire.notify_close();
+                        wire.socket().shutdown(Shutdown::Write).unwrap();
+                    }
+                }
+                assert!(is_readable(connection, Instant::now() + TIMEOUTS.read));
+            }
+        }
+    }
+}
+
+/// Whether something can be read from the socket before `until`.
+fn is_readable(connection: &Connection, until: Instant) -> bool {
+    poll_many(&[(connection.fd(), Interest::Read)], until, &Waker::new().unwrap()).unwrap()[0]
 }
 
 /// What a server does on one connection: it answers each request with the next of these, then closes.
