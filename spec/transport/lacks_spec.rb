@@ -1,9 +1,11 @@
 # frozen_string_literal: true
 
+require "resolv"
 require "timeout"
 require_relative "../support/certificates"
 require_relative "../support/delivering"
 require_relative "../support/namespace"
+require_relative "../support/reactor"
 require_relative "../support/subprocess"
 
 # Promise 16 of the transport: what the machine lacks is a failed result, whose error has the class that Ruby gives it.
@@ -12,18 +14,32 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
 
   around { |example| Timeout.timeout(60) { example.run } }
 
-  # Runs the block in a process that has only `free` descriptors left.
-  def with_descriptors(free)
-    Subprocess.run do
+  # Runs the block in a process that has only `free` descriptors left, and as many that garbage has.
+  def with_descriptors(free, garbage: 0, reactor: nil)
+    work = lambda do
       Process.setrlimit(:NOFILE, 200, Process.getrlimit(:NOFILE).last)
       held = []
-      begin
-        loop { held << File.open(File::NULL) }
-      rescue Errno::EMFILE
-        held.pop(free).each(&:close)
-      end
+      # Whoever waits first closes the pipes that this process has inherited, and keeps its own.
+      waiting = Thread.new { SimpleConnect.const_get(:Transport).poll([[nil, 0, 60.0]], 0.0) }
+      Thread.pass until waiting.stop?
+      # Other specs' files may become garbage only now.
+      2.times { open_all(held) && GC.start }
+      open_all(held)
+      held.pop(free + garbage).each(&:close)
+      garbage.times { File.open(File::NULL) }
       yield
+    ensure
+      held.clear
+      waiting.kill.join
     end
+    Subprocess.run { reactor ? reactor.run(&work) : work.call }
+  end
+
+  # Opens files until no descriptor is left.
+  def open_all(files)
+    loop { files << File.open(File::NULL) }
+  rescue Errno::EMFILE
+    files
   end
 
   [false, true].each do |tls|
@@ -37,13 +53,38 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
         end
       end
 
-      it "fails for want of a descriptor for its socket, with the system's own error" do
-        served(tls, retryable: quick(2)) do |client|
-          error, kind, attempts = with_descriptors(2) do
-            deliver(client).then { |result| [result.error, result.network_error, result.attempts] }
+      def failure(result) = [result.error, result.network_error, result.attempts]
+
+      # A socket takes one, and whoever waits for it two.
+      [0, 1, 2].each do |free|
+        it "fails for want of descriptors, with the system's own error (#{free} are left)" do
+          served(tls, retryable: quick(2)) do |client|
+            error, kind, attempts = with_descriptors(free) { failure(deliver(client)) }
+            expect(error).to match(/\AErrno::EMFILE: 127\.0\.0\.1:\d+: .*[Tt]oo many open files/)
+            expect([kind, attempts]).to eq([:io, 2])
           end
-          expect(error).to match(/\AErrno::EMFILE: 127\.0\.0\.1:\d+: .*[Tt]oo many open files/)
-          expect([kind, attempts]).to eq([:io, 2])
+        end
+
+        [nil, *Reactor::ALL].each do |reactor|
+          next if reactor&.unavailable
+
+          it "fails for want of descriptors in a batch#{" with #{reactor.label}" if reactor} (#{free} are left)" do
+            served(tls, retryable: quick(2)) do |client|
+              errors = with_descriptors(free, reactor:) do
+                items = Array.new(3) { |number| ["order_paid", { event_id: "e#{number}" }] }
+                client.events.deliver_all(items).map { |result| result.error&.split(": ")&.first }
+              end
+              # With one, one can be delivered after the other.
+              expect(errors).to all(be_nil.or(eq("Errno::EMFILE")))
+              expect(errors).to eq(["Errno::EMFILE"] * 3) if free.zero?
+            end
+          end
+        end
+      end
+
+      it "is made with the descriptors that garbage has" do
+        served(tls) do |client|
+          expect(with_descriptors(1, garbage: 20) { failure(deliver(client)) }).to eq([nil, nil, 1])
         end
       end
     end
@@ -57,5 +98,72 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
       deliver(client_of("http://127.0.0.1:9999/events")).error
     RUBY
     expect(error).to match(/\AErrno::EADDRNOTAVAIL: 127\.0\.0\.1:9999: .*[Aa]ssign requested address/)
+  end
+
+  describe "to look its server's name up" do
+    # Runs the block in a process where looking a name up does this.
+    def resolving_by(replacement, reactor = nil, module_with_method: [IPSocket, :getaddress], &block)
+      Subprocess.run do
+        # An error that is rescued must not end the main thread, either.
+        Thread.abort_on_exception = true
+        object, method = module_with_method
+        object.singleton_class.prepend(Module.new { define_method(method) { |*_| replacement.call } })
+        reactor ? reactor.run(&block) : block.call
+      end
+    end
+
+    client = ->(spec) { spec.client_of("http://app.example:1/events", retryable: spec.quick(2)) }
+
+    { SocketError => :dns, Resolv::ResolvError => :dns, Resolv::ResolvTimeout => :dns, Errno::EBUSY => :io,
+      Errno::ENETUNREACH => :io, Errno::EMFILE => :io, IOError => :io, EOFError => :io,
+      ThreadError => :io }.each do |error, kind|
+      it "fails where the resolver raises a #{error}, and is tried again" do
+        spec = self
+        seen = resolving_by(-> { raise error, "oops" }) do
+          results = [spec.deliver(client[spec]), *client[spec].events.deliver_all([["order_paid", { order: 7 }]])]
+          results.map { |result| [result.error, result.network_error, result.network_phase, result.attempts] }
+        end
+        text = /\A#{error}: app\.example:1: the name cannot be resolved \(.*oops.*\)/
+        expect(seen).to all(match([text, kind, :resolve, 2]))
+      end
+    end
+
+    it "fails where the system's resolver raises something else than a SocketError" do
+      spec = self
+      error = resolving_by(-> { raise Errno::EBUSY, "getaddrinfo" }, module_with_method: [Addrinfo, :getaddrinfo]) do
+        spec.deliver(client[spec]).error
+      end
+      expect(error).to eq("Errno::EBUSY: app.example:1: the name cannot be resolved (Device or resource busy - " \
+                          "getaddrinfo)")
+    end
+
+    it "fails where no thread can be had" do
+      spec = self
+      seen = Subprocess.run do
+        Process.setrlimit(:NPROC, 0)
+        # The limit is not root's.
+        Process::Sys.setuid(65_534) if Process.uid.zero?
+        spec.deliver(client[spec]).then { |result| [result.error, result.network_error, result.attempts] }
+      end
+      expect(seen).to match([/\AThreadError: app\.example:1: .*can't create Thread/, :io, 2])
+    end
+
+    it "fails with resolv-replace where there is no way to the name server", skip: Namespace.unavailable do
+      error = Namespace.run(<<~RUBY, files: { "/etc/resolv.conf" => "nameserver 192.0.2.1\n" })
+        require "resolv-replace"
+        deliver(client_of("http://app.example:1/events")).error
+      RUBY
+      expect(error).to match(/\AErrno::ENETUNREACH: app\.example:1: the name cannot be resolved \(/)
+    end
+
+    it "raises what is a bug of the resolver's, for all who wait for it" do
+      spec = self
+      seen = resolving_by(-> { nil.upcase }) do
+        spec.deliver(client[spec])
+      rescue NoMethodError => e
+        [e.message, e.backtrace.first[/\w+_spec/]]
+      end
+      expect(seen).to match([/undefined method `upcase'/, "lacks_spec"])
+    end
   end
 end

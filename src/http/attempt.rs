@@ -1,5 +1,6 @@
 //! One attempt to get a request answered: a state machine over a connection that never blocks.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -406,6 +407,12 @@ impl Attempt {
     /// The outcome where this is the answer, whoever gave it.
     pub fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
         Outcome { answer, elapsed: self.started.elapsed(), reused: self.reused, reconnects: self.reconnects }
+    }
+
+    /// The outcome where the system does not have what it takes to wait: its error of this number.
+    pub fn lacking(&self, number: i32) -> Outcome {
+        let error = io::Error::from_raw_os_error(number);
+        self.outcome(Err(self.error(Failure::io(Phase::Connect, &error))))
     }
 
     /// What this failure teaches the attempts to come.

@@ -1,7 +1,7 @@
 //! Waiting: the one thing that differs between those who drive an [`Attempt`](crate::http::attempt::Attempt).
 
 use std::net::IpAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -58,7 +58,7 @@ pub trait Wait {
     ) -> Result<Result<Vec<IpAddr>, ResolveError>, Self::Stop>;
 }
 
-/// Wakes a thread that waits in [`poll_with`]. Each waiting thread needs its own.
+/// Wakes a thread that waits in [`poll_with`]: each needs its own. Or, never reset, all that wait for its descriptor.
 #[derive(Debug)]
 pub struct Waker {
     reader: OwnedFd,
@@ -84,6 +84,13 @@ impl Waker {
     /// Forgets all calls of [`wake`](Self::wake) so far.
     pub fn reset(&self) {
         while let Ok(1..) = rustix::io::read(&self.reader, &mut [0u8; 64]) {}
+    }
+}
+
+/// Readable while it is awake.
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
     }
 }
 
@@ -124,13 +131,18 @@ pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: 
 
 /// Waits until one of `fds` is ready, `until` has passed, a signal has come, or `waker` was woken; None where it was
 /// one of the last two, else which of `fds` are ready.
-pub fn poll_many(fds: &[(BorrowedFd<'_>, Interest)], until: Instant, waker: &Waker) -> Option<Vec<bool>> {
-    let mut fds: Vec<PollFd<'_>> =
+pub fn poll_many(
+    fds: &[(BorrowedFd<'_>, Interest)],
+    until: Instant,
+    waker: Option<&Waker>,
+) -> Option<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> =
         fds.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
-    fds.push(PollFd::new(&waker.reader, PollFlags::IN));
-    poll(&mut fds, timeout(until).as_ref()).ok()?;
-    let woken = fds.pop().is_some_and(|waker| !waker.revents().is_empty());
-    (!woken).then(|| fds.iter().map(|fd| !fd.revents().is_empty()).collect())
+    polled.extend(waker.map(|waker| PollFd::new(&waker.reader, PollFlags::IN)));
+    poll(&mut polled, timeout(until).as_ref()).ok()?;
+    let mut ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+    let woken = ready.split_off(fds.len()).contains(&true);
+    (!woken).then_some(ready)
 }
 
 impl Interest {

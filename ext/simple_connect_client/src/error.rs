@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use magnus::{Error, ExceptionClass, Module, RModule, Ruby, prelude::*};
+use magnus::{Error, Exception, ExceptionClass, Module, RModule, Ruby, prelude::*};
 use simple_connect_core::http::error::{Cause, NetworkError, Phase};
 use simple_connect_core::http::settings::IpVersion;
 
@@ -52,12 +52,13 @@ fn ruby_class<'a>(ruby: &Ruby, error: &'a NetworkError) -> Result<Cow<'a, str>, 
         Cause::Status(_) => "Net::HTTPClientException",
         Cause::Named(class) => class,
         Cause::Other => "IOError",
-        Cause::System(number) => {
-            // It makes itself an Errno::…, where there is one for this number.
-            let system_error = ruby.exception_system_call_error().new_instance((ruby.qnil(), *number))?;
-            return Ok(system_error.class().to_string().into());
-        }
+        Cause::System(number) => return Ok(system_error(ruby, *number)?.class().to_string().into()),
     }))
+}
+
+/// The `Errno::…` of this number, or a bare `SystemCallError` where there is none.
+pub fn system_error(ruby: &Ruby, number: i32) -> Result<Exception, Error> {
+    ruby.exception_system_call_error().new_instance((ruby.qnil(), number))
 }
 
 /// A programmer's mistake.

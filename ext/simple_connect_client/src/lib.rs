@@ -2,6 +2,7 @@
 //! in Ruby, in `lib/`; there are no defaults here.
 
 mod decode;
+mod drive;
 mod encode;
 mod error;
 mod headers;
@@ -9,10 +10,11 @@ mod interceptor;
 mod limiter;
 mod raw;
 mod replay;
+mod resolve;
 mod router;
 mod signature;
 mod transport;
-mod waiting;
+mod wakers;
 
 use magnus::{Error, Module, Ruby, function, prelude::*};
 
@@ -37,13 +39,14 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     {
         codec.define_singleton_method("panic", function!(panic, 1))?;
         codec.define_singleton_method("panic_in", function!(encode::panic_in, 1))?;
-        codec.define_singleton_method("patience=", function!(waiting::set_patience, 1))?;
+        codec.define_singleton_method("patience=", function!(drive::set_patience, 1))?;
     }
     signature::init(ruby, &module)?;
     replay::init(ruby, &module)?;
     headers::init(ruby, &module)?;
     router::init(ruby, &module)?;
     limiter::init(ruby, &module)?;
+    wakers::init(ruby, &module)?;
     transport::init(ruby, &module)
 }
 
@@ -51,7 +54,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
 #[cfg(feature = "testing")]
 fn panic(ruby: &Ruby, without_gvl: bool) -> Result<(), Error> {
     error::guard(ruby, || match without_gvl {
-        true => waiting::without_gvl(ruby, || panic!("on purpose, without the GVL")),
+        true => drive::without_gvl(ruby, || panic!("on purpose, without the GVL")),
         false => panic!("on purpose"),
     })
 }

@@ -2,14 +2,15 @@
 
 use std::any::Any;
 use std::ffi::{c_int, c_void};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use magnus::rb_sys::{AsRawId, AsRawValue, FromRawValue, protect};
 use magnus::value::IntoId;
 use magnus::{Error, RString, Ruby, Symbol, TryConvert, Value};
-use simple_connect_core::http::wait::{self, Interest, Waker};
+use simple_connect_core::http::wait::{Interest, Waker};
 use simple_connect_core::process::fork;
 
 /// What a panic leaves behind.
@@ -122,11 +123,46 @@ pub fn check_interrupts(_ruby: &Ruby) -> Result<(), Error> {
     .map(drop)
 }
 
-/// Waits for several sockets of attempts that nobody advances meanwhile; see [`wait::poll_many`].
-pub fn poll_many(sockets: &[(RawFd, Interest)], until: Instant, waker: &Waker) -> Option<Vec<bool>> {
-    // SAFETY: the sockets stay open: they belong to attempts, and those are suspended until this returns.
+/// The descriptors that deliveries wait for in batches.
+static LENT: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+
+/// Has [`with_lent`] know `fd` as long as `wait` runs.
+pub fn lend<T>(_ruby: &Ruby, fd: BorrowedFd<'_>, wait: impl FnOnce(RawFd) -> T) -> T {
+    struct Loan(RawFd);
+
+    impl Drop for Loan {
+        fn drop(&mut self) {
+            let mut lent = LENT.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(position) = lent.iter().position(|fd| *fd == self.0) {
+                lent.swap_remove(position);
+            }
+        }
+    }
+
+    LENT.lock().unwrap_or_else(PoisonError::into_inner).push(fd.as_raw_fd());
+    let loan = Loan(fd.as_raw_fd());
+    wait(loan.0)
+}
+
+/// Gives `look` these descriptors, which Ruby has passed on from [`lend`].
+///
+/// # Errors
+/// One that is not lent.
+pub fn with_lent<T>(
+    _ruby: &Ruby,
+    fds: &[(RawFd, Interest)],
+    look: impl FnOnce(&[(BorrowedFd<'_>, Interest)]) -> T,
+) -> Result<T, RawFd> {
+    {
+        let lent = LENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((unknown, _)) = fds.iter().find(|(fd, _)| !lent.contains(fd)) {
+            return Err(*unknown);
+        }
+    }
+    // SAFETY: who lends a descriptor keeps it open until `wait` returns, and that is the fiber of a batch, which is
+    // suspended as long as the batch polls. A fiber that never goes on never closes it.
     let borrow = |(fd, interest): &(RawFd, Interest)| (unsafe { BorrowedFd::borrow_raw(*fd) }, *interest);
-    wait::poll_many(&sockets.iter().map(borrow).collect::<Vec<_>>(), until, waker)
+    Ok(look(&fds.iter().map(borrow).collect::<Vec<_>>()))
 }
 
 /// Waits on `io` as the current Fiber scheduler does, for any of `events` (bits of `IO::READABLE` and `IO::WRITABLE`).

@@ -22,11 +22,11 @@ use simple_connect_core::retry::{Next, Retry, Verdict};
 use simple_connect_core::signature::{Scheme, Signer};
 use zeroize::Zeroizing;
 
+use crate::drive::{drive, poll, seconds, stay_in};
 use crate::error::{argument_error, error, explain, guard};
 use crate::headers::{HeaderLines, lines};
 use crate::interceptor::{Interception, intercept};
 use crate::raw::{with_bytes, with_text};
-use crate::waiting::{drive, poll, seconds, stay_in};
 
 static NOW: LazyId = LazyId::new("now");
 static TO_I: LazyId = LazyId::new("to_i");

@@ -1,22 +1,23 @@
-//! The two ways in which a Ruby thread waits for an attempt.
+//! The three ways in which a Ruby thread waits for an attempt: without the GVL, as its Fiber scheduler does, or with the
+//! other deliveries of a batch.
 
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use magnus::value::LazyId;
-use magnus::{Error, Module, RArray, RModule, Ruby, Value, kwargs, prelude::*};
+use magnus::{Error, RArray, Ruby, Value, kwargs, prelude::*};
 use simple_connect_core::http::attempt::{Attempt, Outcome};
-use simple_connect_core::http::error::ErrorKind;
-use simple_connect_core::http::wait::{Interest, ResolveError, Wait, Waker, poll_with};
+use simple_connect_core::http::wait::{Interest, ResolveError, Wait, Waker, poll_many, poll_with};
 use simple_connect_core::process::fork::generation;
 use simple_connect_core::process::gate::Gate;
 use simple_connect_core::process::per_process::PerProcess;
 
-use crate::error::{error, go_on_panicking, guard};
+use crate::error::{argument_error, error, go_on_panicking, guard};
 use crate::raw;
+use crate::resolve::resolve;
+use crate::wakers;
 
 /// Drives `attempt` to its end and lets others go on meanwhile: the other deliveries of `batch`, where there is one,
 /// else other threads, or other fibers.
@@ -33,9 +34,12 @@ pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> 
     if raw::fiber_scheduler(ruby).is_some() {
         return attempt.run(&mut OnScheduler { ruby, process });
     }
-    let waker = Wakers::borrow(ruby, process)?;
+    let waker = match wakers::borrow(ruby, process) {
+        Ok(waker) => waker,
+        Err(number) => return Ok(attempt.lacking(number)),
+    };
     let outcome = drive_without_gvl(ruby, attempt, &waker, process)?;
-    Wakers::give_back(waker, process);
+    wakers::give_back(waker, process);
     Ok(outcome)
 }
 
@@ -67,17 +71,39 @@ fn drive_without_gvl(
         match ran.map(|ran| ran.map(|(end, _place)| end)) {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
             Ok(Some(Err(Pause::Resolve(host, until)))) => {
-                attempt.resolved(resolve(ruby, &host, until, process)?);
+                let outcome =
+                    resolve(ruby, &host, |latch| wait_without_gvl(ruby, latch, until, waker, process))?;
+                attempt.resolved(outcome);
             }
-            Ok(Some(Err(Pause::Woken)) | None) => {
-                // Before the check, so that whoever wakes us during it wakes us again.
-                waker.reset();
-                raw::check_interrupts(ruby)?;
-                stay_in(ruby, process)?;
-            }
+            Ok(Some(Err(Pause::Woken)) | None) => look_around(ruby, waker, process)?,
             Err(panic) => go_on_panicking(panic),
         }
     }
+}
+
+/// Waits until `fd` can be read, or `until`.
+fn wait_without_gvl(
+    ruby: &Ruby,
+    fd: BorrowedFd<'_>,
+    until: Instant,
+    waker: &Waker,
+    process: u64,
+) -> Result<(), Error> {
+    loop {
+        match raw::without_gvl(ruby, waker, || poll_with(fd, Interest::Read, until, Some(waker))) {
+            Ok(Some(false)) => return Ok(()),
+            Ok(Some(true) | None) => look_around(ruby, waker, process)?,
+            Err(panic) => go_on_panicking(panic),
+        }
+    }
+}
+
+/// Does what this thread was woken for.
+fn look_around(ruby: &Ruby, waker: &Waker, process: u64) -> Result<(), Error> {
+    // Before the check, so that whoever wakes us during it wakes us again.
+    waker.reset();
+    raw::check_interrupts(ruby)?;
+    stay_in(ruby, process)
 }
 
 /// Refuses to go on in a child of `process`, to which a fork has brought the delivery: by a signal's handler, or by
@@ -101,7 +127,7 @@ pub fn set_patience(milliseconds: u64) {
 /// Runs `work` as an attempt runs.
 #[cfg(feature = "testing")]
 pub fn without_gvl(ruby: &Ruby, work: impl FnOnce() + Send) -> Result<(), Error> {
-    let waker = Wakers::borrow(ruby, generation())?;
+    let waker = Waker::new().map_err(|errno| error(ruby, "Error", errno.to_string()))?;
     match raw::without_gvl(ruby, &waker, work) {
         Ok(_) => Ok(()),
         Err(panic) => go_on_panicking(panic),
@@ -149,7 +175,7 @@ impl Wait for OnScheduler<'_> {
     }
 
     fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-        resolve(self.ruby, host, until, self.process)
+        resolve(self.ruby, host, |latch| self.wait(latch, Interest::Read, until))
     }
 }
 
@@ -165,14 +191,18 @@ impl Wait for InBatch<'_> {
 
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Error> {
         let seconds = until.saturating_duration_since(Instant::now()).as_secs_f64();
-        let _: Value = self.batch.funcall(*WAIT, (fd.as_raw_fd(), events(interest), seconds))?;
+        let _: Value =
+            raw::lend(self.ruby, fd, |fd| self.batch.funcall(*WAIT, (fd, events(interest), seconds)))?;
         stay_in(self.ruby, self.process)
     }
 
     fn resolve(&mut self, host: &str, until: Instant) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-        resolve(self.ruby, host, until, self.process)
+        resolve(self.ruby, host, |latch| self.wait(latch, Interest::Read, until))
     }
 }
+
+/// How long a batch waits at a time where the process has no descriptors left.
+const NAP: Duration = Duration::from_millis(10);
 
 static WAIT: LazyId = LazyId::new("wait");
 
@@ -198,17 +228,9 @@ pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error>
         let until = started + seconds(first - now);
         let sockets: Vec<(RawFd, Interest)> =
             waiting.iter().filter_map(|(fd, events, _)| Some(((*fd)?, interest(*events)))).collect();
-        let process = generation();
-        let waker = Wakers::borrow(ruby, process)?;
-        let outcome = raw::without_gvl(ruby, &waker, || raw::poll_many(&sockets, until, &waker));
-        let ready = match outcome {
-            Ok(ready) => ready.flatten(),
-            Err(panic) => go_on_panicking(panic),
-        };
-        if ready.is_none() {
-            waker.reset();
-        }
-        Wakers::give_back(waker, process);
+        let unknown = |fd| argument_error(ruby, format!("no delivery waits for the descriptor {fd}"));
+        let ready = raw::with_lent(ruby, &sockets, |sockets| poll_without_gvl(ruby, sockets, until))
+            .map_err(unknown)??;
         raw::check_interrupts(ruby)?;
         let now = now + started.elapsed().as_secs_f64();
         let mut ready = ready.unwrap_or_default().into_iter();
@@ -218,6 +240,27 @@ pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error>
         };
         Ok((0..waiting.len()).filter(|position| is_ready(&waiting[*position])).collect())
     })
+}
+
+/// Which of `sockets` are ready, where that is known at `until` or before.
+fn poll_without_gvl(
+    ruby: &Ruby,
+    sockets: &[(BorrowedFd<'_>, Interest)],
+    until: Instant,
+) -> Result<Option<Vec<bool>>, Error> {
+    let process = generation();
+    let Ok(waker) = wakers::borrow(ruby, process) else {
+        // Whom nobody can wake looks often.
+        ruby.thread_sleep(NAP.min(until.saturating_duration_since(Instant::now())))?;
+        return Ok(poll_many(sockets, Instant::now(), None));
+    };
+    let polled = raw::without_gvl(ruby, &waker, || poll_many(sockets, until, Some(&waker)));
+    let ready = polled.unwrap_or_else(|panic| go_on_panicking(panic)).flatten();
+    if ready.is_none() {
+        waker.reset();
+    }
+    wakers::give_back(waker, process);
+    Ok(ready)
 }
 
 /// A number of seconds from Ruby: none where it is negative, and a year where no clock goes so far.
@@ -231,67 +274,5 @@ fn interest(events: i32) -> Interest {
         READABLE => Interest::Read,
         WRITABLE => Interest::Write,
         _ => Interest::ReadOrWrite,
-    }
-}
-
-/// Asks Ruby's resolver: it can be interrupted, knows the Fiber scheduler, and is not disturbed by forks.
-fn resolve(
-    ruby: &Ruby,
-    host: &str,
-    until: Instant,
-    process: u64,
-) -> Result<Result<Vec<IpAddr>, ResolveError>, Error> {
-    let resolver: RModule =
-        ruby.class_object().const_get::<_, RModule>("SimpleConnect")?.const_get("Resolver")?;
-    let seconds = until.saturating_duration_since(Instant::now()).as_secs_f64();
-    let (addresses, class, message): (Option<Vec<String>>, Option<String>, Option<String>) =
-        resolver.funcall("addresses", (host, seconds))?;
-    stay_in(ruby, process)?;
-    Ok(match (addresses, class, message) {
-        // An address with a zone (fe80::1%eth0) is of no use without it.
-        (Some(addresses), ..) => Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect()),
-        (None, Some(name), Some(message)) => {
-            Err(ResolveError::Failed { kind: ErrorKind::Dns, name, message })
-        }
-        (None, ..) => Err(ResolveError::TimedOut),
-    })
-}
-
-/// The wakers of this process that no thread needs at the moment.
-///
-/// The lock is taken only with the GVL held and never while waiting; so a fork, which holds the GVL too, cannot leave
-/// it locked in the child.
-struct Wakers {
-    process: u64,
-    free: Vec<Waker>,
-}
-
-static WAKERS: Mutex<Wakers> = Mutex::new(Wakers { process: 0, free: Vec::new() });
-
-/// More than that are not kept.
-const MOST_WAKERS: usize = 25;
-
-impl Wakers {
-    /// One for `process`, which is this one.
-    fn borrow(ruby: &Ruby, process: u64) -> Result<Waker, Error> {
-        let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if wakers.process != process {
-            // The parent's are shared with it: what it wakes would wake us.
-            *wakers = Wakers { process, free: Vec::new() };
-        }
-        match wakers.free.pop() {
-            Some(waker) => Ok(waker),
-            None => Waker::new()
-                .map_err(|errno| error(ruby, "Error", format!("no descriptor to wait with: {errno}"))),
-        }
-    }
-
-    /// Keeps what was borrowed, where no fork was noticed in between. The waker may be awake; then whoever gets it
-    /// next looks around once for nothing.
-    fn give_back(waker: Waker, process: u64) {
-        let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if wakers.process == process && wakers.free.len() < MOST_WAKERS {
-            wakers.free.push(waker);
-        }
     }
 }
