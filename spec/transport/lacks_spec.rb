@@ -90,6 +90,23 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
     end
   end
 
+  { "one by one" => ->(client) { client.events.deliver("order_paid", event_id: "e") },
+    "in batches" => ->(client) { client.events.deliver_all([["order_paid", {}]]).first } }.each do |how, call|
+    [false, true].each do |tls|
+      it "is made #{how} over HTTP#{"S" if tls} where clients that are garbage have all descriptors" do
+        identity = Certificates.self_signed("127.0.0.1")
+        ScriptedServer.open([Delivering::ACCEPTED], tls: (identity.context if tls)) do |server|
+          errors = with_descriptors(30) do
+            # As in a large application, where it is not collected for long.
+            GC.disable
+            Array.new(100) { call.call(client_of(server, ca_file: identity.file)).error }
+          end
+          expect(errors.tally).to eq(nil => 100)
+        end
+      end
+    end
+  end
+
   it "fails for want of a local port, with the system's own error", skip: Namespace.unavailable do
     error = Namespace.run(<<~RUBY)
       File.write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000")

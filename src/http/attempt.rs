@@ -6,6 +6,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use crate::http::answer::{Answer, AnswerReader};
 use crate::http::connection::Connection;
 use crate::http::dial::{Dial, Dialled};
@@ -413,6 +415,20 @@ impl Attempt {
     pub fn lacking(&self, number: i32) -> Outcome {
         let error = io::Error::from_raw_os_error(number);
         self.outcome(Err(self.error(Failure::io(Phase::Connect, &error))))
+    }
+
+    /// Begins again, where `outcome` is that there was no descriptor or memory for a socket. Says whether that is so.
+    pub fn begin_again(&mut self, outcome: &Outcome) -> bool {
+        let Err(NetworkError { phase: Phase::Connect, cause: Cause::System(number), .. }) = outcome.answer
+        else {
+            return false;
+        };
+        let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].contains(&Errno::from_raw_os_error(number));
+        let again = lacks && matches!(self.stage, Stage::Over);
+        if again {
+            self.stage = Stage::Start;
+        }
+        again
     }
 
     /// What this failure teaches the attempts to come.

@@ -17,7 +17,7 @@ use simple_connect_core::process::per_process::PerProcess;
 use crate::error::{argument_error, error, go_on_panicking, guard};
 use crate::raw;
 use crate::resolve::resolve;
-use crate::wakers;
+use crate::wakers::{self, collect_garbage};
 
 /// Drives `attempt` to its end and lets others go on meanwhile: the other deliveries of `batch`, where there is one,
 /// else other threads, or other fibers.
@@ -26,6 +26,15 @@ use crate::wakers;
 /// What is raised at this thread meanwhile. Nothing that merely wakes it disturbs the attempt. Also where the thread is
 /// no longer in `process`, which has begun the attempt.
 pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> Result<Outcome, Error> {
+    let outcome = drive_once(ruby, attempt, process, batch)?;
+    // As Ruby's own sockets do it: where there is no descriptor, garbage may have one.
+    if attempt.begin_again(&outcome) && collect_garbage(ruby) {
+        return drive_once(ruby, attempt, process, batch);
+    }
+    Ok(outcome)
+}
+
+fn drive_once(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> Result<Outcome, Error> {
     // Whoever was asked before the attempt may have forked.
     stay_in(ruby, process)?;
     if !batch.is_nil() {

@@ -27,6 +27,7 @@ use crate::error::{argument_error, error, explain, guard};
 use crate::headers::{HeaderLines, lines};
 use crate::interceptor::{Interception, intercept};
 use crate::raw::{with_bytes, with_text};
+use crate::wakers::collect_garbage;
 
 static NOW: LazyId = LazyId::new("now");
 static TO_I: LazyId = LazyId::new("to_i");
@@ -138,7 +139,10 @@ impl Transport {
                 .transpose()
                 .map_err(|cause| invalid("proxy", &cause))?;
             let ca_file: Option<String> = option(options, "ca_file")?;
-            let trust = Trust::new(ca_file.as_deref().map(AsRef::as_ref))
+            let trust = || Trust::new(ca_file.as_deref().map(AsRef::as_ref));
+            // Where there is no descriptor for the file, garbage may have one.
+            let trust = trust()
+                .or_else(|cause| if collect_garbage(ruby) { trust() } else { Err(cause) })
                 .map_err(|cause| invalid("ca_file", &cause))?;
             let settings = Settings {
                 endpoint,
