@@ -85,7 +85,7 @@ RSpec.describe SimpleConnect::Retryable, ".exponential" do
 
   it "begins no attempt later than max_elapsed allows" do
     clock = 100.0
-    allow(Process).to receive(:clock_gettime) { clock }
+    allow(SimpleConnect.const_get(:Clock)).to receive(:now) { clock }
     sleeping = described_class.exponential(max_attempts: 9, base: 1, max: 60, jitter: nil, max_elapsed: 10,
                                            sleep: ->(seconds) { clock += seconds })
     attempts = run(sleeping, answer(500))

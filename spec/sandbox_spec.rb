@@ -488,6 +488,12 @@ RSpec.describe SimpleConnect::Sandbox do
         expect(result.status_code).to eq(503)
         expect(result.elapsed).to be >= 0.2
       end
+
+      it "is late for so long also under a monotonic clock that a test has stopped" do
+        allow(Process).to receive(:clock_gettime).and_return(1.0)
+        sandbox.fail_next(503, delay: 0.2)
+        expect(new_client(timeout: 10, retryable: nil, max_attempts: 1).integrations.verify.status_code).to eq(503)
+      end
     end
 
     it "stops at once, answering what it holds up" do

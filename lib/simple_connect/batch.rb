@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "clock"
+
 module SimpleConnect
   # Works on many items at a time, on one thread: each in a Fiber, which gives way whenever it waits.
   # @api private
@@ -92,7 +94,7 @@ module SimpleConnect
       thread&.kill&.join
     end
 
-    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def now = Clock.now
 
     def abandon(fiber)
       fiber.raise(Abandoned)

@@ -85,7 +85,7 @@ module SimpleConnect
     def log(logger, debug, transport, user_agent, credentials)
       return unless logger || debug
 
-      headers = { "Content-Type" => "application/json", "User-Agent" => user_agent || Transport::USER_AGENT }
+      headers = { "Content-Type" => "application/json", "User-Agent" => Transport.user_agent(user_agent) }
       Log.new(logger, debug:, origin: transport.origin, headers: headers.merge(credentials))
     end
   end

@@ -9,6 +9,18 @@ module SimpleConnect
     INDENT = "\n         "
     private_constant :PREFIX, :INDENT
 
+    # Writes a line to standard error, if that can be done: it may be closed, a broken pipe, or on a full disk. `warn`
+    # would be silent under `ruby -W0`.
+    #
+    # @yieldreturn [String] the line
+    # @return [void]
+    def self.stderr
+      $stderr.write("#{PREFIX}#{yield}\n")
+      nil
+    rescue StandardError, ScriptError
+      nil
+    end
+
     # @param logger [#info, #warn, nil]
     # @param debug [Boolean] whether to write requests and answers in full; without a logger, to standard error
     # @param origin [String] scheme, host and port
@@ -18,7 +30,9 @@ module SimpleConnect
       @debug = debug
       @origin = origin
       @host = origin[%r{\Ahttps?://(\[.*\]|[^:]*)}, 1]
-      @headers = headers
+      @headers = headers.map do |pair|
+        pair.join(": ").encode(Encoding::UTF_8, invalid: :replace, undef: :replace)
+      end
     end
 
     def sending(verb, target, body, attempt)
@@ -26,7 +40,7 @@ module SimpleConnect
       write(:info, "#{verb} #{@host}#{path} (#{body.to_s.bytesize}B signed body)")
       return unless @debug
 
-      show("--> #{verb} #{@origin}#{target} (attempt #{attempt})", @headers.map { |pair| pair.join(": ") }, body)
+      show("--> #{verb} #{@origin}#{target} (attempt #{attempt})", @headers, body)
     end
 
     def answered(status, head, body)
@@ -46,14 +60,14 @@ module SimpleConnect
 
     def write(level, text)
       @logger&.public_send(level, PREFIX + text)
-    rescue StandardError
+    rescue StandardError, ScriptError
       # A logger can fail in any way whatever, and none may cost a delivery.
       nil
     end
 
     def show(title, fields, body)
       text = "#{title}\nHeaders: #{fields.join(INDENT)}\nBody: #{body.to_s.scrub}"
-      @logger ? write(:info, text) : warn(PREFIX + text)
+      @logger ? write(:info, text) : Log.stderr { text }
     end
   end
   private_constant :Log

@@ -126,6 +126,6 @@ module SimpleConnect
       raise ArgumentError, "timeout: must be a number of seconds, such as 2.5, or nil, not #{timeout.inspect}"
     end
 
-    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def now = Clock.now
   end
 end

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "clock"
 require_relative "result"
 require_relative "retryable"
 require_relative "transport"
@@ -87,7 +88,7 @@ module SimpleConnect
       result.decode(response_class)
     end
 
-    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def now = Clock.now
   end
   private_constant :Request
 end

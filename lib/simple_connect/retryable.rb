@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "checks"
+require_relative "clock"
 
 module SimpleConnect
   # How often to try, and how long to wait in between. By default three times, waiting one second and then two.
@@ -57,10 +58,16 @@ module SimpleConnect
     # @param sleep [#call] waits that many seconds
     # @raise [ArgumentError] where `max_attempts` is no number, or below 1
     def initialize(max_attempts: DEFAULT_MAX_ATTEMPTS, delay: ->(n) { n.to_f }, sleep: Kernel.method(:sleep))
-      unless max_attempts.is_a?(Numeric)
+      unless max_attempts.is_a?(Numeric) && max_attempts.real? && !(max_attempts.is_a?(Float) && max_attempts.nan?)
         raise ArgumentError, "max_attempts must be an Integer, such as 3, not #{max_attempts.inspect}"
       end
       raise ArgumentError, "max_attempts must be >= 1" if max_attempts < 1
+
+      { delay:, sleep: }.each do |option, value|
+        next if value.respond_to?(:call)
+
+        raise ArgumentError, "#{option}: must have a call, such as ->(n) { n }, not #{value.inspect}"
+      end
 
       @max_attempts = max_attempts
       @delay = delay
@@ -119,7 +126,7 @@ module SimpleConnect
       end
     end
 
-    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def now = Clock.now
 
     # What {Retryable.exponential} makes.
     # @api private

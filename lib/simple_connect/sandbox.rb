@@ -2,6 +2,7 @@
 
 require "json"
 require "socket"
+require_relative "clock"
 require_relative "errors"
 require_relative "sandbox/credentials"
 require_relative "sandbox/ledger"
@@ -279,7 +280,7 @@ module SimpleConnect
       end
     end
 
-    def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    def now = Clock.now
 
     def cut(env, kind)
       hijack = env["rack.hijack"]

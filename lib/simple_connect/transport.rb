@@ -23,7 +23,9 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
   # @api private
   class Transport
     IP_VERSIONS = { ipv4: 4, ipv6: 6 }.freeze
-    private_constant :IP_VERSIONS
+    # Beyond that nothing is counted.
+    MOST = (2**32) - 1
+    private_constant :IP_VERSIONS, :MOST
 
     # What requests call themselves unless told otherwise.
     USER_AGENT = "simple_connect-client/#{VERSION} ruby/#{RUBY_VERSION}".freeze
@@ -43,10 +45,11 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       # @raise [ArgumentError] for an unknown option
       def open(server, credentials, timeout:, user_agent:, ip_version: nil, proxy: nil, ca_file: nil, pool_size: 25,
                idle_timeout: 30, max_response_bytes: 1024 * 1024, **bounds)
-        server = { path: nil, headers: nil, **server, url: server[:url].to_s }
-        credentials = { key_id: nil, secret: nil, api_key: nil, scheme: nil, **credentials.transform_values(&:to_s) }
+        server = { path: nil, headers: nil, **server, url: text(server[:url_option], server[:url]) }
+        credentials = { key_id: nil, secret: nil, api_key: nil, scheme: nil, **credentials(**credentials) }
         new({ **server, **credentials, **proxy(proxy, server[:url]), **bounds(timeout:, **bounds),
-              user_agent: (user_agent || USER_AGENT).to_s, ip_version: ip_version(ip_version), ca_file: ca_file&.to_s,
+              user_agent: user_agent(user_agent), ip_version: ip_version(ip_version),
+              ca_file: ca_file.nil? ? nil : text("ca_file", ca_file),
               pool_size: natural("pool_size", pool_size), idle_timeout: seconds("idle_timeout", idle_timeout),
               max_response_bytes: natural("max_response_bytes", max_response_bytes) })
       end
@@ -54,11 +57,14 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       # @return [Hash{Symbol => Float, nil}] the bounds on time, checked
       def bounds(timeout:, open_timeout: nil, read_timeout: nil, write_timeout: nil, total_timeout: nil)
         timeout = seconds("timeout", timeout)
-        { open_timeout: open_timeout ? seconds("open_timeout", open_timeout) : timeout,
-          read_timeout: read_timeout ? seconds("read_timeout", read_timeout) : timeout,
-          write_timeout: write_timeout ? seconds("write_timeout", write_timeout) : timeout,
-          total_timeout: total_timeout && seconds("total_timeout", total_timeout) }
+        { open_timeout: bound("open_timeout", open_timeout, timeout),
+          read_timeout: bound("read_timeout", read_timeout, timeout),
+          write_timeout: bound("write_timeout", write_timeout, timeout),
+          total_timeout: bound("total_timeout", total_timeout, nil) }
       end
+
+      # @return [String] what requests call themselves
+      def user_agent(user_agent) = text("user_agent", user_agent || USER_AGENT)
 
       private
 
@@ -70,10 +76,28 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
 
       def seconds(option, value) = Checks.seconds(option, value, 2.5)
 
-      def natural(option, value)
-        return value if value.is_a?(Integer) && !value.negative?
+      def bound(option, value, otherwise) = value.nil? ? otherwise : seconds(option, value)
 
-        raise ConfigurationError, "#{option} must be an Integer of 0 or more, not #{value.inspect}"
+      def natural(option, value)
+        return value if value.is_a?(Integer) && value.between?(0, MOST)
+
+        raise ConfigurationError, "#{option} must be an Integer from 0 to #{MOST}, not #{value.inspect}"
+      end
+
+      # The value, which may be a secret, is not shown.
+      def text(option, value)
+        text = value.to_s
+        text = text.encode(Encoding::UTF_8) unless text.encoding == Encoding::UTF_8
+        return text if text.valid_encoding?
+
+        raise EncodingError
+      rescue EncodingError
+        raise ConfigurationError, "#{option} must be a text in UTF-8"
+      end
+
+      # A secret may be any bytes.
+      def credentials(**credentials)
+        credentials.to_h { |name, value| [name, name == :secret ? value.to_s : text(name, value)] }
       end
 
       # As Ruby's own HTTP library finds its proxy. HTTP_PROXY can be set by a request in a CGI script, so there only

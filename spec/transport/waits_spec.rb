@@ -50,6 +50,54 @@ RSpec.describe "The wait between attempts (promise 3)" do
     expect(gaps).to all(be_between(delay, delay * 3))
   end
 
+  describe "under a monotonic clock that a test has stopped" do
+    before { allow(Process).to receive(:clock_gettime).and_return(1.0) }
+
+    # On a thread of its own: it may never end.
+    def ended
+      thread = Thread.new { yield }
+      thread.join(20)&.value
+    ensure
+      thread.kill
+    end
+
+    exponential = SimpleConnect::Retryable.exponential(base: delay, max: delay, jitter: nil, max_elapsed: 60)
+    [SimpleConnect::Retryable.new(delay: ->(_) { delay }), exponential].each do |retryable|
+      it "ends, and takes its time (#{retryable.class})" do
+        started = Time.now
+        result = ended { deliver(client_of(server, retryable:, total_timeout: 60)) }
+        expect(result).to have_attributes(success: true, attempts: 3)
+        expect(Time.now - started).to be >= 2 * delay
+      end
+
+      it "ends, and takes its time, in a batch (#{retryable.class})" do
+        started = Time.now
+        results = ended { client_of(server, retryable:).events.deliver_all([["order_paid", { order: 7 }]]) }
+        expect(results).to contain_exactly(have_attributes(success: true, attempts: 3))
+        expect(Time.now - started).to be >= 2 * delay
+      end
+    end
+
+    it "ends in its turn while the others of a batch are busy" do
+      order = []
+      batch = SimpleConnect.const_get(:Batch).new(2) do |wait|
+        # The second one waits again and again, until the first has ended.
+        200.times { order.empty? && batch.sleep(0.02) } if wait.nil?
+        batch.sleep(wait) if wait
+        wait
+      end
+      batch.run([delay, nil]) { |wait, _, _| order << wait }
+      expect(order).to eq([delay, nil])
+    end
+
+    it "is cut short by total_timeout" do
+      retryable = SimpleConnect::Retryable.exponential(max_attempts: 1000, base: 0.01, max: 0.01)
+      ScriptedServer.open([unavailable]) do |server|
+        expect(ended { deliver(client_of(server, retryable:, total_timeout: 0.3)) }).to have_attributes(success: false)
+      end
+    end
+  end
+
   it "is left to a sleep of one's own, which is called once for each" do
     slept = []
     client = client_of(server, retryable: patient(sleep: ->(seconds) { slept << seconds }))

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "../checks"
 require_relative "../errors"
 require_relative "../extension"
 require_relative "../responses"

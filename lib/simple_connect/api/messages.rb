@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "../checks"
 require_relative "../extension"
 require_relative "../responses"
 require_relative "deliver_all"

@@ -43,7 +43,7 @@ module SimpleConnect
       def post(message)
         body = JSON.generate({ "event" => "message.status", "data" => message })
         result = @sender.post(body, Signature.sign(body, secret: @secret))
-        warn("[SimpleConnect] a status callback failed: #{result.error}") if result.failed?
+        Log.stderr { "a status callback failed: #{result.error}" } if result.failed?
       end
     end
     private_constant :Callbacks

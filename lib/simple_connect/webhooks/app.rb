@@ -288,9 +288,16 @@ module SimpleConnect
         # Where the trackers of errors look for one that was rescued.
         env["rack.exception"] = error
         story = told(error) { error.full_message(highlight: false) }
-        env["rack.errors"]&.puts("[SimpleConnect] a webhook failed: #{story}")
+        report(env["rack.errors"], "[SimpleConnect] a webhook failed: #{story}")
         message = @expose_errors ? told(error) { "#{error.class}: #{error.message}" } : "internal error"
         [500, Codec.generate({ error: message }), {}]
+      end
+
+      def report(errors, text)
+        errors&.puts(text)
+      rescue *FAILURES
+        # Where it leads is the server's business, and may be a broken pipe. The sender is to have its answer.
+        nil
       end
 
       # What the block says of an error; such a one as fails at that is told by its class alone.

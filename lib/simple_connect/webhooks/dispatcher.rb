@@ -279,7 +279,7 @@ module SimpleConnect
       rescue StandardError, ScriptError => e
         # The hook is the user's, and can fail in any way whatever. The attempt was made: to end here would cost the
         # other endpoints theirs, and have a job make this one again.
-        warn("[SimpleConnect] on_attempt failed: #{e.class}: #{e.message}")
+        Log.stderr { "on_attempt failed: #{e.class}: #{e.message}" }
         attempt
       end
 

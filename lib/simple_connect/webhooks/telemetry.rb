@@ -65,7 +65,7 @@ module SimpleConnect
       rescue StandardError, ScriptError => e
         # The hook is the user's, and so is the error's message: they can fail in any way whatever, and none may cost a
         # webhook.
-        warn("[SimpleConnect] a webhook's telemetry failed: #{e.class}")
+        Log.stderr { "a webhook's telemetry failed: #{e.class}" }
       end
 
       # @return [String]

@@ -1,0 +1,111 @@
+# frozen_string_literal: true
+
+require "simple_connect/sandbox"
+require "simple_connect/sandbox/callbacks"
+require "simple_connect/webhooks"
+require_relative "support/delivering"
+
+# What is written down costs no delivery, wherever it goes and whatever becomes of it there.
+RSpec.describe "Diagnostics" do
+  include Delivering
+
+  accepted = Delivering::ACCEPTED
+
+  broken = lambda do
+    reader, writer = IO.pipe
+    reader.close
+    writer.tap { |pipe| pipe.sync = true }
+  end
+  outputs = {
+    "closed" => -> { File.open(File::NULL, "w").tap(&:close) },
+    "a pipe that nobody reads" => broken,
+    "on a full disk" => -> { File.open("/dev/full", "w").tap { |file| file.sync = true } }
+  }
+
+  # Runs the block with standard error elsewhere.
+  def with_stderr(output)
+    before = $stderr
+    $stderr = output
+    yield
+  ensure
+    $stderr = before
+    output.close
+  end
+
+  outputs.each do |what, output|
+    describe "on a standard error that is #{what}" do
+      around { |example| with_stderr(output.call) { example.run } }
+
+      it "leave a debugged delivery as it is" do
+        ScriptedServer.open([accepted]) do |server|
+          results = [deliver(client_of(server, debug: true)), send_message(messages_client_of(server, debug: true))]
+          expect(results).to all(be_success)
+          expect(server.requests.size).to eq(2)
+        end
+      end
+
+      it "leave the endpoints behind a failing on_attempt: theirs" do
+        ScriptedServer.open([accepted]) do |server|
+          endpoints = Array.new(2) { SimpleConnect::Webhooks::Endpoint.new(url: server.url) }
+          application = SimpleConnect::Webhooks::Application.new(name: "Acme", endpoints:)
+          dispatcher = SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false, on_attempt: ->(_) { raise "no" })
+          event = SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: {})
+          expect(dispatcher.publish(event)).to all(be_success)
+        end
+      end
+
+      it "leave a webhook with failing telemetry as it is" do
+        telemetry = SimpleConnect::Webhooks::Telemetry.new(feedback_hook: ->(_) { raise "no" })
+        expect(telemetry.record("order.paid", "v1", 0.02)).to be_nil
+      end
+
+      it "leave the sandbox's other callbacks theirs" do
+        ScriptedServer.open([{ "status" => 500 }]) do |server|
+          callbacks = SimpleConnect::Sandbox.const_get(:Callbacks).new(server.url, "s")
+          2.times { callbacks.push({}) }
+          callbacks.stop
+          expect(server.requests.size).to eq(2)
+        end
+      end
+
+      it "leave a failing webhook its answer" do
+        app = SimpleConnect::Webhooks::App.new(secret: "s")
+        app.register("order.paid", version: "v1") { raise "no" }
+        env = { "REQUEST_METHOD" => "POST", "PATH_INFO" => "/v/1/webhooks/order.paid", "rack.errors" => $stderr,
+                "rack.input" => StringIO.new("{}") }
+        signed = SimpleConnect::Signature.sign("{}", secret: "s")
+        env.merge!(signed.transform_keys { |name| "HTTP_#{name.tr("-", "_").upcase}" })
+        expect(app.call(env).first).to eq(500)
+      end
+    end
+  end
+
+  [RuntimeError, NotImplementedError].each do |error|
+    it "leave a delivery as it is whose logger raises #{error}" do
+      logger = Object.new
+      %i[info warn].each { |level| logger.define_singleton_method(level) { |_| raise error } }
+      ScriptedServer.open([accepted]) do |server|
+        expect(deliver(client_of(server, logger:, debug: true))).to be_success
+      end
+    end
+  end
+
+  it "can be written whatever the encodings of what is sent" do
+    ScriptedServer.open([accepted]) do |server|
+      user_agent = "Café".encode(Encoding::ISO_8859_1)
+      client = client_of(server, user_agent:, debug: true)
+      expect { expect(deliver(client, name: "日本")).to be_success }
+        .to output(/User-Agent: Café$.*"name":"日本"/m).to_stderr
+    end
+  end
+
+  it "are written by debug: true also where Ruby's warnings are off" do
+    before = $VERBOSE
+    $VERBOSE = nil
+    ScriptedServer.open([accepted]) do |server|
+      expect { deliver(client_of(server, debug: true)) }.to output(/--> POST .*<-- 202/m).to_stderr
+    end
+  ensure
+    $VERBOSE = before
+  end
+end
