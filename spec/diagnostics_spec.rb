@@ -48,7 +48,8 @@ RSpec.describe "Diagnostics" do
         ScriptedServer.open([accepted]) do |server|
           endpoints = Array.new(2) { SimpleConnect::Webhooks::Endpoint.new(url: server.url) }
           application = SimpleConnect::Webhooks::Application.new(name: "Acme", endpoints:)
-          dispatcher = SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false, on_attempt: ->(_) { raise "no" })
+          on_attempt = ->(_) { raise "no" }
+          dispatcher = SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false, on_attempt:)
           event = SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: {})
           expect(dispatcher.publish(event)).to all(be_success)
         end

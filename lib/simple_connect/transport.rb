@@ -23,8 +23,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
   # @api private
   class Transport
     IP_VERSIONS = { ipv4: 4, ipv6: 6 }.freeze
-    # Beyond that nothing is counted.
-    MOST = (2**32) - 1
+    # Beyond that no machine counts.
+    MOST = (2**63) - 1
     private_constant :IP_VERSIONS, :MOST
 
     # What requests call themselves unless told otherwise.
@@ -81,7 +81,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       def natural(option, value)
         return value if value.is_a?(Integer) && value.between?(0, MOST)
 
-        raise ConfigurationError, "#{option} must be an Integer from 0 to #{MOST}, not #{value.inspect}"
+        raise ConfigurationError, "#{option} must be an Integer from 0 to 2**63 - 1, not #{value.inspect}"
       end
 
       # The value, which may be a secret, is not shown.
@@ -100,14 +100,35 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
         credentials.to_h { |name, value| [name, name == :secret ? value.to_s : text(name, value)] }
       end
 
-      # As Ruby's own HTTP library finds its proxy. HTTP_PROXY can be set by a request in a CGI script, so there only
-      # the lower-case name counts.
       def proxy(proxy, url)
-        return { proxy: proxy || nil, no_proxy: nil } unless proxy.nil?
+        return proxy_of_environment(url) if proxy.nil?
 
-        name = url.match?(/\Ahttps:/i) ? "https_proxy" : "http_proxy"
-        found = ENV.fetch(name) { ENV[name.upcase] unless ENV.key?("REQUEST_METHOD") }
-        { proxy: found.to_s.empty? ? nil : found, no_proxy: ENV["no_proxy"] || ENV["NO_PROXY"] || "" }
+        unless proxy == false || proxy.is_a?(String) || proxy.respond_to?(:host)
+          raise ConfigurationError, "proxy must be a URL, such as \"http://proxy.example:3128\", or false for none, " \
+                                    "not #{proxy.class}"
+        end
+
+        { proxy: proxy ? proxy.to_s : nil, proxy_variable: nil, no_proxy: nil }
+      end
+
+      # For https the variable of its own comes first; Net::HTTP, and so the pure-Ruby gem, goes by http_proxy alone.
+      # HTTP_PROXY can be set by a request in a CGI script, and does not count there.
+      def proxy_of_environment(url)
+        names = ["http_proxy", *("HTTP_PROXY" unless ENV.key?("REQUEST_METHOD"))]
+        names.unshift("https_proxy", "HTTPS_PROXY") if url.match?(/\Ahttps:/i)
+        name = names.find { |variable| ENV.key?(variable) }
+        found = in_plain_http(ENV.fetch(name)) if name
+        no_proxy = ENV["no_proxy"] || ENV["NO_PROXY"] || ""
+        { proxy: found.to_s.empty? ? nil : found, proxy_variable: name, no_proxy: }
+      end
+
+      # Like Net::HTTP, which takes host and port alone: many write https for a proxy that speaks plain HTTP.
+      def in_plain_http(url)
+        plain = url.b.sub(%r{\Ahttps://([^/?#]*)}i) do
+          server = Regexp.last_match(1)
+          "http://#{server}#{":443" unless server.match?(/:\d+\z/)}"
+        end
+        plain.force_encoding(Encoding::UTF_8)
       end
     end
 

@@ -1,11 +1,13 @@
 # frozen_string_literal: true
 
+require "timeout"
+require "uri"
 require_relative "../support/certificates"
 require_relative "../support/delivering"
 require_relative "../support/environment"
 require_relative "../support/tinyproxy"
 
-# Promise 9, as far as it is about proxies.
+# Promise 9, as far as it is about proxies, and promise 20.
 RSpec.describe "The transport through a proxy (promise 9)" do
   include Delivering
   include Environment
@@ -52,7 +54,7 @@ RSpec.describe "The transport through a proxy (promise 9)" do
       Tinyproxy.open(user: "me", password: "password") do |proxy|
         [nil, context].each do |tls|
           serve(accepted, tls:) do |server|
-            expect(deliver(through(proxy.url("me:pass%77ord"), server))).to be_success
+            expect(deliver(through(URI(proxy.url("me:pass%77ord")), server))).to be_success
             expect(server.requests.first.headers).not_to include("proxy-authorization")
           end
         end
@@ -264,7 +266,6 @@ RSpec.describe "The transport through a proxy (promise 9)" do
       expect(proxied?(https, "https_proxy" => @proxy.url)).to be(true)
       expect([@proxy.requests.last.verb, @proxy.requests.last.target]).to eq(["CONNECT", "#{host}:443"])
       expect(proxied?(http, "https_proxy" => @proxy.url)).to be(false)
-      expect(proxied?(https, "http_proxy" => @proxy.url)).to be(false)
     end
 
     it "knows the names in upper case, prefers those in lower case, and takes an empty one for none" do
@@ -331,6 +332,121 @@ RSpec.describe "The transport through a proxy (promise 9)" do
       expect(proxied?(url, { proxy: @proxy.url }, **environment)).to be(true)
       # Told to, a client goes through the proxy even for this machine.
       expect(proxied?("http://127.0.0.1:9/events", { proxy: @proxy.url }, **environment)).to be(true)
+    end
+  end
+
+  # 0.0.0.0 leads to this machine, too, and is no address of its own that goes past every proxy.
+  describe "of the environment (promise 20)" do
+    server_context = authority.issue("0.0.0.0").context
+    before { @authority = authority.file }
+    # Where a proxy is not asked, it tells so by saying nothing.
+    around { |example| Timeout.timeout(30) { example.run } }
+
+    # Delivers to this server within that environment.
+    def deliver_within(server, **variables)
+      with_environment(variables) do
+        deliver(client_of(server.endpoint.sub("127.0.0.1", "0.0.0.0"), ca_file: @authority))
+      end
+    end
+
+    define_method(:refusal) do |url, **variables|
+      with_environment(variables) { client_of(url) }
+      nil
+    rescue SimpleConnect::ConfigurationError => e
+      e.message
+    end
+
+    { "http" => nil, "https" => server_context }.each do |scheme, tls|
+      %w[http_proxy HTTP_PROXY].each do |name|
+        it "is that of #{name} for #{scheme} where there is no other" do
+          Tinyproxy.open do |proxy|
+            serve(accepted, tls:) do |server|
+              expect(deliver_within(server, name => proxy.url)).to be_success
+              asked = tls ? "CONNECT 0.0.0.0:#{server.port}" : "POST #{server.endpoint.sub("127.0.0.1", "0.0.0.0")}"
+              expect(proxy.asked.pop).to eq(asked)
+            end
+          end
+        end
+      end
+
+      it "is none for #{scheme} where there is no variable" do
+        serve(accepted, tls:) do |server|
+          expect(deliver_within(server)).to be_success
+          expect(server.requests.first.target).to eq("/api/v1/integrations/demo/events")
+        end
+      end
+
+      it "is taken by host and port for #{scheme}, as Net::HTTP takes it, where its URL begins with https://" do
+        Tinyproxy.open(user: "me", password: "pass") do |proxy|
+          serve(accepted, tls:) do |server|
+            url = proxy.url("me:pass").sub("http:", "HTTPS:")
+            expect(deliver_within(server, "http_proxy" => "#{url}/")).to be_success
+            expect(proxy.asked.size).to eq(1)
+          end
+        end
+      end
+
+      it "is named by the errors of #{scheme}, with its variable" do
+        Tinyproxy.open(forbidden: "0.0.0.0") do |proxy|
+          serve(accepted, tls:) do |server|
+            result = deliver_within(server, "HTTP_PROXY" => proxy.url)
+            tls and expect(result.error).to start_with("Net::HTTPClientException: proxy 127.0.0.1:#{proxy.port} " \
+                                                       "(HTTP_PROXY): it answered 403 to CONNECT")
+            expect([result.success?, server.requests]).to eq([false, []])
+          end
+        end
+        ScriptedServer.open([{ "fault" => "close" }]) do |server|
+          result = with_environment("http_proxy" => server.url) { deliver(client_of("#{scheme}://0.0.0.0:9/events")) }
+          expect(result.error).to include("127.0.0.1:#{server.port} (http_proxy)")
+        end
+      end
+
+      %w[http_proxy HTTP_PROXY].each do |name|
+        it "is told with #{name} where it cannot be used for #{scheme}" do
+          ["socks5://127.0.0.1:1080", "http://127.0.0.1:port", "http://127.0.0.1\n", "caf\xE9"].each do |url|
+            expect(refusal("#{scheme}://app.example/", name => url))
+              .to start_with("#{name}: the proxy's URL cannot be used")
+            expect(refusal("#{scheme}://127.0.0.1/", name => url)).to be_nil
+            expect(refusal("#{scheme}://app.example/", name => url, "no_proxy" => "app.example")).to be_nil
+          end
+        end
+      end
+    end
+
+    %w[https_proxy HTTPS_PROXY].each do |name|
+      it "is that of #{name} for https alone, whatever http_proxy says" do
+        Tinyproxy.open do |http|
+          Tinyproxy.open do |https|
+            serve(accepted) { |server| deliver_within(server, name => https.url, "http_proxy" => http.url) }
+            serve(accepted, tls: server_context) do |server|
+              expect(deliver_within(server, name => https.url, "http_proxy" => http.url)).to be_success
+            end
+            expect([http.asked.pop, https.asked.pop]).to match([start_with("POST http://"), start_with("CONNECT ")])
+            expect([http.asked.size, https.asked.size]).to eq([0, 0])
+          end
+        end
+      end
+
+      it "is told with #{name}" do
+        expect(refusal("https://app.example/", name => "socks5://127.0.0.1:1080")).to start_with("#{name}: ")
+        expect(refusal("http://app.example/", name => "socks5://127.0.0.1:1080")).to be_nil
+      end
+    end
+
+    it "is none for https where https_proxy is empty" do
+      Tinyproxy.open do |proxy|
+        serve(accepted, tls: server_context) do |server|
+          expect(deliver_within(server, "https_proxy" => "", "http_proxy" => proxy.url)).to be_success
+          expect(proxy.asked.size).to eq(0)
+        end
+      end
+    end
+
+    it "has no part in what a proxy: that was given says" do
+      serve({ "status" => 403 }) do |proxy|
+        error = deliver(client_of("https://0.0.0.0:9/events", proxy: proxy.url)).error
+        expect(error).to include("proxy 127.0.0.1:#{proxy.port}: it answered 403")
+      end
     end
   end
 end

@@ -54,8 +54,8 @@ RSpec.describe "The wait between attempts (promise 3)" do
     before { allow(Process).to receive(:clock_gettime).and_return(1.0) }
 
     # On a thread of its own: it may never end.
-    def ended
-      thread = Thread.new { yield }
+    def ended(&)
+      thread = Thread.new(&)
       thread.join(20)&.value
     ensure
       thread.kill

@@ -447,13 +447,14 @@ impl Attempt {
         self.learn(&failure);
         let Failure { kind, phase, cause, message } = failure;
         let Settings { endpoint, proxy, .. } = &*self.settings;
+        let server = format!("{}:{}", url_host(&endpoint.host), endpoint.port);
         let (host, port, place) = match (proxy, phase) {
-            (None, _) => (&endpoint.host, endpoint.port, String::new()),
+            (None, _) => (&endpoint.host, endpoint.port, server),
             (Some(proxy), Phase::Resolve | Phase::Connect | Phase::Proxy) => {
-                (&proxy.host, proxy.port, "proxy ".to_owned())
+                (&proxy.host, proxy.port, format!("proxy {}", proxy.label()))
             }
             (Some(proxy), _) => {
-                let place = format!("through the proxy {}:{}, ", url_host(&proxy.host), proxy.port);
+                let place = format!("through the proxy {}, {server}", proxy.label());
                 (&endpoint.host, endpoint.port, place)
             }
         };
@@ -464,7 +465,7 @@ impl Attempt {
             }
             _ => "",
         };
-        let message = format!("{place}{}:{port}: {message}{fate}", url_host(host));
+        let message = format!("{place}: {message}{fate}");
         NetworkError {
             kind,
             phase,

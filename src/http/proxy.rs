@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use crate::http::url::Url;
+use crate::http::url::{Url, url_host};
 
 /// A proxy to go through.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Proxy {
     pub port: u16,
     /// The value of `Proxy-Authorization`, where the URL held a name and a password.
     pub authorization: Option<Zeroizing<String>>,
+    /// The variable of the environment that names it, where one does: what errors tell its user.
+    pub variable: Option<String>,
 }
 
 /// Why a text is no proxy. The text may hold a password and is not shown.
@@ -59,7 +61,13 @@ impl Proxy {
         };
         let Url { host, port, .. } = Url::parse(&format!("http://{server}/")).map_err(|_| ProxyError)?;
         let authorization = credentials.map(basic).transpose()?;
-        Ok(Self { host, port, authorization })
+        Ok(Self { host, port, authorization, variable: None })
+    }
+
+    /// Which proxy this is, for errors: `proxy.example:3128 (https_proxy)`.
+    pub(crate) fn label(&self) -> String {
+        let variable = self.variable.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        format!("{}:{}{variable}", url_host(&self.host), self.port)
     }
 }
 

@@ -132,12 +132,14 @@ impl Transport {
             let bypassed = option::<Option<String>>(options, "no_proxy")?.is_some_and(|no_proxy| {
                 proxy::is_local(&endpoint.host) || proxy::bypasses(&no_proxy, &endpoint.host, endpoint.port)
             });
+            let variable: Option<String> = option(options, "proxy_variable")?;
             // It may hold a password, so no copy is made of it.
             let proxy = option::<Option<RString>>(options, "proxy")?
                 .filter(|_| !bypassed)
                 .map(|url| with_text(url, |url| url.ok_or(ProxyError).and_then(Proxy::parse)))
                 .transpose()
-                .map_err(|cause| invalid("proxy", &cause))?;
+                .map_err(|cause| invalid(variable.as_deref().unwrap_or("proxy"), &cause))?
+                .map(|proxy| Proxy { variable, ..proxy });
             let ca_file: Option<String> = option(options, "ca_file")?;
             let trust = || Trust::new(ca_file.as_deref().map(AsRef::as_ref));
             // Where there is no descriptor for the file, garbage may have one.
@@ -433,7 +435,9 @@ fn utf8(ruby: &Ruby, bytes: &[u8]) -> RString {
 
 fn option<T: TryConvert>(options: RHash, name: &str) -> Result<T, Error> {
     let ruby = Ruby::get_with(options);
-    T::try_convert(options.fetch(ruby.to_symbol(name))?)
+    let value: Value = options.fetch(ruby.to_symbol(name))?;
+    // `lib/` checks the options, and says it better; none gets past it without its name.
+    T::try_convert(value).map_err(|cause| error(&ruby, "ConfigurationError", format!("{name}: {cause}")))
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
