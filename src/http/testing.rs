@@ -23,7 +23,7 @@ use crate::http::tls;
 use crate::http::transport::Transport;
 use crate::http::trust::{Authorities, Trust};
 use crate::http::url::{Target, Url};
-use crate::http::wait::{Interest, ResolveError, Wait, Waker, poll_many, poll_with};
+use crate::http::wait::{Interest, ResolveError, Wait, poll_many, poll_with};
 use crate::signature::{Scheme, Signer};
 
 pub(crate) const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}";
@@ -256,7 +256,7 @@ pub(crate) fn exchange_in_pieces<'a>(
 
 /// Whether something can be read from the socket before `until`.
 fn is_readable(connection: &Connection, until: Instant) -> bool {
-    poll_many(&[(connection.fd(), Interest::Read)], until, &Waker::new().unwrap()).unwrap()[0]
+    poll_many(&[(connection.fd(), Interest::Read)], until, None).unwrap()[0]
 }
 
 /// What a server does on one connection: it answers each request with the next of these, then closes.
