@@ -375,8 +375,9 @@ mod tests {
 
     /// Any JSON, in any layout.
     fn json() -> impl Strategy<Value = String> {
+        let escape = |unit: &u16| format!("\\u{unit:04x}");
         let units =
-            |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            move |c: char| c.encode_utf16(&mut [0; 2]).iter().map(escape).collect::<Vec<_>>().concat();
         let piece = prop_oneof![
             "[ -~]{0,3}|.".prop_map(|text| escaped(&text)),
             any::<char>().prop_map(units),

@@ -247,7 +247,7 @@ impl Records {
         while let [first, rest @ ..] = bytes {
             if self.header < Self::HEADER {
                 if self.header >= Self::HEADER - 2 {
-                    self.left = self.left << 8 | usize::from(*first);
+                    self.left = (self.left << 8) | usize::from(*first);
                 }
                 self.header += 1;
                 bytes = rest;
