@@ -153,6 +153,15 @@ RSpec.describe SimpleConnect::Api::Events, "#deliver_all" do
     end
   end
 
+  it "waits for no descriptor but those of its deliveries" do
+    transport = SimpleConnect.const_get(:Transport)
+    [9999, -1, 0].each do |descriptor|
+      expect { transport.poll([[descriptor, IO::READABLE, 5.0]], 0.0) }
+        .to raise_error(ArgumentError, "no delivery waits for the descriptor #{descriptor}")
+    end
+    expect(transport.poll([[nil, 0, 0.0]], 0.0)).to eq([0])
+  end
+
   it "leaves no thread behind" do
     before = Thread.list
     ScriptedServer.open([echo]) { |server| client(server).events.deliver_all(payments(50), concurrency: 10) }
