@@ -281,6 +281,8 @@ mod tests {
     use std::io;
     use std::time::{Duration, SystemTime};
 
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     use rustls::crypto::ring::sign::any_supported_type;
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -442,8 +444,42 @@ mod tests {
         for version in VERSIONS {
             let server = || identity.server(&identity.key, version);
             assert_eq!(shake(&trusting(&[&authority]), server(), "app.example"), Ok(()));
-            let nobody = shake(&trusting(&[]), server(), "app.example").unwrap_err();
-            assert_eq!(explain(&nobody), TlsError::NoRoots.to_string());
+            for (config, explanation) in [
+                (
+                    client_config(Authorities::of(&Trust::default())).unwrap(),
+                    "no CA certificates found: install",
+                ),
+                (trusting(&[]), "no CA certificates found: : it cannot be read: No such file or directory"),
+            ] {
+                let error = shake(&config, server(), "app.example").unwrap_err();
+                assert!(explain(&error).starts_with(explanation), "{}", explain(&error));
+                assert_eq!(lacked(&error), None);
+            }
+        }
+    }
+
+    #[test]
+    fn whom_to_trust_may_change_in_the_midst_of_a_handshake() {
+        let file = std::env::temp_dir().join(format!("simple_connect_core-{}-tls.pem", std::process::id()));
+        let write = |identity: &Identity| {
+            let text = BASE64_STANDARD.encode(&identity.certificate);
+            let text = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
+            std::fs::write(&file, text).unwrap();
+        };
+        for version in VERSIONS {
+            let (own, stranger) =
+                (Identity::own("app.example", true, now()), Identity::own("app.example", true, now()));
+            write(&stranger);
+            let config = client_config(Authorities::of(&Trust::new(Some(&file)).unwrap())).unwrap();
+            let error = shake(&config, own.server(&own.key, version), "app.example").unwrap_err();
+            assert!(is_unknown_authority(&error), "{error}");
+            write(&own);
+            assert_eq!(shake(&config, own.server(&own.key, version), "app.example"), Ok(()));
+            std::fs::remove_file(&file).unwrap();
+            assert_eq!(shake(&config, own.server(&own.key, version), "app.example"), Ok(()));
+            // What is wrong with the file matters only now.
+            let error = shake(&config, stranger.server(&stranger.key, version), "app.example");
+            assert!(explain(&error.unwrap_err()).contains("-tls.pem: it cannot be read: No such file"));
         }
     }
 
@@ -508,6 +544,8 @@ mod tests {
                 "signed the server's certificate (/x: y)",
             ),
         ];
+        let lacking = cases.iter().filter_map(|(error, _)| lacked(error)).collect::<Vec<_>>();
+        assert_eq!(lacking, [24]);
         for (error, words) in cases {
             let text = explain(&error);
             assert!(text.contains(words), "{text}");

@@ -131,8 +131,11 @@ impl Trust {
     /// Trust in these and nobody else.
     #[cfg(test)]
     pub(crate) fn in_these(certificates: Vec<CertificateDer<'static>>) -> Self {
-        let additional = certificates.first().map(|_| Place::new(None, ""));
-        Self { additional, certificates: Arc::new(certificates), ..Self::default() }
+        Self {
+            additional: Some(Place::new(None, "")),
+            certificates: Arc::new(certificates),
+            ..Self::default()
+        }
     }
 
     /// What was named, as it is now.
@@ -156,7 +159,8 @@ impl Trust {
         Survey { named, entries }
     }
 
-    fn load(&self, survey: Survey) -> Loaded {
+    /// Reads the files; `additional` is what the additional file held before.
+    fn load(&self, survey: Survey, mut additional: Arc<Vec<CertificateDer<'static>>>) -> Loaded {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let (mut settled, mut lacked, mut notes) = (true, None, Vec::new());
@@ -172,37 +176,37 @@ impl Trust {
                 Ok(_) => fs::read(&place.path),
                 Err(number) => Err(io::Error::from_raw_os_error(*number)),
             };
-            let problems = match bytes {
+            let (found, problems) = match bytes {
                 Ok(bytes) => match pem::certificates(&bytes) {
                     (found, problems) if named && found.is_empty() && problems.is_empty() => {
-                        vec![pem::NONE.to_owned()]
+                        (found, vec![pem::NONE.to_owned()])
                     }
-                    (found, problems) => {
-                        certificates.extend(found);
-                        problems
-                    }
+                    read => read,
                 },
                 // In a directory there may be links that lead nowhere, and directories.
                 Err(error) if !named && is_elsewhere(&error) => continue,
                 Err(error) => {
                     lacked = lacked.or_else(|| (!is_lasting(&error)).then(|| number(&error)));
-                    vec![format!("it cannot be read: {error}")]
+                    (Vec::new(), vec![format!("it cannot be read: {error}")])
                 }
             };
-            // It was read when the client was made, and may be in the midst of being replaced.
-            if !problems.is_empty() && Some(place) == self.additional.as_ref() {
-                certificates.extend(self.certificates.iter().cloned());
+            match Some(place) == self.additional.as_ref() {
+                false => certificates.extend(found),
+                true if problems.is_empty() => additional = Arc::new(found),
+                // It may be in the midst of being replaced: what it last held counts.
+                true => {}
             }
             notes.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));
         }
         if cfg!(any(target_os = "macos", windows)) {
             certificates.extend(rustls_native_certs::load_native_certs().certs);
         }
+        certificates.extend(additional.iter().cloned());
         certificates.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
         certificates.dedup();
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates.iter().cloned());
-        Loaded { certificates, roots, survey, settled, lacked, notes: listed(&notes) }
+        Loaded { certificates, additional, roots, survey, settled, lacked, notes: listed(&notes) }
     }
 }
 
@@ -232,6 +236,8 @@ fn listed(notes: &[String]) -> String {
 pub(crate) struct Loaded {
     /// Each once, and in order.
     certificates: Vec<CertificateDer<'static>>,
+    /// What the additional file held when it was last read whole.
+    additional: Arc<Vec<CertificateDer<'static>>>,
     pub(crate) roots: RootCertStore,
     /// The files, as they were before they were read.
     survey: Survey,
@@ -304,7 +310,7 @@ impl Authorities {
         if let Some(loaded) = &*slot {
             return loaded.clone();
         }
-        let loaded = Arc::new(self.trust.load(self.trust.survey()));
+        let loaded = Arc::new(self.trust.load(self.trust.survey(), self.trust.certificates.clone()));
         // That there is nothing need not be so the next time.
         if !loaded.roots.is_empty() {
             *slot = Some(loaded.clone());
@@ -322,7 +328,7 @@ impl Authorities {
         if let Some(newer) = slot.as_ref().filter(|loaded| !Arc::ptr_eq(loaded, old)) {
             return Some(newer.clone());
         }
-        let loaded = Arc::new(self.trust.load(survey));
+        let loaded = Arc::new(self.trust.load(survey, old.additional.clone()));
         // Rather what was complete once than what cannot be read at the moment.
         if loaded.lacked.is_none() && !loaded.roots.is_empty() {
             *slot = Some(loaded.clone());
@@ -377,6 +383,7 @@ mod tests {
         let again = |seen: &Vec<Seen>| seen.iter().map(|seen| Seen::at(seen.place.clone())).collect();
         Arc::new(Loaded {
             certificates: loaded.certificates.clone(),
+            additional: loaded.additional.clone(),
             roots: loaded.roots.clone(),
             survey: Survey { named: again(&loaded.survey.named), entries: again(&loaded.survey.entries) },
             settled: true,
@@ -400,7 +407,7 @@ mod tests {
             file: named("SSL_CERT_FILE", &file),
             ..Trust::default()
         };
-        let loaded = trust.load(trust.survey());
+        let loaded = trust.load(trust.survey(), Arc::default());
         assert_eq!((loaded.certificates.len(), loaded.roots.len()), (2, 2));
         assert_eq!((loaded.notes.as_str(), loaded.lacked), ("", None));
     }
@@ -497,11 +504,12 @@ mod tests {
         let mut survey = trust.survey();
         let exhausted = rustix::io::Errno::MFILE.raw_os_error();
         survey.entries.push(Seen { place: Place::new(None, "/etc/ssl"), state: Err(exhausted) });
-        let loaded = trust.load(survey);
+        let loaded = trust.load(survey, Arc::default());
         assert_eq!(loaded.lacked, Some(exhausted));
         assert_eq!(loaded.notes, "/etc/ssl: it cannot be read: Too many open files (os error 24)");
         // So it is read again, although nothing has changed since.
-        let mut known = Arc::into_inner(settled(&Arc::new(trust.load(trust.survey())))).unwrap();
+        let mut known =
+            Arc::into_inner(settled(&Arc::new(trust.load(trust.survey(), Arc::default())))).unwrap();
         known.lacked = Some(exhausted);
         let authorities = Authorities { trust, loaded: Mutex::new(Some(Arc::new(known))) };
         assert_eq!(authorities.newer(&authorities.loaded()).unwrap().lacked, None);
@@ -516,7 +524,7 @@ mod tests {
         let trust = Trust { dirs, file: named("SSL_CERT_FILE", &file), ..Trust::new(Some(&file)).unwrap() };
         for text in ["-----BEGIN CERTIFICATE-----\nMII", ""] {
             folder.write("ca.pem", text);
-            let loaded = trust.load(trust.survey());
+            let loaded = trust.load(trust.survey(), trust.certificates.clone());
             assert_eq!(loaded.certificates, *trust.certificates);
             assert!(loaded.notes.starts_with(&file.display().to_string()), "{}", loaded.notes);
         }
