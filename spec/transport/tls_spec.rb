@@ -462,11 +462,13 @@ RSpec.describe "The transport over TLS (promise 9)" do
               # One for the socket, none for the file.
               held = no_descriptors_but(1)
               without = deliver(client).error
-              held.each(&:close)
-              [without, deliver(client).success?]
+              # Those that garbage has are as good.
+              held.pop(20).each(&:close)
+              20.times { File.open("/dev/null") }
+              [without, deliver(client).error]
             end
             expect(seen).to match(
-              [/\AErrno::EMFILE: .*SSL_CERT_FILE \(#{authority.file}\): it cannot be read: Too many open files/, true]
+              [/\AErrno::EMFILE: .*SSL_CERT_FILE \(#{authority.file}\): it cannot be read: Too many open files/, nil]
             )
           end
         end

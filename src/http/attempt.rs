@@ -417,9 +417,11 @@ impl Attempt {
         self.outcome(Err(self.error(Failure::io(Phase::Connect, &error))))
     }
 
-    /// Begins again, where `outcome` is that there was no descriptor or memory for a socket. Says whether that is so.
+    /// Begins again, where `outcome` is that there was no descriptor or memory for a socket, or to read whom to trust.
+    /// Says whether that is so.
     pub fn begin_again(&mut self, outcome: &Outcome) -> bool {
-        let Err(NetworkError { phase: Phase::Connect, cause: Cause::System(number), .. }) = outcome.answer
+        let Err(NetworkError { phase: Phase::Connect | Phase::Tls, cause: Cause::System(number), .. }) =
+            outcome.answer
         else {
             return false;
         };
