@@ -28,12 +28,11 @@ module SimpleConnect
       @transport = transport
       @retryable = retryable
       @log = log
-      @batch = batch
       # A subclass that decides for itself when to try again must be asked.
       decides = retryable.method(:call).owner if retryable.is_a?(Retryable)
       @plain = decides.equal?(Retryable)
-      @max_attempts = retryable.attempt_limit if @plain
       @exponential = decides.equal?(Retryable::Exponential)
+      @call = Transport::Call.new(log, batch, nil, retryable, (retryable.attempt_limit if @plain)).freeze
     end
 
     # @param target [String] path and query
@@ -66,17 +65,16 @@ module SimpleConnect
     def perform(target, body, response_class)
       exchange = SimpleConnect::Testing.exchange(target, response_class) if defined?(SimpleConnect::Testing.exchange)
       interceptor = exchange || Transport.interceptor
-      if @plain
-        return @transport.deliver(target, body, response_class, @retryable, @max_attempts, @log, @batch, interceptor)
-      end
+      return @transport.deliver(@call, target, body, response_class, interceptor) if @plain
 
       total_timeout = @transport.total_timeout
       deadline = total_timeout && (now + total_timeout)
+      call = @call.dup
       # Where a fork during a wait brings the delivery into a child, it is the parent's alone.
-      process = Transport.generation
-      bounds = @exponential ? { deadline:, batch: @batch } : {}
+      call.process = Transport.generation
+      bounds = @exponential ? { deadline:, batch: call.batch } : {}
       result = @retryable.call(retriable_if: RETRIABLE, **bounds) do |attempt|
-        @transport.attempt(target, body, attempt, deadline && (deadline - now), @log, @batch, interceptor, process)
+        @transport.attempt(call, target, body, attempt, deadline && (deadline - now), interceptor)
       end
       with_data(result, response_class)
     end

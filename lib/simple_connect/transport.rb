@@ -27,6 +27,10 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     MOST = (2**63) - 1
     private_constant :IP_VERSIONS, :MOST
 
+    # What {Request}'s deliveries have in common: who is told of each attempt, the {Batch} that they belong to, the
+    # process that has begun them (nil for this one), and the policy. The extension goes by this order.
+    Call = Struct.new(:log, :batch, :process, :policy, :max_attempts)
+
     # What requests call themselves unless told otherwise.
     USER_AGENT = "simple_connect-client/#{VERSION} ruby/#{RUBY_VERSION}".freeze
 

@@ -99,11 +99,12 @@ RSpec.describe "The transport's limits" do
         serve(accepted) do |server|
           transport = SimpleConnect.const_get(:Transport).open({ url: server.url, url_option: "url" }, {},
                                                                timeout: 5, user_agent: nil)
+          call = transport.class::Call.new(nil, nil, nil, quick, 1)
           ["/x#{evil}", "/x HTTP/1.1#{evil}", "x", ""].each do |target|
             expect do
               transport.request("POST", target, body: "{}")
             end.to raise_error(ArgumentError, /target of a request/)
-            expect { transport.deliver(target, "{}", nil, quick, 1, nil, nil, nil) }
+            expect { transport.deliver(call, target, "{}", nil, nil) }
               .to raise_error(ArgumentError, /target of a request/)
           end
           expect(server.connections).to eq(0)

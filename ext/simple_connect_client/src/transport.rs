@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use magnus::value::LazyId;
 use magnus::{
-    Error, Module, RArray, RHash, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
+    Error, Module, RArray, RHash, RModule, RString, RStruct, Ruby, TryConvert, Value, function, method,
+    prelude::*,
 };
 use simple_connect_core::http::answer::Limits;
 use simple_connect_core::http::attempt::{Attempt, Outcome};
@@ -85,17 +86,17 @@ struct Call {
 }
 
 impl Call {
-    /// A client's: a GET where there is no body.
+    /// One of a client's, which a `Transport::Call` of Ruby's tells more about; a GET where there is no body.
     fn of_client(
+        call: RStruct,
         target: Target,
         body: Option<RString>,
-        log: Value,
-        batch: Value,
         interceptor: Value,
-        process: u64,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let method = if body.is_some() { Method::Post } else { Method::Get };
-        Self { method, target, headers: None, body, log, batch, interceptor, process }
+        let (log, batch) = (call.aref(0)?, call.aref(1)?);
+        let process = call.aref::<_, Option<u64>>(2)?.unwrap_or_else(generation);
+        Ok(Self { method, target, headers: None, body, log, batch, interceptor, process })
     }
 }
 
@@ -189,29 +190,26 @@ impl Transport {
     }
 
     /// Sends until it is settled or the policy's attempts are spent, and returns the `Result`.
-    #[expect(clippy::too_many_arguments, reason = "magnus takes what Ruby passes one by one")]
     fn deliver(
         ruby: &Ruby,
         this: Value,
+        call: RStruct,
         target: String,
         body: Option<RString>,
         response_class: Value,
-        policy: Value,
-        max_attempts: u32,
-        log: Value,
-        batch: Value,
         interceptor: Value,
     ) -> Result<Value, Error> {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
-            let call = Call::of_client(checked(ruby, target)?, body, log, batch, interceptor, generation());
+            let (policy, max_attempts) = (call.aref(3)?, call.aref(4)?);
+            let call = Call::of_client(call, checked(ruby, target)?, body, interceptor)?;
             let deadline = transport.deadline();
             let mut retry = Retry::new(max_attempts);
             loop {
                 let outcome = transport.attempt_once(ruby, &call, retry.attempt(), deadline)?;
                 let attempts = retry.attempt();
                 match retry.after(verdict(&outcome)) {
-                    Next::Wait { failed } if transport.pause(policy, failed, deadline, batch)? => {}
+                    Next::Wait { failed } if transport.pause(policy, failed, deadline, call.batch)? => {}
                     _ => return result(this, response_class, attempts, outcome),
                 }
             }
@@ -219,23 +217,20 @@ impl Transport {
     }
 
     /// Sends once, as a policy of the user's own asks, and returns the `Result`, as yet without data.
-    #[expect(clippy::too_many_arguments, reason = "magnus takes what Ruby passes one by one")]
     fn attempt(
-        ruby: &Ruby,
         this: Value,
+        call: RStruct,
         target: String,
         body: Option<RString>,
         attempt: u32,
         seconds_left: Option<f64>,
-        log: Value,
-        batch: Value,
         interceptor: Value,
-        process: u64,
     ) -> Result<Value, Error> {
+        let ruby = &Ruby::get_with(this);
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
             let deadline = seconds_left.map(|left| Instant::now() + seconds(left));
-            let call = Call::of_client(checked(ruby, target)?, body, log, batch, interceptor, process);
+            let call = Call::of_client(call, checked(ruby, target)?, body, interceptor)?;
             let outcome = transport.attempt_once(ruby, &call, attempt, deadline)?;
             result(this, ruby.qnil().as_value(), attempt, outcome)
         })
@@ -243,9 +238,7 @@ impl Transport {
 
     /// Sends any request, once, with these fields (pairs of a name and a value) beside its own, and returns the `Result`,
     /// without data.
-    #[expect(clippy::too_many_arguments, reason = "magnus takes what Ruby passes one by one")]
     fn send_once(
-        ruby: &Ruby,
         this: Value,
         method: String,
         target: String,
@@ -254,6 +247,7 @@ impl Transport {
         batch: Value,
         interceptor: Value,
     ) -> Result<Value, Error> {
+        let ruby = &Ruby::get_with(this);
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
             let method = Method::named(&method)
@@ -449,8 +443,8 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.define_singleton_method("generation", function!(generation, 0))?;
     class.define_singleton_method("segment", function!(Transport::segment, 2))?;
     class.define_method("with", method!(Transport::with, 1))?;
-    class.define_method("deliver", method!(Transport::deliver, 8))?;
-    class.define_method("attempt", method!(Transport::attempt, 8))?;
+    class.define_method("deliver", method!(Transport::deliver, 5))?;
+    class.define_method("attempt", method!(Transport::attempt, 6))?;
     class.define_private_method("send_once", method!(Transport::send_once, 6))?;
     class.define_method("close", method!(Transport::close, 0))?;
     class.define_method("target", method!(Transport::target, 0))?;
