@@ -97,8 +97,9 @@ module SimpleConnect
 
       def shared(host)
         # Threads do not survive a fork.
-        @look_ups = {} unless @process == Process.pid
-        @process = Process.pid
+        generation = Transport.generation
+        @look_ups = {} unless @generation == generation
+        @generation = generation
         @look_ups.select! { |_, look_up| look_up.pending? }
         @look_ups[host] ||= LookUp.new(host, busy: @look_ups.size >= MOST)
       end

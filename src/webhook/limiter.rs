@@ -5,6 +5,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::process::fork::generation;
+
 /// How far apart those look again whose turn it is in the same window, so that they go in their order.
 const STAGGER: Duration = Duration::from_micros(100);
 /// Which part of a window they wait for those before them, at the most.
@@ -38,8 +40,8 @@ pub type Ticket = u64;
 
 #[derive(Default)]
 struct State {
-    /// The process that those who wait belong to.
-    process: u32,
+    /// The generation of the process that those who wait belong to.
+    generation: u64,
     /// When the present window began; None where nothing was granted for a while.
     window: Option<Instant>,
     /// The present window's number.
@@ -135,9 +137,10 @@ impl Limiter {
     /// The state as it is at `now`.
     fn state(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.process != std::process::id() {
+        let generation = generation();
+        if state.generation != generation {
             // Threads do not survive a fork: nobody here waits.
-            state.process = std::process::id();
+            state.generation = generation;
             state.waiting.clear();
         }
         self.advance(&mut state, now);
