@@ -176,13 +176,14 @@ impl AnswerReader {
             self.announce(empty_line, input);
             return Ok(true);
         }
-        // What is not HTTP may have no head that ends.
-        if self.searched < STATUS_LINE {
-            self.read_status(bytes)?;
-        }
         let length = head::length(bytes, self.searched);
         let limit = self.limits.head;
-        if self.announced + length.unwrap_or(bytes.len()) > limit {
+        let too_large = self.announced + length.unwrap_or(bytes.len()) > limit;
+        // What is not HTTP may have no head that ends.
+        if (too_large || length.is_none()) && self.searched < STATUS_LINE {
+            self.read_status(bytes)?;
+        }
+        if too_large {
             return Err(AnswerError::TooLarge(format!("the answer's head is larger than {limit} bytes")));
         }
         let Some(length) = length else {
@@ -194,6 +195,7 @@ impl AnswerReader {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let (bytes, head) = match parse(bytes, &mut headers) {
             Err(httparse::Error::HeaderName | httparse::Error::HeaderValue | httparse::Error::NewLine) => {
+                self.read_status(bytes)?;
                 tidied = tidy(bytes)?;
                 again = [httparse::EMPTY_HEADER; MAX_HEADERS];
                 (&tidied[..], parse(&tidied, &mut again))
@@ -201,6 +203,7 @@ impl AnswerReader {
             parsed => (bytes, parsed),
         };
         let head = head.map_err(|error| unreadable(bytes, error))?;
+        self.answer.status = head.code.unwrap_or_default();
         let Some(status @ 100..) = head.code else {
             return Err(AnswerError::Malformed("the answer's status is below 100".to_owned()));
         };

@@ -13,9 +13,8 @@ pub(crate) fn length(bytes: &[u8], searched: usize) -> Option<usize> {
     };
     // A line break at the end of what was searched may belong to it.
     let from = searched.saturating_sub(2);
-    let breaks = bytes[from..].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-    let lines = (from == 0).then_some(0).into_iter().chain(breaks.map(|(at, _)| from + at + 1));
-    lines.into_iter().find_map(empty_line_at)
+    let first = if from == 0 { empty_line_at(0) } else { None };
+    first.or_else(|| memchr::memchr_iter(b'\n', &bytes[from..]).find_map(|at| empty_line_at(from + at + 1)))
 }
 
 /// The fields of `lines` as they should have come, each in a line of its own: what is folded is unfolded (RFC 9112,
