@@ -289,6 +289,7 @@ fn blocked(outcome: io::Result<usize>) -> io::Result<Io> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::channel;
     use std::thread;
 
     use proptest::prelude::*;
@@ -296,7 +297,8 @@ mod tests {
 
     use crate::http::answer::Limits;
     use crate::http::testing::{
-        ACCEPTED, SCHEMES, TIMEOUTS, Wire, client_config, connected, exchange_in_pieces,
+        ACCEPTED, SCHEMES, TIMEOUTS, Wire, client_config, connected, exchange_in_pieces, send, serve, status,
+        to,
     };
     use crate::http::tls;
     use crate::http::wait::poll_with;
@@ -354,6 +356,53 @@ mod tests {
                 prop_assert_eq!(records.whole(), ends.contains(&passed));
             }
         }
+
+        /// Over TLS an answer may end within a record, or where what is read at once ends.
+        #[test]
+        fn what_comes_behind_an_answer_answers_nothing(
+            total in prop_oneof![100..60_000usize, Just(16_384), Just(32_768)],
+            records in proptest::collection::vec(prop_oneof![1..300usize, 16_000..17_000usize, Just(16_384)], 1..4),
+            sizes in proptest::collection::vec(prop_oneof![200..5000usize, Just(100_000)], 1..4),
+            behind in prop_oneof![Just(""), Just("H"), Just("HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n")],
+            withheld in prop_oneof![Just(0), 1..40usize],
+        ) {
+            for scheme in SCHEMES {
+                let expected = of_size(total);
+                let (answer, records, sizes) = (expected.clone(), records.clone(), sizes.clone());
+                let (sent, all_sent) = channel();
+                let port = serve(scheme, move |number, mut wire| {
+                    if number == 0 && wire.request().is_some() {
+                        let mut bytes: Vec<u8> =
+                            pieces(&answer, &records).flat_map(|record| wire.seal(record)).collect();
+                        let unasked = wire.seal(behind.as_bytes());
+                        bytes.extend(&unasked[..unasked.len().saturating_sub(withheld).max(unasked.len().min(1))]);
+                        for piece in pieces(&bytes, &sizes) {
+                            // It may have been closed, with all that it needs.
+                            let _ = wire.socket().write_all(piece);
+                        }
+                        let _ = sent.send(());
+                    }
+                    while wire.request().is_some() {
+                        let _ = wire.send(ACCEPTED);
+                    }
+                });
+                let transport = to(scheme, port);
+                let answer = send(&transport).answer.unwrap();
+                prop_assert!([answer.head, answer.body.unwrap()].concat() == expected, "{}", scheme);
+                all_sent.recv().unwrap();
+                // Whatever was not asked for is no answer to the next request.
+                prop_assert_eq!(status(send(&transport)), (202, behind.is_empty(), 0), "{}", scheme);
+            }
+        }
+    }
+
+    /// An answer of `total` bytes.
+    fn of_size(total: usize) -> Vec<u8> {
+        let with_body = |length: usize| {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            [head.as_bytes(), &vec![b'x'; length]].concat()
+        };
+        (0..total).rev().map(with_body).find(|answer| answer.len() <= total).unwrap()
     }
 
     /// Waits until the other side has done something that can be seen here.
