@@ -87,9 +87,13 @@ module SimpleConnect
       # The scheduler knows how to wait for a thread, but not for many sockets.
       ready = []
       thread = Thread.new { ready = Transport.poll(waits, now) }
-      # Not Thread#value, as in {Resolver.addresses}.
+      # Not Thread#value: where a signal's handler forks, the thread is not in the child, and Ruby 3.1 raises a `fatal`.
       thread.join
       ready
+    rescue ThreadError
+      # The system has no thread to give. Other fibers have their turn, and then we look.
+      Kernel.sleep(0.01)
+      Transport.poll([*waits, [nil, 0, now]], now) - [waits.size]
     ensure
       thread&.kill&.join
     end

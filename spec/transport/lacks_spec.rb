@@ -35,6 +35,16 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
     Subprocess.run { reactor ? reactor.run(&work) : work.call }
   end
 
+  # Runs the block in a process that can have no more threads.
+  def without_threads(reactor = nil, &block)
+    Subprocess.run do
+      Process.setrlimit(:NPROC, 0)
+      # The limit is not root's.
+      Process::Sys.setuid(65_534) if Process.uid.zero?
+      reactor ? reactor.run(&block) : block.call
+    end
+  end
+
   # Opens files until no descriptor is left.
   def open_all(files)
     loop { files << File.open(File::NULL) }
@@ -78,6 +88,19 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
               expect(errors).to all(be_nil.or(eq("Errno::EMFILE")))
               expect(errors).to eq(["Errno::EMFILE"] * 3) if free.zero?
             end
+          end
+        end
+      end
+
+      Reactor::ALL.each do |reactor|
+        next if reactor.unavailable
+
+        it "needs no thread for a batch with #{reactor.label}" do
+          served(tls) do |client|
+            statuses = without_threads(reactor) do
+              client.events.deliver_all([["order_paid", { order: 7 }]] * 3).map(&:status_code)
+            end
+            expect(statuses).to eq([202] * 3)
           end
         end
       end
@@ -156,10 +179,7 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
 
     it "fails where no thread can be had" do
       spec = self
-      seen = Subprocess.run do
-        Process.setrlimit(:NPROC, 0)
-        # The limit is not root's.
-        Process::Sys.setuid(65_534) if Process.uid.zero?
+      seen = without_threads do
         spec.deliver(client[spec]).then { |result| [result.error, result.network_error, result.attempts] }
       end
       expect(seen).to match([/\AThreadError: app\.example:1: .*can't create Thread/, :io, 2])
