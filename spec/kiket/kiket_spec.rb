@@ -232,9 +232,11 @@ RSpec.describe SimpleConnect::Kiket do
       expect { described_class::Client.new("ftp://x") }
         .to raise_error(SimpleConnect::ConfigurationError, /\Abase_url: .*not an http or https URL/)
       expect { described_class::Client.new("http://x", workspace_token: "a\nb") }
-        .to raise_error(SimpleConnect::ConfigurationError, /\Aapi_key must not contain line breaks/)
+        .to raise_error(SimpleConnect::ConfigurationError,
+                        /\Aworkspace_token must be a text in UTF-8 without line breaks/)
       expect { described_class::Client.new("http://x", workspace_token: "w", extension_api_key: "a\nb").get("/") }
-        .to raise_error(SimpleConnect::ConfigurationError, /\Athe value of "X-Kiket-API-Key" must not/)
+        .to raise_error(SimpleConnect::ConfigurationError,
+                        /\Aextension_api_key: the value of "X-Kiket-API-Key" must not/)
     end
   end
 

@@ -123,6 +123,11 @@ impl HeaderLines {
         &self.text
     }
 
+    /// Whether there is anything to redact.
+    pub fn has_secrets(&self) -> bool {
+        !self.sensitive.is_empty()
+    }
+
     /// `text` without the sensitive values: a server may send back whatever it was sent. Values that overlap or touch are
     /// replaced together. The time is linear in the text, for each value.
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
+use crate::http::answer::Answer;
 use crate::http::attempt::Attempt;
-use crate::http::headers::HeaderLines;
+use crate::http::headers::{HeaderLines, MAX_SENSITIVE};
 use crate::http::local::Local;
 use crate::http::request::{Method, Request};
 use crate::http::settings::{Credentials, Settings, Timeouts};
@@ -18,11 +19,16 @@ use crate::secret::Secret;
 #[error("{0} must not contain line breaks or other control characters")]
 pub struct HeaderError(pub &'static str);
 
+/// The bytes of a bearer that is redacted: a shorter one is no secret, but may be a word or a number in any answer.
+const SECRET: std::ops::RangeInclusive<usize> = 8..=MAX_SENSITIVE;
+
 /// Sends requests to one server.
 pub struct Transport {
     settings: Arc<Settings>,
     /// The header lines that are the same in every request.
     headers: Zeroizing<String>,
+    /// What is redacted beside the sensitive fields.
+    bearer: HeaderLines,
     local: PerProcess<Local>,
 }
 
@@ -34,6 +40,7 @@ impl Transport {
     pub fn new(settings: Settings) -> Result<Self, HeaderError> {
         let own = &settings.headers;
         let mut lines = HeaderLines::default();
+        let mut bearer = HeaderLines::default();
         let mut add = |name, label, value: &str| match own.has(name) {
             true => Ok(()),
             false => lines.add(name, value).map_err(|_| HeaderError(label)),
@@ -50,6 +57,9 @@ impl Transport {
             Credentials::Bearer(token) => {
                 let value = Zeroizing::new(["Bearer ", token.as_str()].concat());
                 add("Authorization", "api_key", &value)?;
+                if SECRET.contains(&token.len()) {
+                    bearer.add_sensitive("Authorization", token).map_err(|_| HeaderError("api_key"))?;
+                }
             }
             Credentials::Signed { key_id: None, .. } | Credentials::Anonymous => {}
         }
@@ -59,7 +69,7 @@ impl Transport {
             add("Proxy-Authorization", "the proxy's password", authorization)?;
         }
         let headers = Zeroizing::new([lines.as_str(), own.as_str()].concat());
-        Ok(Self { settings: Arc::new(settings), headers, local: PerProcess::default() })
+        Ok(Self { settings: Arc::new(settings), headers, bearer, local: PerProcess::default() })
     }
 
     /// The settings.
@@ -84,6 +94,15 @@ impl Transport {
         let signed = matches!(self.settings.credentials, Credentials::Signed { .. });
         let repeatable = signed || request.method.is_idempotent();
         Attempt::new(self.settings.clone(), local, bytes, repeatable, timeouts, deadline)
+    }
+
+    /// Takes the sender's secrets out of an answer: a server may send back whatever it was sent.
+    pub fn redact(&self, answer: &mut Answer) {
+        for secrets in [&self.bearer, &*self.settings.headers].into_iter().filter(|lines| lines.has_secrets())
+        {
+            answer.head = secrets.redact(&answer.head);
+            answer.body = answer.body.as_deref().map(|body| secrets.redact(body));
+        }
     }
 
     /// Closes the idle connections of this process.

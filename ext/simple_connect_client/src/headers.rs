@@ -30,6 +30,16 @@ impl HeaderLines {
         })
     }
 
+    /// One sensitive field of the gem's own; `option` is what errors call its value.
+    fn secret(ruby: &Ruby, option: String, name: String, value: RString) -> Result<Self, Error> {
+        guard(ruby, || {
+            let mut lines = Core::default();
+            set(&mut lines, Core::add_sensitive, &name, value)
+                .map_err(|cause| error(ruby, "ConfigurationError", format!("{option}: {cause}")))?;
+            Ok(Self(Arc::new(lines)))
+        })
+    }
+
     fn redact(ruby: &Ruby, this: &Self, text: RString) -> Result<RString, Error> {
         guard(ruby, || {
             let redacted = with_bytes(text, |text| this.0.redact(text));
@@ -65,6 +75,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     let class = module.define_class("HeaderLines", ruby.class_object())?;
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(HeaderLines::new, 2))?;
+    class.define_singleton_method("secret", function!(HeaderLines::secret, 3))?;
     class.define_method("redact", method!(HeaderLines::redact, 1))?;
     let _: Value = module.funcall("private_constant", ("HeaderLines",))?;
     Ok(())

@@ -291,9 +291,9 @@ impl Transport {
             None => start(&[]),
         };
         let outcome = match self.ask(ruby, call, &exchange)? {
-            Interception::Done(answer) => exchange.outcome(answer),
+            Interception::Done(answer) => self.redacted(exchange.outcome(answer)),
             Interception::Send(witness) => {
-                let outcome = drive(ruby, &mut exchange, *process, *batch)?;
+                let outcome = self.redacted(drive(ruby, &mut exchange, *process, *batch)?);
                 if let (Some(witness), Ok(answer)) = (witness, &outcome.answer) {
                     let body = answer.body.as_deref().map(|body| utf8(ruby, body));
                     let _: Value = witness.call((answer.status, utf8(ruby, &answer.head), body))?;
@@ -311,6 +311,14 @@ impl Transport {
             };
         }
         Ok(outcome)
+    }
+
+    /// The outcome without the sender's secrets, before anybody sees it.
+    fn redacted(&self, mut outcome: Outcome) -> Outcome {
+        if let Ok(answer) = &mut outcome.answer {
+            self.core.redact(answer);
+        }
+        outcome
     }
 
     /// What the interceptor, if there is one, makes of the attempt.

@@ -32,11 +32,18 @@ module SimpleConnect
       # @example
       #   SimpleConnect::Kiket::Client.new("https://kiket.dev", workspace_token: "wk_glasshouse")
       def initialize(base_url, workspace_token: nil, extension_api_key: nil)
-        @transport = Transport.open({ url: base_url, url_option: "base_url" },
+        unless workspace_token.nil? || Checks.line(workspace_token)
+          raise ConfigurationError, "workspace_token must be a text in UTF-8 without line breaks"
+        end
+
+        # Kept where Ruby cannot find it, and taken out of whatever the server sends back.
+        headers = extension_api_key && HeaderLines.secret("extension_api_key", "X-Kiket-API-Key",
+                                                          extension_api_key.to_s)
+        @transport = Transport.open({ url: base_url, url_option: "base_url", headers: },
                                     workspace_token ? { api_key: workspace_token } : {},
                                     timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, user_agent: nil)
         @base_path = @transport.target[/\A[^?]*/].delete_suffix("/")
-        @headers = { "X-Kiket-API-Key" => extension_api_key }.compact
+        @headers = {}
         @anonymous = workspace_token.nil? && extension_api_key.nil?
       end
 
@@ -44,7 +51,7 @@ module SimpleConnect
       # @param version [String] the event's, which is sent along
       # @return [Client] with the same connections
       def for_version(version)
-        dup.tap { |client| client.headers = { **@headers, "X-Kiket-Event-Version" => version } }
+        dup.tap { |client| client.headers = { "X-Kiket-Event-Version" => version } }
       end
 
       # @param path [String]
@@ -91,6 +98,15 @@ module SimpleConnect
 
       # @return [String] without secrets
       def inspect = "#<#{self.class.name} #{@transport.origin}>"
+      alias to_s inspect
+
+      # @raise [TypeError] always: a client holds secrets, and connections, that must not end up in a file
+      def marshal_dump
+        raise TypeError, "a #{self.class.name} cannot be dumped: build one where it is needed"
+      end
+
+      # @raise [TypeError] always, see {#marshal_dump}
+      def encode_with(_coder) = marshal_dump
 
       protected
 
