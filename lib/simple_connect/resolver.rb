@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "extension"
+
 module SimpleConnect
   # Looks host names up as this process does, on behalf of the transport. One thread at a time looks a name up, however
   # many wait for it.
@@ -106,4 +108,5 @@ module SimpleConnect
     end
   end
   private_constant :Resolver
+  private_constant :Latch
 end
