@@ -117,7 +117,8 @@ pub(crate) fn privately(fd: &OwnedFd) -> Result<(), Errno> {
     rustix::io::ioctl_fionbio(fd, true)
 }
 
-/// Waits until `fd` is ready, `until` has passed, a signal has come, or `waker` was woken; says whether it was that.
+/// Waits until `fd` is ready, `until` has passed, a signal has come, or `waker` was woken; says whether it was one of the
+/// last two.
 pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: Option<&Waker>) -> bool {
     let fd = PollFd::from_borrowed_fd(fd, interest.flags());
     let Some(waker) = waker else {
