@@ -670,6 +670,41 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_heard_before_all_is_sent_and_its_connection_not_used_again() {
+        for scheme in SCHEMES {
+            let port = serve(scheme, |_, mut wire| {
+                wire.read_exact(&mut [0; 100]).unwrap();
+                wire.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+                // It reads no more, and keeps the connection.
+                loop {
+                    thread::park();
+                }
+            });
+            let transport = to(scheme, port);
+            let body = vec![b'x'; 24 << 20];
+            for _ in 0..2 {
+                let mut attempt = transport.attempt(request(&body), 0, TIMEOUTS, None);
+                let Ok(outcome) = attempt.run(&mut Plain(Vec::new()));
+                assert_eq!(status(outcome), (413, false, 0), "{scheme}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_breaks_while_the_request_goes_out_is_said_to() {
+        for scheme in SCHEMES {
+            // With what it has not read in its buffer, it resets the connection.
+            let port = serve(scheme, |_, mut wire| wire.read_exact(&mut [0; 100]).unwrap());
+            let body = vec![b'x'; 24 << 20];
+            let mut attempt = to(scheme, port).attempt(request(&body), 0, TIMEOUTS, None);
+            let Ok(outcome) = attempt.run(&mut Plain(Vec::new()));
+            let error = outcome.answer.unwrap_err();
+            assert_eq!((error.kind, error.phase), (ErrorKind::Reset, Phase::Write), "{scheme}");
+            assert!(error.to_string().ends_with("; the server may have taken the request"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_connection_that_dies_within_an_answer_is_not_replaced() {
         for scheme in SCHEMES {
             let port = serve(scheme, |number, mut wire| {
