@@ -108,5 +108,4 @@ module SimpleConnect
     end
   end
   private_constant :Resolver
-  private_constant :Latch
 end

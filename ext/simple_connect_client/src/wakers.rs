@@ -88,5 +88,6 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(Latch::new, 0))?;
     class.define_method("open", method!(Latch::open, 0))?;
+    let _: Value = module.funcall("private_constant", ("Latch",))?;
     Ok(())
 }
