@@ -17,7 +17,11 @@ module SimpleConnect
 
       FIELDS = 'a Hash of fields, such as { payment_amount: "450.00" }'
       RECIPIENT = 'a Hash, such as { name: "Asha", mobile_no: "+919812345678" }'
-      private_constant :FIELDS, :RECIPIENT
+      # The nested layout's arguments as they come back from JSON, such as those of a job.
+      NESTED = { "recipient" => :recipient, "event" => :event }.freeze
+      TEXTS = NESTED.keys.freeze
+      NAMES = NESTED.flatten.freeze
+      private_constant :FIELDS, :RECIPIENT, :NESTED, :TEXTS, :NAMES
 
       # @api private
       def initialize(request:, event_keys: nil, envelope: nil)
@@ -33,7 +37,8 @@ module SimpleConnect
       # one of your own, derived from what happened, so that a job that runs twice delivers once.
       #
       # There are two layouts. With `recipient:` the body is `{"recipient": {…}, "event": {…}}`; without it the fields
-      # stand beside the envelope, as releases 0.1 of the gem had it.
+      # stand beside the envelope, as releases 0.1 of the gem had it. A Hash as `"recipient"` or `"event"`, by position
+      # or as a keyword, is that of the first layout: a job may pass on the arguments that it was given.
       #
       # @overload deliver(event_key, recipient:, event: {})
       #   @param event_key [String, Symbol] such as `"customer_payment_received"`
@@ -57,10 +62,17 @@ module SimpleConnect
       #     recipient: { name: "Lakshmi Nair", mobile_no: "+919812345678" },
       #     event: { event_id: "payment_42", payment_amount: "450.00" }
       #   )
+      # @example In a job, whose arguments were JSON
+      #   arguments = { "recipient" => { "mobile_no" => "+919812345678" }, "event" => { "event_id" => "payment_42" } }
+      #   client.events.deliver("customer_payment_received", arguments)
       # @example The flat layout
       #   client.events.deliver("customer_payment_received", payment_amount: "450.00", event_id: "payment_42")
       def deliver(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
         event_key = event_key.to_s
+        if from_json?(fields, keywords)
+          keywords = { **Checks.hash(fields).to_h, **keywords }.transform_keys(NESTED)
+          fields = nil
+        end
         body = if nested?(keywords)
                  unless fields.nil? && event_id.nil? && occurred_at.nil? && language.equal?(DEFAULT_LANGUAGE) &&
                         keywords.size <= (keywords.key?(:event) ? 2 : 1)
@@ -69,6 +81,7 @@ module SimpleConnect
                  nested(event_key, keywords[:recipient], keywords[:event])
                else
                  refuse(event_key) unless known?(event_key)
+                 refuse_nested_event if keywords[:event].is_a?(Hash)
                  Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
                end
         @request.post(@target, body, Responses::DeliverResponse)
@@ -144,6 +157,24 @@ module SimpleConnect
 
         raise ArgumentError, "recipient: is required, such as { name: \"Asha\", mobile_no: \"+919812345678\" }: " \
                              "this client was built with envelope: :nested"
+      end
+
+      # Whether the nested layout's arguments are there as JSON has them: by position, or with Strings for keywords.
+      def from_json?(fields, keywords)
+        return true if hash_in?(keywords, TEXTS)
+
+        fields &&= Checks.hash(fields)
+        !fields.nil? && hash_in?(fields, NAMES)
+      end
+
+      def hash_in?(arguments, names) = names.any? { |name| arguments.fetch(name, nil).is_a?(Hash) }
+
+      # It would take the place of the event key.
+      def refuse_nested_event
+        raise ArgumentError, "event: must not be a Hash: this client was built with envelope: :flat" if @envelope
+
+        raise ArgumentError, "recipient: is required where event: is a Hash; write deliver(event_key, " \
+                             "recipient: { … }, event: { … }), or the event's fields without event:"
       end
 
       def refuse_mixture(fields, event_id, occurred_at, language, keywords)
