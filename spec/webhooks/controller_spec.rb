@@ -2,6 +2,8 @@
 
 require "json"
 require "net/http"
+require "open3"
+require "rbconfig"
 require "simple_connect/webhooks"
 require_relative "../support/rack_process"
 
@@ -10,7 +12,7 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
   files = {
     "config/routes.rb" => <<~'RUBY',
       Rails.application.routes.draw do
-        %w[kiket pages own].each { |name| post name, to: "#{name}#create" }
+        %w[kiket pages own events forgetful].each { |name| post name, to: "#{name}#create" }
       end
     RUBY
     "app/controllers/kiket_controller.rb" => <<~RUBY,
@@ -35,7 +37,7 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
         def create = render(json: params.to_unsafe_h.slice("a"))
       end
     RUBY
-    "app/controllers/own_controller.rb" => <<~RUBY
+    "app/controllers/own_controller.rb" => <<~RUBY,
       require "simple_connect/webhooks"
 
       class OwnController < ActionController::API
@@ -44,6 +46,31 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
         rescue_from(SimpleConnect::SignatureVerificationError) { |error| render json: { why: error.reason }, status: 418 }
 
         def create = head(:no_content)
+      end
+    RUBY
+    "app/controllers/events_controller.rb" => <<~RUBY,
+      require "simple_connect/webhooks"
+
+      class EventsController < ActionController::API
+        include SimpleConnect::Webhooks::Controller
+        before_action :verify_simple_connect_signature!
+
+        def create = render(json: { event: simple_connect_event["order"], param: params[:order] })
+      end
+    RUBY
+    "app/controllers/forgetful_controller.rb" => <<~RUBY
+      require "simple_connect/webhooks"
+
+      class ForgetfulController < ActionController::API
+        include SimpleConnect::Webhooks::Controller
+
+        def create
+          verify_simple_connect_signature!(secret: "another") if params[:twice]
+        rescue SimpleConnect::SignatureVerificationError
+          # Not to be believed now, either.
+        ensure
+          render json: simple_connect_event.to_h
+        end
       end
     RUBY
   }
@@ -80,6 +107,77 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
       expect(post(url, form, signed(form), type: "application/x-www-form-urlencoded")).to eq([200, { "a" => "c d" }])
       expect(post(url, "", signed(""))).to eq([200, {}])
     end
+  end
+
+  it "gives the event that was signed, whatever the query says" do
+    serve do |server|
+      url = "#{server.url}/events"
+      body = '{"order":7}'
+      expect(post(url, body, signed(body))).to eq([200, { "event" => 7, "param" => 7 }])
+      # In Rails a parameter of the query comes before one of the body, which alone is signed.
+      expect(post("#{url}?order=999", body, signed(body))).to eq([200, { "event" => 7, "param" => "999" }])
+    end
+  end
+
+  it "answers 400 to what is signed and no JSON object" do
+    serve do |server|
+      url = "#{server.url}/events"
+      { "[7]" => "the body is JSON, but not an object", "order=7" => "the body is not JSON" }.each do |body, error|
+        expect(post(url, body, signed(body), type: "text/plain")).to eq([400, { "error" => error }])
+      end
+    end
+  end
+
+  it "gives no event that was not verified" do
+    log = nil
+    serve do |server|
+      ["", "?twice=1"].each do |query|
+        answer = Net::HTTP.post(URI("#{server.url}/forgetful#{query}"), "{}",
+                                { "Content-Type" => "application/json", **signed("{}") })
+        expect(answer.code).to eq("500")
+      end
+      log = server.log
+    end
+    expect(log.scan("before_action :verify_simple_connect_signature!").size).to eq(2)
+  end
+
+  it "reads a chunked body also where the server does not say how long it is", skip: Libraries.missing("webrick") do
+    output, status = Open3.capture2e({ "RUBYLIB" => File.expand_path("../../lib", __dir__) }, RbConfig.ruby,
+                                     "-W0", "-e", <<~'RUBY')
+                                       require "logger"
+                                       require "net/http"
+                                       require "action_controller"
+                                       require "simple_connect/webhooks"
+                                       require "webrick"
+                                       handler = begin
+                                         require "rackup/handler/webrick"
+                                         Rackup::Handler::WEBrick
+                                       rescue LoadError
+                                         require "rack/handler/webrick"
+                                         Rack::Handler::WEBrick
+                                       end
+
+                                       class EventsController < ActionController::API
+                                         include SimpleConnect::Webhooks::Controller
+                                         before_action { verify_simple_connect_signature!(secret: "s3cret") }
+                                         def create = render(json: simple_connect_event.to_h)
+                                       end
+
+                                       server = WEBrick::HTTPServer.new(BindAddress: "127.0.0.1", Port: 0, AccessLog: [],
+                                                                        Logger: WEBrick::Log.new(File::NULL))
+                                       server.mount("/", handler, EventsController.action(:create))
+                                       thread = Thread.new { server.start }
+                                       body = '{"order":7}'
+                                       request = Net::HTTP::Post.new("/", "Content-Type" => "application/json", "Transfer-Encoding" => "chunked",
+                                                                          **SimpleConnect::Signature.sign(body, secret: "s3cret"))
+                                       request.body_stream = StringIO.new(body)
+                                       answer = Net::HTTP.start("127.0.0.1", server.listeners.first.addr[1]) { |http| http.request(request) }
+                                       print answer.code, " ", answer.body
+                                       server.shutdown
+                                       thread.join
+                                     RUBY
+    expect(output).to eq('200 {"order":7}')
+    expect(status).to be_success
   end
 
   it "leaves the answer to whoever rescues by himself" do

@@ -57,6 +57,7 @@ RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
 
       own = "#{server.url}/deliveries"
       expect(post(own)).to eq([200, { "order" => 7 }])
+      expect(post("#{own}?order=999")).to eq([200, { "order" => 7 }])
       other = SimpleConnect::Signature.sign('{"order":7}', secret: "other")
       old = SimpleConnect::Signature.sign('{"order":7}', secret: "s3cret", timestamp: Time.now - 400)
       { {} => "missing_signature", other => "mismatch", old => "too_old" }.each do |headers, reason|

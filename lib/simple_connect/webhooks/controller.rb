@@ -5,6 +5,9 @@ module SimpleConnect
     # Checks signatures in a Rails controller of your own. A request that is not believed gets a 401, with the reason as
     # JSON; `rescue_from SimpleConnect::SignatureVerificationError` answers it in another way.
     #
+    # The signature covers the body alone. Read {#simple_connect_event}, not `params`: in Rails a parameter of the
+    # query, which anybody can add to a request, wins over one of the body.
+    #
     # In a controller that descends from ActionController::Base, `skip_forgery_protection` too: a webhook has no token.
     #
     # @example
@@ -13,7 +16,7 @@ module SimpleConnect
     #     before_action :verify_simple_connect_signature!
     #
     #     def create
-    #       event = params.require(:event)
+    #       Order.find(simple_connect_event["order"]).paid!
     #     end
     #   end
     module Controller
@@ -25,6 +28,7 @@ module SimpleConnect
       def self.included(controller)
         super
         controller.rescue_from(SignatureVerificationError, with: :refuse_simple_connect_signature)
+        controller.rescue_from(MalformedPayloadError, with: :refuse_simple_connect_payload)
       end
 
       private
@@ -39,11 +43,42 @@ module SimpleConnect
       # @example With a secret from elsewhere
       #   before_action { verify_simple_connect_signature!(secret: Rails.application.credentials.webhook_secret) }
       def verify_simple_connect_signature!(secret: ENV.fetch(SECRET, nil), **options)
-        Signature.verify!(request.raw_post, request.headers, secret:, **options)
+        @simple_connect_body = nil
+        body = simple_connect_raw_body
+        Signature.verify!(body, request.headers, secret:, **options).tap { @simple_connect_body = body }
+      end
+
+      # The event that was signed.
+      #
+      # @return [InboundEvent]
+      # @raise [MalformedPayloadError] where the body is no JSON object; answered with a 400
+      # @raise [Error] where the signature was not checked before
+      # @example
+      #   simple_connect_event["order"] # => 7
+      def simple_connect_event
+        unless @simple_connect_body
+          raise Error, "the request is not verified: write before_action :verify_simple_connect_signature!"
+        end
+
+        InboundEvent.new(Webhooks.parse(@simple_connect_body))
+      end
+
+      # Up to Rails 7.0 `raw_post` reads as much as Content-Length says: nothing of a chunked body, where the server,
+      # such as WEBrick, does not set it.
+      def simple_connect_raw_body
+        input = request.get_header("rack.input")
+        return request.raw_post unless request.get_header("HTTP_TRANSFER_ENCODING") && input.respond_to?(:rewind)
+
+        input.rewind
+        input.read.tap { input.rewind }
       end
 
       def refuse_simple_connect_signature(error)
         render(json: error.to_h, status: :unauthorized)
+      end
+
+      def refuse_simple_connect_payload(error)
+        render(json: { error: error.message }, status: :bad_request)
       end
     end
   end
