@@ -4,6 +4,7 @@ require "json"
 require "socket"
 require_relative "clock"
 require_relative "errors"
+require_relative "keeps_secrets"
 require_relative "sandbox/credentials"
 require_relative "sandbox/ledger"
 require_relative "server"
@@ -30,6 +31,8 @@ module SimpleConnect
   # @example As a Rack app, in a config.ru
   #   run SimpleConnect::Sandbox.new(event_keys: %w[order_paid order_sent])
   class Sandbox
+    include KeepsSecrets
+
     # A request that came: `verb`, `path`, `headers` (their names in lower case, an API key redacted), `body`, and the
     # `status` it was answered with; nil while it has no answer, and where the connection was cut instead.
     Request = Struct.new(:verb, :path, :headers, :body, :status)

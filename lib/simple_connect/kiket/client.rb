@@ -20,6 +20,8 @@ module SimpleConnect
     # Calls Kiket's API, each time once. Threads may share it; connections are kept alive. Paths begin with a slash, and
     # are written as they go out, percent-encoded.
     class Client
+      include KeepsSecrets
+
       # Seconds for connecting and for each silence, and for all together: a webhook's sender does not wait for ever.
       TIMEOUT = 5
       TOTAL_TIMEOUT = 10
@@ -99,14 +101,6 @@ module SimpleConnect
       # @return [String] without secrets
       def inspect = "#<#{self.class.name} #{@transport.origin}>"
       alias to_s inspect
-
-      # @raise [TypeError] always: a client holds secrets, and connections, that must not end up in a file
-      def marshal_dump
-        raise TypeError, "a #{self.class.name} cannot be dumped: build one where it is needed"
-      end
-
-      # @raise [TypeError] always, see {#marshal_dump}
-      def encode_with(_coder) = marshal_dump
 
       protected
 

@@ -32,6 +32,8 @@ module SimpleConnect
     #   app.register("message.status", version: "v1") { |payload, context| puts payload["data"]["status"] }
     #   run app
     class App
+      include KeepsSecrets
+
       # A request that is answered with this status, without its handler.
       class Refusal < StandardError
         # @return [Integer]

@@ -12,6 +12,8 @@ module SimpleConnect
     #     endpoints: [SimpleConnect::Webhooks::Endpoint.new(url: "https://acme.example/hooks", uid: "all")]
     #   )
     class Application
+      include KeepsSecrets
+
       # @return [String]
       attr_reader :name
       # @return [String]

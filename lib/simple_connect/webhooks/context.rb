@@ -4,6 +4,8 @@ module SimpleConnect
   module Webhooks
     # What a handler gets beside the payload. Each of these is a method, and can be read as `context[:event]`.
     class Context
+      include KeepsSecrets
+
       # What can be read.
       NAMES = %i[event event_version headers settings extension_id extension_version secrets client endpoints
                  rate_limit].freeze

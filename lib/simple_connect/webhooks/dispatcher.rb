@@ -24,6 +24,8 @@ module SimpleConnect
     #   DISPATCHER = SimpleConnect::Webhooks::Dispatcher.new(application)
     #   DISPATCHER.publish(SimpleConnect::Webhooks::Event.new(event_type: "parcel.sent", payload: { user: 7 }))
     class Dispatcher
+      include KeepsSecrets
+
       # How many seconds a rate limit is waited for on the spot.
       LONGEST_WAIT = 10.0
       # How many endpoints get an event at a time.
@@ -171,14 +173,6 @@ module SimpleConnect
 
       # @return [String] without secrets
       def inspect = "#<#{self.class.name} #{application.inspect}>"
-
-      # @raise [TypeError] always: a dispatcher holds secrets, and connections, that must not end up in a file
-      def marshal_dump
-        raise TypeError, "a #{self.class.name} cannot be dumped: build one where it is needed"
-      end
-
-      # @raise [TypeError] always, see {#marshal_dump}
-      def encode_with(_coder) = marshal_dump
 
       private
 

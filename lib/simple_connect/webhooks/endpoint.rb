@@ -22,6 +22,8 @@ module SimpleConnect
     #     headers: { headers: { "X-Tenant" => "9" }, sensitive: { "Authorization" => "Bearer s3cr3t" } }
     #   )
     class Endpoint
+      include KeepsSecrets
+
       # The version that stands for all.
       LATEST = "latest"
       # How many plain headers there may be, and how many sensitive ones.
@@ -110,19 +112,13 @@ module SimpleConnect
       end
       alias to_s inspect
 
-      # @raise [TypeError] always: an endpoint holds secrets that must not end up in a file
-      def marshal_dump
-        raise TypeError, "a #{self.class.name} cannot be dumped: keep what it was made of"
-      end
-
-      # @raise [TypeError] always, see {#marshal_dump}
-      def encode_with(_coder) = marshal_dump
-
       # @api private
       # @return [HeaderLines] its own header fields
       attr_reader :header_lines
 
       private
+
+      def shown = to_h
 
       def refuse(message)
         @errors << message

@@ -14,6 +14,8 @@ module SimpleConnect
     #       - key: VALVE_PIN
     #         secret: true
     class Manifest
+      include KeepsSecrets
+
       # Where to look, in the folder that the process runs in.
       NAMES = %w[extension.yaml extension.yml manifest.yaml manifest.yml].freeze
       # What the names of environment variables with secrets begin with.

@@ -7,6 +7,8 @@ module SimpleConnect
     #
     # It must be asked for, with `require "simple_connect/webhooks/redis_replay_guard"`, and needs the gem `redis`.
     class RedisReplayGuard
+      include KeepsSecrets
+
       # @param redis [Redis] anything with its `set` and `del`
       # @param window [Integer] for how many seconds to remember: twice the tolerance, and one, as a timestamp may be
       #   as far in the future as in the past

@@ -9,6 +9,8 @@ module SimpleConnect
     #   router = SimpleConnect::Webhooks::Router.new(application.endpoints)
     #   router.route(event).map(&:uid) # => ["all"]
     class Router
+      include KeepsSecrets
+
       # @api private
       # @return [Array<Endpoint>] a frozen copy of `endpoints`
       # @raise [ConfigurationError] where one of them is none, or cannot be used

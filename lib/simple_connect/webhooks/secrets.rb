@@ -11,6 +11,8 @@ module SimpleConnect
     #   secrets.rotate("DEPOT_TOKEN", "gate-8") # => "gate-7"
     #   secrets.list # => ["DEPOT_TOKEN"]
     class Secrets
+      include KeepsSecrets
+
       # @param store [#get, #set, #delete, #list]
       # @raise [ConfigurationError] where one of these is missing
       # @example
@@ -95,6 +97,8 @@ module SimpleConnect
 
       # Keeps secrets in this process, for as long as it runs.
       class MemoryStore
+        include KeepsSecrets
+
         # @param secrets [Hash{String => String}] those to begin with
         # @example
         #   SimpleConnect::Webhooks::Secrets::MemoryStore.new("DEPOT_TOKEN" => "gate-7")
@@ -126,6 +130,8 @@ module SimpleConnect
       # Reads secrets from the environment: `api-key` is `SIMPLECONNECT_SECRET_API_KEY` there. What is set holds in this
       # process, and in those it starts.
       class EnvStore
+        include KeepsSecrets
+
         # @param prefix [String] what the variables' names begin with
         # @param env [Hash{String => String}, ENV]
         # @example
