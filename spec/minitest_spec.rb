@@ -4,21 +4,20 @@ require_relative "support/suite"
 
 # Under the signatures nothing would be checked: the suites run in processes of their own.
 RSpec.describe "simple_connect/minitest", unchecked: true do
-  def suite(tests, *options, parallel: false)
+  def suite(tests, *options)
     source = <<~RUBY
       require "simple_connect/minitest"
       SimpleConnect.test!
       #{Suite::CLIENT}
       class ApplicationTest < Minitest::Test
-        #{"parallelize_me!" if parallel}
         #{tests}
       end
     RUBY
     Suite.minitest(source, *options)
   end
 
-  def expect_fine(tests, count, *options, **suite_options)
-    output, fine = suite(tests, *options, **suite_options)
+  def expect_fine(tests, count, *options)
+    output, fine = suite(tests, *options)
     expect(fine).to be(true), output
     expect(output).to match(/^#{count} runs, [1-9]\d* assertions, 0 failures, 0 errors, 0 skips/)
   end
@@ -65,6 +64,20 @@ RSpec.describe "simple_connect/minitest", unchecked: true do
     expect_fine(tests, 5)
   end
 
+  it "takes no field for one that was not sent" do
+    tests = <<~'RUBY'
+      def test_it
+        pay!
+        CLIENT.events.deliver("a", x: 1)
+        [Object, nil, ->(note) { note.size > 1 }, Not.new].each do |expected|
+          refute_event_delivered(with: { note: expected })
+          refute_event_delivered("a", to: { mobile_no: expected })
+        end
+      end
+    RUBY
+    expect_fine("Not = Class.new { def ===(other) = other != 1 }\n#{tests}", 1)
+  end
+
   it "shows field by field how what was delivered differs" do
     assertion = <<~'RUBY'
       assert_event_delivered("customer_payment_received", to: /\+92/, with: { payment_amount: "450.00", note: String }, times: 1) do
@@ -107,29 +120,94 @@ RSpec.describe "simple_connect/minitest", unchecked: true do
     [1, 2, 3].each { |seed| expect_fine(tests, 4, "--seed", seed.to_s) }
   end
 
-  it "keeps tests apart that run at the same time" do
-    tests = <<~'RUBY'
-      Minitest.parallel_executor = Minitest::Parallel::Executor.new(4)
-      ARRIVED = Queue.new
-      LEFT = Queue.new
+  apart = <<~'RUBY'
+    require "timeout"
+    Minitest.parallel_executor = Minitest::Parallel::Executor.new(4)
+    ARRIVED = Queue.new
+    LEFT = Queue.new
 
-      # Returns when all four tests are here.
-      def meet(queue)
-        queue << true
-        Timeout.timeout(20) { Thread.pass until queue.size == 4 }
+    # Returns when all four tests are here.
+    def meet(queue)
+      queue << true
+      Timeout.timeout(20) { Thread.pass until queue.size == 4 }
+    end
+
+    4.times do |number|
+      define_method(:"test_#{number}") do
+        SimpleConnect::Testing.fail_with(400 + number)
+        meet(ARRIVED)
+        assert_equal(400 + number, pay!(id: number).status_code)
+        meet(LEFT)
+        assert_equal(["pp_#{number}"], SimpleConnect::Testing.deliveries.map(&:event_id))
       end
+    end
+  RUBY
+  # ActiveSupport's test case answers test_order itself; from 7.0 on its executor has one of Minitest's, or forks.
+  ordered = "def self.test_order = :random"
+  of_rails = <<~RUBY
+    class OfRails < SimpleDelegator
+      def parallelize_with = :threads
+    end
+    Minitest.parallel_executor = OfRails.new(Minitest.parallel_executor)
+  RUBY
+  {
+    "" => "parallelize_me!\n#{apart}",
+    ", whatever their order" => "parallelize_me!\n#{ordered}\n#{apart}",
+    ", by an executor of Rails'" => "require \"delegate\"\nparallelize_me!\n#{ordered}\n#{apart}\n#{of_rails}"
+  }.each do |how, tests|
+    it "keeps tests apart that run at the same time on threads#{how}" do
+      expect_fine(tests, 4)
+    end
+  end
 
-      4.times do |number|
-        define_method(:"test_#{number}") do
-          SimpleConnect::Testing.fail_with(400 + number)
-          meet(ARRIVED)
-          assert_equal(400 + number, pay!(id: number).status_code)
-          meet(LEFT)
-          assert_equal(["pp_#{number}"], SimpleConnect::Testing.deliveries.map(&:event_id))
+  it "sees what other threads deliver where Rails' tests run in processes", skip: Libraries.missing("active_support") do
+    source = <<~RUBY
+      require "active_support"
+      require "active_support/test_case"
+      require "simple_connect/minitest"
+      SimpleConnect.test!
+      #{Suite::CLIENT}
+      class RailsTest < ActiveSupport::TestCase
+        parallelize(workers: 2)
+        4.times do |number|
+          test("asserts \#{number}") do
+            Thread.new { pay!(id: number) }.join
+            assert_event_delivered(with: { event_id: "pp_\#{number}" }, times: 1)
+            assert_raises(Minitest::Assertion) { refute_event_delivered }
+          end
         end
       end
     RUBY
-    expect_fine("require \"timeout\"\n#{tests}", 4, parallel: true)
+    output, fine = Suite.minitest(source)
+    expect(fine).to be(true), output
+    expect(output).to include("4 runs", "0 failures, 0 errors, 0 skips")
+  end
+
+  it "sees what other threads deliver where Rails' executor forks" do
+    tests = <<~'RUBY'
+      parallelize_me!
+      class Forking
+        def start = nil
+        def shutdown = nil
+        def parallelize_with = :processes
+
+        # What its forks do, one after the other.
+        def <<((klass, name, reporter))
+          reporter.synchronize { reporter.prerecord(klass, name) }
+          result = Minitest.run_one_method(klass, name)
+          reporter.synchronize { reporter.record(result) }
+        end
+      end
+      Minitest.parallel_executor = Forking.new
+
+      2.times do |number|
+        define_method(:"test_#{number}") do
+          Thread.new { pay!(id: number) }.join
+          assert_event_delivered(with: { event_id: "pp_#{number}" }, times: 1)
+        end
+      end
+    RUBY
+    expect_fine(tests, 2)
   end
 
   it "leaves test mode off where only a test turns it on" do

@@ -72,6 +72,25 @@ RSpec.describe "simple_connect/rspec", unchecked: true do
     expect_fine(examples, 12)
   end
 
+  it "takes no field for one that was not sent" do
+    examples = <<~'RUBY'
+      RSpec::Matchers.define_negated_matcher :not_include, :include
+
+      { anything: -> { anything }, "a class": -> { Object }, truthy: -> { be_truthy }, nil: -> { be_nil }, "no x": -> { not_include("x") },
+        "a lambda": -> { ->(note) { note.size > 1 } }, satisfied: -> { satisfy { |note| note > 1 } } }.each do |name, expected|
+        example("a field: #{name}") { expect { pay! }.not_to deliver_event.with(note: instance_exec(&expected)) }
+        example("a member: #{name}") { expect { pay!(a: {}) }.not_to deliver_event.with(a: { note: instance_exec(&expected) }) }
+        example("a number: #{name}") do
+          expect { CLIENT.events.deliver("a", x: 1) }.not_to deliver_event.to_recipient(instance_exec(&expected))
+        end
+        example("of a recipient: #{name}") { expect { pay! }.not_to deliver_event.to_recipient(city: instance_exec(&expected)) }
+      end
+      example { expect { pay!; pay!(n: 7) }.to deliver_event.with(n: ->(n) { n > 5 }).once }
+      example { expect { pay!(note: nil) }.to deliver_event.with(note: anything) }
+    RUBY
+    expect_fine(examples, 30)
+  end
+
   it "goes together with other matchers" do
     examples = <<~'RUBY'
       RSpec::Matchers.define_negated_matcher :deliver_no_event, :deliver_event

@@ -65,13 +65,21 @@ module SimpleConnect
     # Has each test begin anew.
     # @api private
     module EachTest
+      # Whether others of this process run at the same time. What runs them decides, not their order: Rails' tests are
+      # in parallel also where each process has one at a time.
+      def self.on_threads?(test)
+        return false unless test.is_a?(Minitest::Parallel::Test)
+
+        executor = Minitest.parallel_executor
+        # Rails' since 7.0; before, it forked by one of its own, and had Minitest's for threads.
+        return executor.parallelize_with != :processes if executor.respond_to?(:parallelize_with)
+
+        executor.is_a?(Minitest::Parallel::Executor)
+      end
+
       # Before its setup.
       def before_setup
-        # Minitest 6 calls it run_order.
-        parallel = %i[run_order test_order].any? do |order|
-          self.class.respond_to?(order) && self.class.public_send(order) == :parallel
-        end
-        @simple_connect_before = Testing.begin(alone: !parallel)
+        @simple_connect_before = Testing.begin(alone: !EachTest.on_threads?(self))
         super
       end
 

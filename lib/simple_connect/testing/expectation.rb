@@ -13,7 +13,7 @@ module SimpleConnect
       MOST_SHOWN = 10
       private_constant :ANY_NUMBER, :MOST_SHOWN
 
-      # What a delivery has where a field is expected that it has not.
+      # Stands, in what is shown, for a field that was not sent. It fits nothing, whatever is expected.
       NOTHING = Class.new { def inspect = "nothing" }.new
       private_constant :NOTHING
 
@@ -88,6 +88,8 @@ module SimpleConnect
       end
 
       def fit?(expected, actual)
+        return false if NOTHING.equal?(actual)
+
         case expected
         when Hash
           actual.is_a?(Hash) && actual.size == expected.size &&
