@@ -78,7 +78,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
 
   it "delivers CSV, whose columns say what goes where" do
     service do
-      file = write("orders.csv", "event_key,event_id,language,recipient.mobile_no,recipient.name,amount,event.name",
+      file = write("orders.csv", "event_key,event_id,language,recipient.mobile_no,recipient.name,amount,event.note",
                    %(order_paid,a,,+91,"Rao, Asha",4.50,x), "order_paid,b,hi,+92,,,")
       expect(import(file).last).to eq(0)
       expect(@taken["a"]).to match([{ "recipient" => { "mobile_no" => "+91", "name" => "Rao, Asha" },
@@ -103,7 +103,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       expect([out.lines.drop(1).sort, code]).to match(
         [["  1 × ArgumentError: recipient[:mobile_no] is required\n", start_with("  1 × HTTP 422: "),
           start_with("  1 × must be {\"event_key\": "), start_with("  1 × not JSON"), "  1 × not UTF-8\n",
-          "Mend and import what failed: orders.jsonl.failures.jsonl\n"], 1]
+          "Repair and import what failed: orders.jsonl.failures.jsonl\n"], 1]
       )
       kept = failures("orders.jsonl.failures.jsonl")
       expect(kept.map { |line| line["row"] }).to match_array([2, 3, 4, 5, 6])
@@ -143,11 +143,12 @@ RSpec.describe SimpleConnect::CLI, "import" do
       file = write("orders.jsonl", *%w[a b c].map { |event_id| { event_key: "order_paid", event_id: } })
       out, err, code = import(file, "--concurrency", "1")
       expect([out, err.lines, code]).to match(
-        [/\A1 delivered, 0 failed/, ["Ended early; the same command goes on from here.\n",
+        [/\A1 delivered, 0 failed/, ["Ended early, after 1 delivered, 0 failed; the same command goes on from here.\n",
                                      /\AThe others would have fared no better: HTTP 401: /], 1]
       )
       refuse.clear
-      expect(import(file, "--concurrency", "1")).to match([/\A2 delivered, 0 failed/, /\AGoing on after line 1;/, 0])
+      expect(import(file, "--concurrency", "1"))
+        .to match([/\A2 delivered, 0 failed from line 2 on \(/, /\AGoing on after line 1;/, 0])
       expect(@taken.transform_values(&:size)).to eq("a" => 1, "b" => 1, "c" => 1)
       expect(Dir.children(".")).to eq(["orders.jsonl"])
     end
@@ -206,7 +207,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
 
   it "says what it cannot read" do
     service do
-      expect(import("none.csv")).to match(["", /No such file.*none.csv/, 2])
+      expect(import("none.csv")).to match(["", /none.csv: No such file or directory$/, 2])
       expect(import(".")).to match(["", /Is a directory/, 2])
       expect(import(write("orders.csv", "a,b", "1,2"))).to match(["", /first line must name the columns, event_key/, 2])
       expect(import("orders.csv", "--concurrency", "0")).to match(["", /--concurrency must be 1 or more/, 2])
@@ -280,6 +281,202 @@ RSpec.describe SimpleConnect::CLI, "import" do
       end
       expect(shown).to match(%r{\[#* *\] [\d,]+ done, [\d,]+/s, \d+ %, \d+ s left})
       expect(shown.split("\r\e[K").last).to match(/\A400 delivered, 0 failed/)
+    end
+  end
+
+  def csv(*lines, input: lines.join("\n"))
+    out, err, code = import("-", "--failures", "failed", input: StringIO.new(input.b))
+    [out.lines.first[/\A.*(?= \()/], err, code]
+  end
+
+  it "takes a carriage return at the end of a CSV row for a part of the line break" do
+    service do
+      expect(csv("event_key,event_id", "k,a\r", "k,b", "k,\"c\"\r\n").last).to eq(0)
+      expect(csv("event_key,event_id\r", "k,d", "k,e").last).to eq(0)
+      expect(csv(input: "event_key,event_id\rk,f\rk,g").last).to eq(0)
+      expect(@taken.keys).to match_array(%w[a b c d e f g])
+    end
+  end
+
+  it "keeps the line breaks within a quoted cell" do
+    service do
+      expect(csv("event_key,event_id,note", "k,a,\"x\r", "\"\"y\"\"", ",z\"\r", "k,b,").last).to eq(0)
+      expect(@taken["a"]).to match([a_hash_including("note" => "x\r\n\"y\"\n,z")])
+      expect(@taken.keys).to match_array(%w[a b])
+    end
+  end
+
+  it "numbers the rows of a CSV by the lines of the file" do
+    write("orders.csv", "", "event_key,x", "k,1", "", " ", "k,2,3", 'k,"a', 'b"', "k,4,5")
+    expect(import("orders.csv", "--dry-run", env: {}).first)
+      .to match(/\Aline 6: has 3 cells.*\nline 9: has 3 cells.*\n2 can/)
+  end
+
+  it "stops at a quoted cell that does not end, and goes on once it does" do
+    service do
+      lines = ["event_key,event_id,note", "k,a,x", "k,b,\"x"] + Array.new(5) { |n| "k,c#{n},x" }
+      write("orders.csv", *lines)
+      out, err, code = import("orders.csv")
+      expect([out, code]).to eq(["", 2])
+      expect(err).to match(/line 3: .*quote.*not closed/)
+      expect(@taken.keys - ["a"]).to be_empty
+
+      lines[2] = "k,b,x"
+      write("orders.csv", *lines)
+      expect(import("orders.csv").last).to eq(0)
+      expect(@taken.keys.size).to eq(7)
+    end
+  end
+
+  it "holds no more of a CSV row in memory than a row may have" do
+    read = 0
+    endless = StringIO.new
+    endless.define_singleton_method(:gets) do |separator, limit|
+      next "event_key,note#{separator}".b if (read += 1) == 1
+
+      raise "reads on and on" if read > 5_000_000 / limit.clamp(..1000)
+
+      "k,\"#{"x" * 996}#{separator}".b.then { |line| read == 2 ? line : line.delete('"') }
+    end
+    service do
+      expect(import("-", input: endless)).to match(["", /line 2: .*quote.*not closed/, 2])
+    end
+  end
+
+  it "refuses columns and members that stand for something else already" do
+    service do
+      {
+        "event_key,event" => /column event .*the event key/,
+        "event_key,event.event" => /column event.event .*the event key/,
+        "event_key,recipient.mobile_no,name" => /column name .*recipient\.name/,
+        "event_key,recipient.mobile_no,event.name" => /column event.name .*recipient\.name/,
+        "event_key,recipient.mobile_no,recipient.phone" => /recipient.phone .*recipient.mobile_no/,
+        "event_key,amount,amount" => /two columns.*amount/,
+        "event_key,amount,event.amount" => /two columns.*amount/
+      }.each do |header, message|
+        expect(import("-", input: StringIO.new("#{header}\nk,a,b\n".b))).to match(["", message, 2]), header
+      end
+      file = write("orders.jsonl", { event_key: "k", event: "other" },
+                   { event_key: "k", recipient: { mobile_no: "+91" }, event: { name: "Asha" } },
+                   { event_key: "k", recipient: { mobile_no: "+91" }, event: { name: "k", event: "x" } })
+      expect(import(file)).to match([/\A1 delivered, 2 failed.*event_key.*/m, "", 1])
+      expect(@taken.values.flatten.map { |event| event["event"]["event"] }).to eq(["x"])
+    end
+  end
+
+  it "reads JSON lines behind blank lines and spaces" do
+    service do
+      expect(csv("", "  ", " {\"event_key\":\"k\",\"event_id\":\"a\"}")).to eq(["1 delivered, 0 failed", "", 0])
+      expect(@taken.keys).to eq(["a"])
+    end
+  end
+
+  it "says what a file is that it cannot read" do
+    service do
+      { "\"event_key\"x,amount\nk,1\n" => /line 1: .*quoted field/,
+        "\uFEFF{}\n".encode("UTF-16LE") => /UTF-16: save it as UTF-8/ }.each do |text, message|
+        expect(import("-", input: StringIO.new(text.b))).to match(["", message, 2])
+      end
+      expect(import("#{"n" * 245}.jsonl")).to match(["", /simple_connect: n+.jsonl: No such file or directory$/, 2])
+      write("n" * 250, { event_key: "k" })
+      expect(import("n" * 250)).to match(["", /: File name too long$/, 2])
+    end
+  end
+
+  it "says what a note is that it cannot read" do
+    service do
+      write("orders.jsonl", { event_key: "k" })
+      ["", "50%", "{}", "[]", '{"run":1,"line":"2","digest":null}'].each do |note|
+        File.write("orders.jsonl.progress", note)
+        expect(import("orders.jsonl")).to match(["", /orders.jsonl.progress is damaged/, 2]), note
+      end
+      expect(@taken).to be_empty
+    end
+  end
+
+  it "repeats no escape sequence of the service or the file" do
+    escape = "\e]0;x\a\e[31m\u009b2J"
+    [422, 401].each do |status|
+      ScriptedServer.open([{ "status" => status, "body" => "gone#{escape}" }]) do |server|
+        @server = server
+        out, err, = import("-", "--failures", status.to_s, input: StringIO.new(+"{\"event_key\":\"k\"}\n"))
+        expect(out + err).to include("gone\\e]0;x\\a\\e[31m").and(satisfy { |text| !text.match?(/(?!\n)[[:cntrl:]]/) })
+      end
+    end
+    file = write("orders.jsonl", { event_key: "k", recipient: { mobile_no: "+91" }, escape => 1 })
+    File.write("#{file}.progress", JSON.generate(run: "r", line: 1, digest: escape))
+    expect(import(file, "--dry-run", env: {}).first).to include("\\e[31m").and(satisfy { |text| !text.include?("\e") })
+  end
+
+  it "shows what it writes to nobody else, and follows no link" do
+    service(refuse: { "a" => 422, "b" => 401 }) do
+      file = write("orders.jsonl", *%w[a b].map { |event_id| { event_key: "k", event_id: } })
+      write("victim", "original")
+      File.symlink("victim", "#{file}.progress.new")
+      import(file, "--concurrency", "1")
+      expect(File.read("victim")).to eq("original\n")
+      expect(%w[failures.jsonl progress].map { |name| File.lstat("#{file}.#{name}").mode.to_s(8) }).to all(eq("100600"))
+
+      FileUtils.rm(["#{file}.failures.jsonl", "#{file}.progress"])
+      File.symlink("none", "#{file}.failures.jsonl")
+      expect(import(file, "--concurrency", "1")).to match(["", /orders.jsonl.failures.jsonl is .*link/, 2])
+      expect(File.exist?("none")).to be(false)
+    end
+  end
+
+  it "takes a malformed row of a CSV once it is repaired in the file of failures" do
+    service do
+      write("orders.csv", "event_key,event_id,note", "k,a,x,y", "k,b,\"x\"y", "k,c,x")
+      expect(import("orders.csv").last).to eq(1)
+      kept = failures("orders.csv.failures.jsonl")
+      expect(kept.first).to eq("row" => 2, "error" => "has 4 cells, and the first line 3", "failed" => "k,a,x,y\n",
+                               "columns" => "event_key,event_id,note")
+      kept.each { |line| line["failed"] = line["failed"].sub(",y", "").sub("y\n", "\n") }
+      expect(import(write("repaired.jsonl", *kept)).last).to eq(0)
+      expect(@taken.transform_values { |events| events.map { |event| event["note"] } })
+        .to eq("a" => ["x"], "b" => ["x"], "c" => ["x"])
+    end
+  end
+
+  it "begins with a new line where the file of failures ends in half of one" do
+    service(refuse: refuse = { "b" => 401 }) do
+      file = write("orders.jsonl", *%w[a b].map { |event_id| { event_key: "k", event_id: } })
+      import(file, "--concurrency", "1")
+      File.write("#{file}.failures.jsonl", '{"row":1,"err')
+      refuse["b"] = 422
+      import(file)
+      expect(File.readlines("#{file}.failures.jsonl")).to match(["{\"row\":1,\"err\n", /\A{"row":2.*}\n\z/])
+    end
+  end
+
+  it "reads a pipe with a name as the standard input" do
+    service do
+      File.mkfifo("pipe")
+      2.times do |time|
+        feeding = Thread.new { File.write("pipe", orders(5).map { |order| "#{JSON.generate(order)}\n" }.join) }
+        expect(import("pipe", *("--dry-run" if time.zero?))).to match([/\A5 (can be )?delivered, 0 /, "", 0])
+        feeding.join
+      end
+      expect(@taken.size).to eq(5)
+      expect(Dir.children(".")).to eq(["pipe"])
+    end
+  end
+
+  it "says where a file became shorter while it was read" do
+    held = Queue.new
+    ScriptedServer.open([lambda { |connection, _|
+      held.pop
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
+    }]) do |server|
+      @server = server
+      write("orders.jsonl", *orders(1000))
+      importing = Thread.new { import("orders.jsonl", "--concurrency", "2") }
+      server.wait_for(2)
+      File.truncate("orders.jsonl", 0)
+      held.close
+      message = /\AEnded early, after \d+ delivered, 0 failed; .*orders.jsonl became shorter while it was read/m
+      expect(importing.value).to match(["", message, 2])
+      expect(File.exist?("orders.jsonl.progress")).to be(true)
     end
   end
 end

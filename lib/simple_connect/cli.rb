@@ -5,6 +5,7 @@ require "optparse"
 require "shellwords"
 require_relative "../simple_connect"
 require_relative "server"
+require_relative "cli/output"
 
 module SimpleConnect
   # The command `simple_connect`; `simple_connect help` shows what it can do.
@@ -105,7 +106,8 @@ module SimpleConnect
       # As {Webhooks::Registry#find}.
       def find(event, version) = Webhooks::Registry::Registration.new(event, version, handler)
     end
-    private_constant :HELP, :COMMANDS, :VARIABLES, :UsageError, :AnyEvent
+    DISK_FULL = [Errno::ENOSPC, Errno::EDQUOT].freeze
+    private_constant :HELP, :COMMANDS, :VARIABLES, :DISK_FULL, :UsageError, :AnyEvent
 
     # @param argv [Array<String>] the command and its arguments
     # @param out [IO] for what was asked for
@@ -115,8 +117,8 @@ module SimpleConnect
     def initialize(argv, out: $stdout, err: $stderr, env: ENV, input: $stdin)
       @argv = argv
       @input = input
-      @out = out
-      @err = err
+      @out = Output.new(out)
+      @err = Output.new(err)
       @env = env
     end
 
@@ -135,11 +137,21 @@ module SimpleConnect
       complain("#{e.message} (simple_connect help shows how to use it)", USAGE)
     rescue MalformedResponseError => e
       complain(e.message, MALFORMED)
+    rescue SystemCallError => e
+      complain(reason(e), DISK_FULL.include?(e.class) ? TEMPORARY : USAGE)
+    rescue Error => e
+      complain(e.message, TEMPORARY)
     rescue Interrupt
       INTERRUPTED
     end
 
     private
+
+    # The operating system's words, without those of Ruby's functions.
+    def reason(error)
+      path = error.message[/ @ \w+ - (.*)\z/m, 1]
+      [path, SystemCallError.new(nil, error.errno).message].compact.join(": ")
+    end
 
     def perform(command, arguments)
       options = parse(command, arguments)
@@ -248,7 +260,7 @@ module SimpleConnect
         body = result.response_body&.scrub
         say(JSON.generate({ **result.to_h, response_body: body, data: data&.to_h }, max_nesting: 0))
       elsif result.success? && data
-        yield(data).each { |line| say(printable(line)) }
+        yield(data).each { |line| say(line) }
       end
       return OK if result.success? && data
       return complain("HTTP #{result.status_code} without a body", MALFORMED) if result.success?
@@ -305,8 +317,10 @@ module SimpleConnect
     def serve(sandbox, host, port, variables)
       Server.until_stopped do
         sandbox.start(host:, port:)
-        variables.each { |option, name| say("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}") }
-        @out.flush
+        # To be pasted, so as a shell has to read it.
+        variables.each do |option, name|
+          @out.print("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}\n")
+        end
         @err.puts("The sandbox is running; Ctrl-C stops it.")
       end
       OK
@@ -337,9 +351,12 @@ module SimpleConnect
     end
 
     def print_webhook(payload, context)
-      say(printable(JSON.generate({ event: context.event, version: context.event_version, payload: }, max_nesting: 0)))
-      @out.flush
-      nil
+      line = JSON.generate({ event: context.event, version: context.event_version, payload: }, max_nesting: 0)
+      return if @out.puts(line)
+
+      # The sender gets a 500 and repeats what nobody has read.
+      Process.kill("TERM", Process.pid)
+      raise "nobody reads what is received"
     end
 
     def send_webhook(event, fields, url: "http://127.0.0.1:8080", version: "v1", **scheme)
@@ -348,7 +365,7 @@ module SimpleConnect
       path = "v/#{Transport.segment("--version", version)}/webhooks/#{Transport.segment("event", event)}"
       result = Webhooks::Sender.new("#{url.chomp("/")}/#{path}", "--url")
                                .post(body, Signature.sign(body, secret:, **scheme))
-      return say(printable(result.response_body.to_s)) if result.success?
+      return say(result.response_body.to_s) if result.success?
 
       complain(failure(result), result.status_code.between?(300, 499) ? REFUSED : TEMPORARY)
     rescue ArgumentError, JSON::GeneratorError => e
@@ -367,16 +384,13 @@ module SimpleConnect
       raise UsageError, "--port must be between 0 and 65535" unless port.between?(0, 65_535)
     end
 
-    # What the service says must not steer a terminal.
-    def printable(text) = text.gsub(/(?!\n)[[:cntrl:]]/) { |character| character.dump[1..-2] }
-
     def say(text)
       @out.puts(text)
       OK
     end
 
     def complain(text, code)
-      @err.puts("simple_connect: #{printable(text)}")
+      @err.puts("simple_connect: #{text}")
       code
     end
   end

@@ -46,8 +46,10 @@ module SimpleConnect
       def initialize(path, concurrency:, failures:, dry_run:, input:, out:, err:)
         @path = path
         @concurrency = concurrency
-        @failures_path = failures || (path == "-" ? "import.failures.jsonl" : "#{path}.failures.jsonl")
-        @note_path = "#{path}.progress" unless path == "-" || dry_run
+        # A pipe can be read only once, whatever its name is.
+        @stream = path == "-" || path.start_with?("/dev/") || (File.exist?(path) && File.pipe?(path))
+        @failures_path = failures || (@stream ? "import.failures.jsonl" : "#{path}.failures.jsonl")
+        @note_path = "#{path}.progress" unless @stream || dry_run
         @dry_run = dry_run
         @input = input
         @out = out
@@ -65,15 +67,18 @@ module SimpleConnect
           take_up
           begin
             deliver_all(@dry_run ? Api::Events.new(request: Rehearsal.new) : yield)
+          rescue Rows::FormatError, UsageError, SystemCallError
+            @blocked = true
+            raise
           ensure
             @progress.clear
             keep
-            @err.puts("Ended early; the same command goes on from here.") if @note_path && !@finished
+            say_where_it_ended
           end
         end
         summarize
-      rescue Rows::FormatError, Errno::ENOENT, Errno::EACCES, Errno::EISDIR => e
-        raise UsageError, e.message
+      rescue Rows::FormatError => e
+        raise UsageError, "#{@path == "-" ? "standard input" : @path}: #{e.message}"
       end
 
       private
@@ -82,7 +87,9 @@ module SimpleConnect
         return yield(@io = @input.binmode) if @path == "-"
 
         File.open(@path, "rb") do |file|
-          raise UsageError, "#{@path} is being imported already" unless file.flock(File::LOCK_EX | File::LOCK_NB)
+          unless @stream || file.flock(File::LOCK_EX | File::LOCK_NB)
+            raise UsageError, "#{@path} is being imported already"
+          end
 
           @io = file
           yield
@@ -90,7 +97,7 @@ module SimpleConnect
       end
 
       def take_up
-        noted = JSON.parse(File.read(@note_path), symbolize_names: true) if @note_path && File.exist?(@note_path)
+        noted = read_note if @note_path && File.exist?(@note_path)
         if noted
           @err.puts("Going on after line #{noted[:line]}; #{@note_path} says so.")
         elsif !@dry_run && File.exist?(@failures_path)
@@ -99,10 +106,22 @@ module SimpleConnect
         end
         noted ||= { run: SecureRandom.hex(6), line: 0, digest: "" }
         @run = noted[:run]
+        @first = noted[:line]
         @before = @done = Mark.new(noted[:line], noted[:digest])
-        @progress = Progress.new(@err, total: @io.is_a?(File) ? @io.size : nil)
+        @size = @io.size unless @stream
+        @progress = Progress.new(@err, total: @size)
         # Before anything is sent: what was sent before a crash must have the same ids after it.
         keep
+      end
+
+      def read_note
+        note = JSON.parse(File.read(@note_path), symbolize_names: true)
+        return note if note in { run: String, line: Integer, digest: String }
+
+        raise JSON::ParserError
+      rescue JSON::ParserError
+        raise UsageError, "#{@note_path} is damaged: restore it, or remove it to begin anew; rows without an " \
+                          "event_id then get new ones, and may be delivered twice"
       end
 
       def deliver_all(events)
@@ -114,7 +133,8 @@ module SimpleConnect
           @under_way.delete(index)
           keep if now - @kept_at >= KEEP_INTERVAL
         end
-        @finished = ended != :hopeless
+        @finished = ended != :hopeless && !shrunk?
+        raise UsageError, "#{@path} became shorter while it was read: restore it" if shrunk?
       end
 
       def each_delivery
@@ -127,12 +147,16 @@ module SimpleConnect
             @under_way[index += 1] = [@done, row]
           else
             failed(row, row.text.dup.force_encoding(Encoding::UTF_8).scrub, row.error)
+            advance
           end
           @done = mark
           yield row.delivery if row.delivery
         end
         refuse_changed if @before.line.positive?
       end
+
+      # The end of the file is the end of the work only where the file still has all that it had.
+      def shrunk? = !@stream && @io.size < [@size, @io.pos].max
 
       # Whether a row was done before this run.
       def before?(mark)
@@ -157,8 +181,10 @@ module SimpleConnect
           @temporary += 1 if result.retryable?
           failed(row, row.delivery, result.error)
         end
-        @progress.advance(@failed, (@io.pos if @io.is_a?(File)))
+        advance
       end
+
+      def advance = @progress.advance(@failed, (@io.pos unless @stream))
 
       def failed(row, what, error)
         @failed += 1
@@ -166,9 +192,24 @@ module SimpleConnect
         @reasons[@reasons.key?(reason) || @reasons.size < MOST_REASONS ? reason : "other reasons"] += 1
         return @out.puts("line #{row.number}: #{reason}") if @dry_run
 
-        @failures ||= File.open(@failures_path, "a").tap { |file| file.sync = true }
-        @failures.puts(JSON.generate({ row: row.number, error:, failed: what }, max_nesting: 0))
+        failure = { row: row.number, error:, failed: what }
+        failure[:columns] = row.columns if row.columns && what.is_a?(String)
+        @failures ||= open_failures
+        @failures.puts(JSON.generate(failure, max_nesting: 0))
       end
+
+      def open_failures
+        file = open_private(@failures_path, File::RDWR | File::APPEND)
+        file.sync = true
+        # A full disk may have left half a line.
+        file.puts if file.size.positive? && file.pread(1, file.size - 1) != "\n"
+        file
+      rescue Errno::ELOOP
+        raise UsageError, "#{@failures_path} is a symbolic link: remove it, or name another file with --failures"
+      end
+
+      # Rows hold names and numbers of customers; and what another user put in our way is not written to.
+      def open_private(path, flags, &) = File.open(path, flags | File::CREAT | File::NOFOLLOW, 0o600, &)
 
       # Notes how far it is; nothing where it is at the end.
       def keep
@@ -177,23 +218,35 @@ module SimpleConnect
         return FileUtils.rm_f(@note_path) if @finished
 
         mark = @under_way.empty? ? @done : @under_way.first.last.first
-        File.open("#{@note_path}.new", "w") do |file|
+        FileUtils.rm_f("#{@note_path}.new")
+        open_private("#{@note_path}.new", File::WRONLY | File::EXCL) do |file|
           file.write(JSON.generate({ run: @run, **mark.to_h }))
           file.fsync
         end
         File.rename("#{@note_path}.new", @note_path)
       end
 
+      def say_where_it_ended
+        return if @finished || @dry_run
+
+        going_on = "; the same command goes on from here#{" once that is repaired" if @blocked}" if @note_path
+        @err.puts("Ended early, after #{counts}#{going_on}.")
+      end
+
       def summarize
-        @out.puts("#{grouped(@delivered)} #{@dry_run ? "can be delivered" : "delivered"}" \
-                  "#{", #{grouped(@duplicates)} of them before" if @duplicates.positive?}, " \
-                  "#{grouped(@failed)} #{@dry_run ? "cannot" : "failed"} " \
-                  "(#{format("%.1f", @progress.elapsed)} s, #{grouped(@progress.rate.round)}/s)")
+        @out.puts("#{counts} (#{format("%.1f", @progress.elapsed)} s, #{grouped(@progress.rate.round)}/s)")
         unless @dry_run
           @reasons.sort_by(&:last).reverse_each { |reason, count| @out.puts("  #{grouped(count)} × #{reason}") }
         end
-        @out.puts("Mend and import what failed: #{@failures_path}") if @failures
+        @out.puts("Repair and import what failed: #{@failures_path}") if @failures
         code
+      end
+
+      # Of this run: what came before it was counted then.
+      def counts
+        "#{grouped(@delivered)} #{@dry_run ? "can be delivered" : "delivered"}" \
+          "#{", #{grouped(@duplicates)} of them before" if @duplicates.positive?}, " \
+          "#{grouped(@failed)} #{@dry_run ? "cannot" : "failed"}#{" from line #{@first + 1} on" if @first.positive?}"
       end
 
       def code

@@ -72,7 +72,6 @@ module SimpleConnect
           text = "[#{"#" * full}#{" " * (BAR - full)}] #{text}"
         end
         @out.print("\r\e[K#{text[0, [width - 1, 1].max]}")
-        @out.flush
       end
 
       def duration(seconds)
