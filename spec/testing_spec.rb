@@ -1,7 +1,12 @@
 # frozen_string_literal: true
 
+require "json"
 require "openssl"
+require "simple_connect/kiket"
+require "simple_connect/sandbox"
 require "simple_connect/testing"
+require "simple_connect/webhooks"
+require "timeout"
 require_relative "support/delivering"
 require_relative "support/scripted_server"
 require_relative "support/suite"
@@ -361,6 +366,50 @@ RSpec.describe SimpleConnect::Testing do
       expect(deliveries.map(&:event_id).uniq.size).to eq(400)
       expect([deliveries.size, deliveries.sum(&:attempts)]).to eq([400, 500])
       expect(deliveries).to all(be_accepted)
+    end
+
+    it "for whatever else would go out, which is recorded", process: true do
+      SimpleConnect.test!
+      sandbox = SimpleConnect::Sandbox.new(status_callback_url: "#{server.url}/status")
+      kiket = SimpleConnect::Kiket::Client.new("#{server.url}/kiket", workspace_token: "wk_h", extension_api_key: "hush")
+      expect(dispatcher.publish(order).map(&:status)).to eq([:success])
+      expect(kiket.post("/api/v1/x", { "a" => 1 })).to be_nil
+      SimpleConnect::Webhooks::Telemetry.new(url: "#{server.url}/telemetry", env: {}).record("order.paid", "v1", 0.02)
+      sandbox.__send__(:tell) { { "message_id" => "m" } }
+      sandbox.stop
+      Timeout.timeout(10) { Thread.pass until described_class.requests.size == 4 }
+
+      requests = described_class.requests.to_h { |request| [request.url.delete_prefix(server.url), request] }
+      expect(requests.keys).to contain_exactly("/hook", "/kiket/api/v1/x", "/telemetry", "/status")
+      expect(requests["/hook"]).to have_attributes(verb: "POST", body: order.body,
+                                                   headers: include("x-simplyq-event-type" => "order.paid"))
+      expect(requests["/kiket/api/v1/x"].headers).to include("authorization" => "[redacted]",
+                                                             "x-kiket-api-key" => "[redacted]")
+      expect(JSON.parse(requests["/status"].body)).to include("event" => "message.status")
+      expect(deliveries).to eq([])
+      described_class.reset
+      expect(described_class.requests).to eq([])
+      expect(server.requests).to eq([])
+    end
+
+    it "for whatever else a block would send", process: true do
+      SimpleConnect.test! do |session|
+        dispatcher.publish(order)
+        expect(session.requests.map(&:url)).to eq(["#{server.url}/hook"])
+      end
+      expect(server.requests).to eq([])
+      dispatcher.publish(order)
+      expect(server.requests.size).to eq(1)
+    end
+
+    def dispatcher
+      endpoint = SimpleConnect::Webhooks::Endpoint.new(uid: "hook", url: "#{server.url}/hook", secret: "s")
+      application = SimpleConnect::Webhooks::Application.new(name: "Shop", endpoints: [endpoint])
+      SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false)
+    end
+
+    def order
+      @order ||= SimpleConnect::Webhooks::Event.new(event_type: "order.paid", topics: [], payload: { order: 7 })
     end
 
     it "before WebMock, which is asked while it is off", process: true, unchecked: true do

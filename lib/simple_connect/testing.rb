@@ -7,7 +7,8 @@ require_relative "testing/vcr"
 # Delivers a business's domain events to SimpleConnect, which turns them into WhatsApp messages.
 module SimpleConnect
   # Turns test mode on: nothing is sent any more, by no client. What would be is encoded and signed, recorded, and
-  # answered as by the service; see {Testing}. Waits between attempts take no time.
+  # answered as by the service; see {Testing}. Waits between attempts take no time. Nor does anything else of this gem
+  # send: see {Testing.requests}.
   #
   # With a block only while it runs, with records and answers of its own, and for the block's own thread and fiber. From
   # Ruby 3.2 on also for the threads and fibers that it starts; before, for all fibers of its thread.
@@ -68,6 +69,13 @@ module SimpleConnect
       # @raise [Error] where test mode is off
       def messages = session.messages
 
+      # @return [Array<OtherRequest>] what else would have gone out: see {Session#requests}
+      # @raise [Error] where test mode is off
+      # @example
+      #   DISPATCHER.publish(event)
+      #   SimpleConnect::Testing.requests.last.url # => "https://acme.example/hooks"
+      def requests = session.requests
+
       # Sets what is answered from now on: see {Session#respond_with}.
       #
       # @param answers [Array<Symbol, Integer>]
@@ -120,6 +128,10 @@ module SimpleConnect
       # @api private
       # @return [Exchange, nil] what answers a call in the server's place; nil where it is to be sent
       def exchange(target, response_class) = current&.exchange(target, response_class)
+
+      # @api private
+      # @return [#intercept, nil] what answers any other request; nil where it is to be sent
+      def interceptor = current
 
       # @api private
       def within(session)

@@ -145,7 +145,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     # @param batch [Batch, nil] that it belongs to
     # @return [Result] without data
     def request(verb, target, headers: {}, body: nil, batch: nil)
-      send_once(verb, target, headers.to_a, body, batch, Transport.interceptor)
+      testing = SimpleConnect::Testing.interceptor if defined?(SimpleConnect::Testing.interceptor)
+      send_once(verb, target, headers.to_a, body, batch, testing || Transport.interceptor)
     end
 
     private

@@ -8,6 +8,10 @@ module SimpleConnect
     # and the `answer` to it: the status, or what kind of network error there was instead.
     Request = Struct.new(:url, :headers, :answer)
 
+    # What else would have gone out: its `verb`, `url`, `headers` (their names in lower case, API keys redacted) and
+    # `body`.
+    OtherRequest = Struct.new(:verb, :url, :headers, :body)
+
     # What deliveries of events and of messages have in common.
     class Sent
       # @return [String] the JSON that was signed and would have gone out, byte by byte

@@ -8,6 +8,19 @@ module SimpleConnect
     # One call of a client. It stands where the network would be: the transport asks it about each attempt.
     # @api private
     class Exchange
+      # Header fields whose values are secret: an API key of the service's, and of Kiket's.
+      SECRET = /(authorization|api-key)\z/
+      private_constant :SECRET
+
+      # @param lines [String] header lines
+      # @return [Hash{String => String}] as records have them
+      def self.fields(lines)
+        Wire.fields(lines).to_h do |name, value|
+          name = name.downcase
+          [name, name.match?(SECRET) ? "[redacted]" : value]
+        end
+      end
+
       # @param session [Session]
       # @param target [String] path and query
       # @param response_class [Class] of the data of a success, which tells what the call is
@@ -23,7 +36,7 @@ module SimpleConnect
 
         @sent ||= sent(body)
         answer = @session.answer_to(@sent)
-        @sent.requests << (request = Request.new(url, fields(headers), answer.kind))
+        @sent.requests << (request = Request.new(url, Exchange.fields(headers), answer.kind))
         return answer.network_error if answer.fault?
 
         status, json = answer.taken? ? take(answer) : [answer.kind, { "error" => answer.message.to_s }]
@@ -73,13 +86,6 @@ module SimpleConnect
       def answer(status, body, headers = {})
         fields = { "Content-Type" => "application/json", **headers.transform_keys(&:to_s) }
         Wire.answer(status, "", fields, body.is_a?(String) ? body : JSON.generate(body, max_nesting: 0))
-      end
-
-      def fields(headers)
-        Wire.fields(headers).to_h do |name, value|
-          name = name.downcase
-          [name, name.end_with?("authorization") ? "[redacted]" : value]
-        end
       end
     end
     private_constant :Exchange

@@ -25,6 +25,13 @@ module SimpleConnect
       # @return [Array<Message>] what was sent by {MessagesClient}, in order, whatever was answered
       def messages = @lock.synchronize { @messages.dup }
 
+      # @return [Array<OtherRequest>] what else would have gone out, in order: the requests of a
+      #   {Webhooks::Dispatcher}, of {Kiket::Client}, of telemetry, and the sandbox's status callbacks. Each is answered
+      #   with a 200 without body, whatever is set by {#respond_with}
+      # @example
+      #   session.requests.map(&:url) # => ["https://acme.example/hooks"]
+      def requests = @lock.synchronize { @requests.dup }
+
       # Sets what is answered to each attempt from now on, of all deliveries or of an event's; where several are set for
       # an event, the last one counts. Where nothing is set, the answer is `:accepted`; or `:duplicate`, where the
       # `event_id` was accepted before.
@@ -75,6 +82,7 @@ module SimpleConnect
           @service = Sandbox::Ledger.new(nil)
           @deliveries = []
           @messages = []
+          @requests = []
           @scripts = []
         end
         nil
@@ -93,6 +101,15 @@ module SimpleConnect
 
       # @api private
       def exchange(target, response_class) = Exchange.new(self, target, response_class)
+
+      # Stands where the network would be, for what is no delivery: see {Transport}.
+      #
+      # @api private
+      def intercept(verb, url, headers, body)
+        request = OtherRequest.new(verb, url, Exchange.fields(headers), body&.dup)
+        @lock.synchronize { @requests << request }
+        Wire.answer(200, "OK", {}, "")
+      end
 
       # @api private
       def record(delivery)
