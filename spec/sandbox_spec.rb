@@ -305,6 +305,16 @@ RSpec.describe SimpleConnect::Sandbox do
     expect(Rack::MockRequest.new(Rack::Lint.new(sandbox)).head(events_path).status).to eq(405)
   end
 
+  it "keeps of its requests only the last ones, 64 MiB of them" do
+    body = "x" * (1024 * 1024)
+    70.times { |number| ask("POST", "#{events_path}?#{number}", body, {}) }
+    expect(sandbox.requests.sum { |request| request.body.bytesize }).to be_between(60 << 20, 64 << 20)
+
+    sandbox.reset
+    1_000.times { ask("GET", "#{events_path}/x", "", {}) }
+    expect(sandbox.requests.size).to eq(1_000)
+  end
+
   it "keeps the requests, and forgets all on reset" do
     body = flat.merge(name: "राम").to_json
     ask("POST", events_path, body, signed(body).merge("CONTENT_TYPE" => "application/json"))

@@ -371,7 +371,7 @@ RSpec.describe SimpleConnect::Testing do
     it "for whatever else would go out, which is recorded", process: true do
       SimpleConnect.test!
       sandbox = SimpleConnect::Sandbox.new(status_callback_url: "#{server.url}/status")
-      kiket = SimpleConnect::Kiket::Client.new("#{server.url}/kiket", workspace_token: "wk_h", extension_api_key: "hush")
+      kiket = SimpleConnect::Kiket::Client.new("#{server.url}/kiket", workspace_token: "wk_h", extension_api_key: "k")
       expect(dispatcher.publish(order).map(&:status)).to eq([:success])
       expect(kiket.post("/api/v1/x", { "a" => 1 })).to be_nil
       SimpleConnect::Webhooks::Telemetry.new(url: "#{server.url}/telemetry", env: {}).record("order.paid", "v1", 0.02)

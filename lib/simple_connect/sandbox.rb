@@ -39,6 +39,9 @@ module SimpleConnect
 
     # The most bytes that a request's body may have.
     MAX_BODY_BYTES = 1024 * 1024
+    # The most bytes of requests that are kept; and what one counts for beside its path, headers and body.
+    MAX_KEPT_BYTES = 64 * 1024 * 1024
+    KEPT_BYTES = 1024
     # Two levels less than readers of JSON take: that much deeper an event lies in the answer that shows it.
     MAX_NESTING = 98
 
@@ -53,7 +56,7 @@ module SimpleConnect
     Fault = Struct.new(:kind, :delay)
     # Faults that are no answer: what is written before the connection is closed.
     CUTS = { reset: nil, close: nil, garbage: "\x16\x03garbage, and no HTTP\r\n\r\n" }.freeze
-    private_constant :MAX_BODY_BYTES, :MAX_NESTING, :ROUTES, :Fault, :CUTS
+    private_constant :MAX_BODY_BYTES, :MAX_KEPT_BYTES, :KEPT_BYTES, :MAX_NESTING, :ROUTES, :Fault, :CUTS
 
     # @return [String] what clients sign with
     attr_reader :key_id, :secret
@@ -86,6 +89,9 @@ module SimpleConnect
       end
     end
 
+    # The credentials that it has by default are known to everybody: give it others where more than this machine can
+    # reach it.
+    #
     # @param key_id [String] the key id to accept
     # @param secret [String] the signing secret
     # @param previous_secret [String, nil] the secret before a rotation: it is still accepted, and flagged
@@ -143,6 +149,7 @@ module SimpleConnect
     # readable.
     #
     # @return [void]
+    # @raise [Exception] what a status callback raised, such as WebMock's refusal; after all of that
     def stop
       server = @lock.synchronize do
         @server.tap do
@@ -173,7 +180,7 @@ module SimpleConnect
     def call(env)
       request = read(env)
       fault = @lock.synchronize do
-        @requests << request
+        keep(request)
         @faults.shift
       end
       hold_up(fault.delay) if fault
@@ -229,7 +236,8 @@ module SimpleConnect
     #   expect(sandbox.messages.last["recipient"]).to eq("mobile_no" => "+919812345678")
     def messages = @lock.synchronize { @ledger.messages }
 
-    # @return [Array<Request>] all requests, also refused ones, in the order in which they came; frozen copies
+    # @return [Array<Request>] all requests, also refused ones, in the order in which they came; frozen copies. Of more
+    #   than 64 MiB only the last ones are kept
     # @example
     #   expect(sandbox.requests.map(&:status)).to eq([503, 202])
     def requests = @lock.synchronize { @requests.map { |request| request.dup.freeze } }
@@ -243,6 +251,7 @@ module SimpleConnect
       @lock.synchronize do
         @ledger = Ledger.new(@event_keys)
         @requests = []
+        @kept_bytes = 0
         @faults = []
       end
       nil
@@ -272,6 +281,17 @@ module SimpleConnect
       # One byte too many tells a body that is too large.
       body = env["rack.input"]&.read(MAX_BODY_BYTES + 1).to_s.dup.force_encoding(Encoding::UTF_8)
       Request.new(env["REQUEST_METHOD"], env["PATH_INFO"], headers, body)
+    end
+
+    # Whoever can reach the sandbox must not be able to fill its memory, not even by requests that it refuses.
+    def keep(request)
+      @requests << request
+      @kept_bytes += size(request)
+      @kept_bytes -= size(@requests.shift) while @kept_bytes > MAX_KEPT_BYTES && @requests.size > 1
+    end
+
+    def size(request)
+      KEPT_BYTES + [request.path, request.body, *request.headers.flatten].sum { |text| text.to_s.bytesize }
     end
 
     # Until the time is up, or the server stops, which waits for what is under way.

@@ -19,17 +19,21 @@ module SimpleConnect
 
       # @param message [Hash{String => Object}]
       def push(message)
-        @thread ||= Thread.new { work }
+        # A fork leaves it behind.
+        @thread = Thread.new { work } unless @thread&.alive?
         @queue << message
       end
 
-      # Waits until all are posted.
+      # Waits until all are posted. What one of them raised, as WebMock does to end a test, is raised here, once.
       def stop
         return unless @thread
 
         @queue << nil
         @thread.join
         @thread = nil
+        raised = @raised
+        @raised = nil
+        raise raised if raised
       end
 
       private
@@ -44,6 +48,9 @@ module SimpleConnect
         body = JSON.generate({ "event" => "message.status", "data" => message })
         result = @sender.post(body, Signature.sign(body, secret: @secret))
         Log.stderr { "a status callback failed: #{result.error}" } if result.failed?
+      rescue Exception => e # rubocop:disable Lint/RescueException -- raised by `stop`, when the others are posted
+        Log.stderr { "a status callback failed: #{e.class}" }
+        @raised ||= e
       end
     end
     private_constant :Callbacks
