@@ -188,10 +188,131 @@ RSpec.describe "Webhooks::Dispatcher and job queues", unchecked: true do
 
     it "is used where Sidekiq is not loaded", skip: Libraries.missing("sidekiq") do
       ScriptedServer.open do |server|
-        code = "puts DISPATCHER.instance_variable_get(:@jobs)"
-        expect(ruby(initializer("active_job", server), code)).to include("ActiveJobDelivery")
-        expect(ruby(initializer("sidekiq", server), "require 'active_job'; #{code}")).to include("SidekiqDelivery")
-        expect(ruby(initializer("json", server), "p DISPATCHER.instance_variable_get(:@jobs)")).to eq("nil\n")
+        code = "p DISPATCHER.instance_variable_get(:@jobs)"
+        expect(ruby(initializer("active_job", server), code)).to eq(":active_job\n")
+        expect(ruby(initializer("sidekiq", server), "require 'active_job'; #{code}")).to eq(":sidekiq\n")
+        expect(ruby(initializer("json", server), code)).to eq("nil\n")
+      end
+    end
+
+    it "is not loaded before an attempt has to wait, so that later initializers can still configure it" do
+      ScriptedServer.open do |server|
+        output = ruby(initializer("active_job", server), <<~'RUBY')
+          ActiveSupport.on_load(:active_job) { puts "loaded" }
+          p DISPATCHER.publish(EVENT).map(&:status)
+        RUBY
+        expect(output.lines.grep_v(/\A\{/)).to eq(["[:success]\n"])
+      end
+    end
+
+    # With 24 endpoints, which all answer with a 503.
+    def publish_to_many(adapter)
+      ScriptedServer.open([{ "status" => 503 }]) do |server|
+        output = ruby(initializer("active_job", server), <<~RUBY)
+          require "logger"
+          ActiveJob::Base.logger = Logger.new(nil)
+          #{adapter}
+          endpoints = Array.new(24) { |n| Endpoint.new(uid: "e\#{n}", url: "#{server.url}/hooks", secret: "s") }
+          kept = []
+          many = Dispatcher.new(Application.new(name: "Acme", uid: "many", endpoints:), on_attempt: kept.method(:<<))
+          begin
+            many.publish(EVENT)
+          rescue StandardError, ScriptError => e
+            told = { error: e.class.name, message: e.message, cause: e.cause&.class&.name }
+            told.update(attempts: e.attempts.size, unqueued: e.unqueued.size) if e.respond_to?(:attempts)
+          end
+          puts JSON.generate({ kept: kept.map(&:status).tally, **told.to_h })
+        RUBY
+        [JSON.parse(output, symbolize_names: true), server.requests.size]
+      end
+    end
+
+    it "costs no endpoint its event, and no attempt its record, where it raises" do
+      # The second is no StandardError: ActiveJob's adapter :inline raises it.
+      %w[Errno::ECONNREFUSED NotImplementedError].each do |error|
+        told, requests = publish_to_many(<<~RUBY)
+          class FullAdapter
+            def enqueue(*) = raise(#{error}, "the queue is down")
+            alias_method :enqueue_at, :enqueue
+          end
+          ActiveJob::Base.queue_adapter = FullAdapter.new
+        RUBY
+        expect(requests).to eq(24)
+        expect(told).to include(kept: { failure: 24 }, error: "SimpleConnect::Webhooks::QueueError", cause: error,
+                                attempts: 24, unqueued: 24)
+        expect(told[:message]).to match(/\Athe job queue did not take 24 of 24 attempts.*the queue is down/)
+      end
+    end
+
+    it "is told where a callback or an adapter refuses a job without raising" do
+      told, requests = publish_to_many("ActiveJob::Base.before_enqueue { throw :abort }")
+      expect(requests).to eq(24)
+      expect(told).to include(kept: { failure: 24 }, error: "SimpleConnect::Webhooks::QueueError", unqueued: 24)
+    end
+
+    it "keeps those whose attempts it took out of the error" do
+      told, = publish_to_many(<<~RUBY)
+        class FullAdapter
+          def enqueue(*) = nil
+          def enqueue_at(job, _) = job.arguments.first["endpoint_uid"] == "e3" && raise(IOError, "full")
+        end
+        ActiveJob::Base.queue_adapter = FullAdapter.new
+      RUBY
+      expect(told).to include(kept: { failure: 24 }, attempts: 24, unqueued: 1)
+    end
+
+    it "needs a uid and secrets that are the same in each process" do
+      ScriptedServer.open do |server|
+        output = ruby(initializer("active_job", server), <<~RUBY)
+          url = "#{server.url}/hooks"
+          application = lambda do |endpoint, **with|
+            Application.new(name: "Acme", endpoints: [Endpoint.new(url:, **endpoint)], **with)
+          end
+          told = lambda do |application, **with|
+            Dispatcher.new(application, **with) && puts("fine")
+          rescue SimpleConnect::ConfigurationError => e
+            puts e.message
+          end
+          told.(application.({ uid: "one", secret: "s" }))
+          told.(application.({ uid: "one" }, uid: "acme"))
+          told.(application.({ secret: "s" }, uid: "acme"))
+          told.(application.({}))
+          told.(application.({}), jobs: false)
+        RUBY
+        expect(output.lines).to match(
+          [/uid: of the application/, /secret: of the endpoint one/, /uid: of the endpoint ep_/,
+           /uid: of the application .*uid: and secret: of the endpoint ep_/, "fine\n"]
+        )
+      end
+    end
+
+    it "does not keep closed dispatchers" do
+      ScriptedServer.open([{ "status" => 503 }]) do |server|
+        output = ruby(initializer("active_job", server), <<~'RUBY')
+          make = lambda do |n|
+            Dispatcher.new(Application.new(name: "Acme", uid: "acme-#{n}", endpoints: []))
+          end
+          100.times { |n| make.(n).close }
+          GC.start
+          puts ObjectSpace.each_object(Dispatcher).count
+        RUBY
+        # The stack may hold some of them.
+        expect(Integer(output)).to be < 20
+      end
+    end
+
+    it "finds a dispatcher that is used again after it was closed" do
+      ScriptedServer.open([{ "status" => 503 }, { "status" => 200 }]) do |server|
+        output = ruby(initializer("active_job", server), <<~RUBY)
+          require "logger"
+          require "stringio"
+          ActiveJob::Base.logger = Logger.new(log = StringIO.new)
+          ActiveJob::Base.queue_adapter = :async
+          DISPATCHER.close
+          DISPATCHER.publish(EVENT)
+          sleep(0.01) until log.string.include?("Performed ") || log.string.include?("Error performing ")
+        RUBY
+        expect(output.lines.map { |line| JSON.parse(line)["status"] }).to eq(%w[failure success])
       end
     end
   end

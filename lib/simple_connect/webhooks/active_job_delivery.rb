@@ -12,7 +12,16 @@ module SimpleConnect
 
       # @param time [Time]
       # @param delivery [Hash{String => Object}] plain JSON
-      def self.enqueue(time, delivery) = set(wait_until: time).perform_later(delivery)
+      # @return [Object, false] false where a callback refused it
+      # @raise [StandardError] whatever the adapter raises; since ActiveJob 7 an EnqueueError is only kept in the job
+      def self.enqueue(time, delivery)
+        job = new(delivery)
+        enqueued = job.enqueue(wait_until: time)
+        error = job.enqueue_error if job.respond_to?(:enqueue_error)
+        raise error if error
+
+        enqueued
+      end
 
       def perform(delivery) = Dispatcher.perform(delivery)
     end

@@ -37,6 +37,7 @@ module SimpleConnect
       #   SimpleConnect::Webhooks::Application.new(name: "Acme", uid: "acme", endpoints: Hook.all.map(&:to_endpoint))
       def initialize(name:, uid: nil, endpoints: [], rate_limit: nil, retry_schedule: nil)
         @name = name.to_s.dup.freeze
+        @generated = uid.nil?
         @uid = uid.nil? ? "app_#{SecureRandom.hex(12)}".freeze : checked(uid)
         @endpoints = Router.check(endpoints)
         refuse_twins
@@ -60,6 +61,10 @@ module SimpleConnect
       # @example
       #   application.rate_limit_of(application.endpoint("all")) # => 100
       def rate_limit_of(endpoint) = endpoint.rate_limit || rate_limit
+
+      # @api private
+      # @return [Boolean] whether its uid was generated: another process generates another
+      def generated? = @generated
 
       # @return [String]
       def inspect = "#<#{self.class.name} #{uid} #{name.inspect} endpoints=#{endpoints.size}>"

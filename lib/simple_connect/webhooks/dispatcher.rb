@@ -4,6 +4,25 @@ require "securerandom"
 
 module SimpleConnect
   module Webhooks
+    # A job queue did not take the jobs that were to follow attempts up. Every endpoint got the event nevertheless. The
+    # cause is what the queue raised first.
+    class QueueError < Error
+      # @return [Array<DeliveryAttempt>] all of the event's, as {Dispatcher#publish} returns them
+      attr_reader :attempts
+      # @return [Array<DeliveryAttempt>] those that no job follows up: {Dispatcher#next_attempt} says when they are due
+      attr_reader :unqueued
+
+      # @param attempts [Array<DeliveryAttempt>]
+      # @param unqueued [Array<DeliveryAttempt>]
+      # @param error [Exception] what the queue raised
+      def initialize(attempts, unqueued, error)
+        super("the job queue did not take #{unqueued.size} of #{attempts.size} attempts to be followed up: " \
+              "#{error.class}: #{error.message}")
+        @attempts = attempts
+        @unqueued = unqueued
+      end
+    end
+
     # Sends an application's events on to its endpoints. Build one for the whole process; threads may share it, and it
     # works on in processes that are forked from this one.
     #
@@ -17,8 +36,8 @@ module SimpleConnect
     #
     # What fails is tried again by the application's {RetrySchedule}. Sidekiq, or else ActiveJob, waits for that where
     # it is loaded, and so it does for a rate limit that is busy for more than {LONGEST_WAIT} seconds. The application
-    # then needs a `uid:`, and each process that works on jobs builds the same dispatcher as it starts. Without a job
-    # queue, {#next_attempt} says when, and {#retry} is what to call then.
+    # then needs a `uid:`, and its endpoints a `uid:` and a `secret:`; each process that works on jobs builds the same
+    # dispatcher as it starts. Without a job queue, {#next_attempt} says when, and {#retry} is what to call then.
     #
     # @example
     #   DISPATCHER = SimpleConnect::Webhooks::Dispatcher.new(application)
@@ -36,9 +55,9 @@ module SimpleConnect
       # Of how many endpoints the idle connections are kept, and how many of each.
       KEPT = 100
       POOL_SIZE = 2
-      # What can wait for attempts that are due later; each gives nil where its library is not loaded.
-      JOBS = { sidekiq: -> { SidekiqDelivery if defined?(::Sidekiq::Job) },
-               active_job: -> { ActiveJobDelivery if defined?(::ActiveJob::Base) } }.freeze
+      # What can wait for attempts that are due later, and whether it is loaded. This must not load ActiveJob::Base: later
+      # initializers of a Rails application could no longer configure it.
+      JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
       private_constant :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
       # By the uid of their applications, those that jobs may ask for.
@@ -66,6 +85,11 @@ module SimpleConnect
         # @api private
         def register(dispatcher)
           @lock.synchronize { @dispatchers[dispatcher.application.uid] = dispatcher }
+        end
+
+        # @api private
+        def forget(dispatcher)
+          @lock.synchronize { @dispatchers.delete_if { |_, each| each.equal?(dispatcher) } }
         end
       end
 
@@ -96,7 +120,7 @@ module SimpleConnect
 
         @application = application
         @scheme = scheme
-        @jobs = job_class(jobs)
+        @jobs = checked_jobs(jobs)
         @on_attempt = on_attempt
         @connection = { timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, pool_size: POOL_SIZE, user_agent: nil,
                         **connection }
@@ -116,7 +140,8 @@ module SimpleConnect
       # @return [Array<DeliveryAttempt>] one for each endpoint, in their order. Pending is one whose rate limit is busy
       #   for more than {LONGEST_WAIT} seconds
       # @raise [ArgumentError] where `event` is none
-      # @raise [StandardError] whatever the job queue raises where it takes no jobs
+      # @raise [QueueError] where the job queue did not take a job. All endpoints got the event, `on_attempt:` got all
+      #   attempts, and the error has them
       # @example
       #   dispatcher.publish(event).map(&:status) # => [:success, :failure]
       def publish(event)
@@ -124,9 +149,18 @@ module SimpleConnect
         pending = @router.route(event).map do |endpoint|
           attempt(event, endpoint, endpoint.uid, retry_count: 0, scheduled_at: now, trigger_type: :automatic)
         end
-        return pending.map { |attempt| settle(perform(attempt, event), event) } if pending.size < 2
+        unqueued = []
+        first = nil
+        attempts = perform_all(pending, event) do |attempt|
+          settle(attempt, event)
+        rescue StandardError, ScriptError => e
+          # The other endpoints are to get theirs.
+          first ||= e
+          unqueued << attempt
+        end
+        raise QueueError.new(attempts, unqueued, first), cause: first if first
 
-        perform_all(pending, event)
+        attempts
       end
 
       # When an attempt is to be followed by another.
@@ -163,10 +197,12 @@ module SimpleConnect
         record(perform(again, event))
       end
 
-      # Closes the idle connections. The dispatcher can still be used: it opens new ones.
+      # Closes the idle connections. Jobs of this process no longer find the dispatcher. It can still be used: it opens
+      # new connections, and jobs find it again once it has enqueued one.
       #
       # @return [void]
       def close
+        Dispatcher.forget(self)
         @lock.synchronize { @transports.each_value(&:close) }
         nil
       end
@@ -176,14 +212,29 @@ module SimpleConnect
 
       private
 
-      def job_class(jobs)
+      def checked_jobs(jobs)
         return if jobs == false
-        return JOBS.each_value.lazy.filter_map(&:call).first if jobs.nil?
+        return JOBS.keys.find { |name| JOBS[name].call }&.tap { refuse_generated } if jobs.nil?
 
         found = JOBS.fetch(jobs) do
           raise ConfigurationError, "jobs: must be :sidekiq, :active_job, nil or false, not #{jobs.inspect}"
         end
         found.call or raise ConfigurationError, "jobs: #{jobs.inspect} is not loaded: require it first"
+        refuse_generated
+        jobs
+      end
+
+      # Another process generates others: its jobs would find no endpoint, and sign with another secret.
+      def refuse_generated
+        missing = application.generated? ? ["uid: of the application #{application.name}"] : []
+        application.endpoints.each do |endpoint|
+          options = endpoint.generated.join(" and ")
+          missing << "#{options} of the endpoint #{endpoint.uid}" unless options.empty?
+        end
+        return if missing.empty?
+
+        raise ConfigurationError, "a job queue needs what is the same in each process, but these were generated: " \
+                                  "#{missing.first(3).join(", ")}; pass them, or jobs: false"
       end
 
       def limiters
@@ -219,10 +270,12 @@ module SimpleConnect
         attempt(event, endpoint, attempt.endpoint_uid, started_at: attempt.started_at, **again, **members)
       end
 
-      def perform_all(pending, event)
+      def perform_all(pending, event, &done)
+        return pending.map { |attempt| perform(attempt, event).tap(&done) } if pending.size < 2
+
         attempts = []
         batch = Batch.new(CONCURRENCY) { |attempt| perform(attempt, event, batch) }
-        batch.run(pending) { |attempt, _, index| attempts[index] = settle(attempt, event) }
+        batch.run(pending) { |attempt, _, index| attempts[index] = attempt.tap(&done) }
         attempts
       end
 
@@ -260,11 +313,16 @@ module SimpleConnect
           .compact.transform_keys { |name| @keys.header(name) }
       end
 
-      # Keeps a record of an attempt, and has what follows it wait.
+      # Keeps a record of an attempt, and has what follows it wait. The record comes first: a job queue can be down.
       def settle(attempt, event)
-        time = @jobs && next_attempt(attempt)
-        @jobs.enqueue(time, delivery(attempt, event)) if time
         record(attempt)
+        time = @jobs && next_attempt(attempt) or return attempt
+
+        Dispatcher.register(self)
+        queue = @jobs == :sidekiq ? SidekiqDelivery : ActiveJobDelivery
+        queue.enqueue(time, delivery(attempt, event)) or
+          raise Error, "#{queue} was not enqueued: a middleware, a callback or an adapter refused it"
+        attempt
       end
 
       def record(attempt)

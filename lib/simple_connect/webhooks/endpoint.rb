@@ -52,7 +52,8 @@ module SimpleConnect
       attr_reader :errors
 
       # @param url [String] an http or https URL
-      # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; generated if nil
+      # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; nil generates one for this
+      #   process
       # @param version [String, nil] the one version it takes; nil, or `"latest"`, for all
       # @param filter_types [Array<String, Symbol>, nil] the event types it takes; nil for all
       # @param topics [Array<String, Symbol>, nil] the topics of which an event must have one; nil for all events
@@ -60,12 +61,13 @@ module SimpleConnect
       # @param rate_limit [Integer, nil] how many events a second it takes; nil for what the application says
       # @param headers [Hash, nil] `headers:`, up to 10 fields to send with each event, and `sensitive:`, up to 10 more
       #   of up to 8 KiB each, whose values are never shown again. A Content-Type wins over `application/json`
-      # @param secret [String, nil] what its events are signed with; generated if nil
+      # @param secret [String, nil] what its events are signed with; generated for this process if nil
       # @example
       #   SimpleConnect::Webhooks::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["north"])
       def initialize(url:, uid: nil, version: nil, filter_types: nil, topics: nil, active: true, rate_limit: nil,
                      headers: nil, secret: nil)
         @errors = []
+        @generated = { "uid:" => uid, "secret:" => secret }.select { |_, value| value.nil? }.keys.freeze
         @uid = uid.nil? ? "ep_#{SecureRandom.hex(12)}" : checked_uid(uid)
         @url = checked_url(url)
         @version = version.nil? || version == LATEST ? nil : text("version:", version, "1.0.0")
@@ -111,6 +113,10 @@ module SimpleConnect
         "#<#{self.class.name} #{uid} #{url}#{" inactive" unless active?}#{" invalid" unless valid?}>"
       end
       alias to_s inspect
+
+      # @api private
+      # @return [Array<String>] which of `uid:` and `secret:` were generated: another process generates others
+      attr_reader :generated
 
       # @api private
       # @return [HeaderLines] its own header fields

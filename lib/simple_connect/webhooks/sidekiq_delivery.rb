@@ -11,6 +11,7 @@ module SimpleConnect
 
       # @param time [Time]
       # @param delivery [Hash{String => Object}] plain JSON
+      # @return [String, nil] nil where a middleware refused it
       def self.enqueue(time, delivery) = perform_at(time.to_f, delivery)
 
       def perform(delivery) = Dispatcher.perform(delivery)
