@@ -104,9 +104,56 @@ RSpec.describe SimpleConnect::Client do
     expect { deliver(short) }.to raise_error(SimpleConnect::UnknownEventError)
   end
 
-  it "takes nothing but bounds on time into `with`", unchecked: true do
+  it "takes nothing but attempts and bounds on time into `with`", unchecked: true do
     expect { client.with(pool_size: 3) }.to raise_error(ArgumentError, "unknown keyword: :pool_size")
     expect { client.with(total_timeout: 0) }.to raise_error(SimpleConnect::ConfigurationError, /total_timeout/)
+  end
+
+  describe "with(max_attempts:)" do
+    down = { "status" => 503 }
+
+    around { |example| ScriptedServer.open([down]) { |server| (@server = server) && example.run } }
+
+    def attempts(client, **changes)
+      [deliver(client.with(**changes)).attempts, deliver(client).attempts]
+    end
+
+    it "tries as often, and by the policy that the client has" do
+      waits = []
+      policy = { delay: ->(failed) { failed * 10 }, sleep: ->(seconds) { waits << seconds } }
+      client = client(retryable: SimpleConnect::Retryable.new(max_attempts: 2, **policy))
+      expect(attempts(client, max_attempts: 4)).to eq([4, 2])
+      expect(waits).to eq([10, 20, 30, 10])
+      expect(attempts(client, max_attempts: 1, total_timeout: 5)).to eq([1, 2])
+      expect(deliver(client.with(max_attempts: 1).with(total_timeout: 5)).attempts).to eq(1)
+      expect(server.connections).to eq(1)
+    end
+
+    it "keeps an exponential policy" do
+      client = client(retryable: SimpleConnect::Retryable.exponential(max_attempts: 2, base: 0.001))
+      expect(attempts(client, max_attempts: 3)).to eq([3, 2])
+    end
+
+    it "is there for messages" do
+      client = SimpleConnect::MessagesClient.new(base_url: server.url, api_key: "k").with(max_attempts: 1)
+      result = client.messages.deliver(template_name: "t", recipients: [{ mobile_no: "+91" }])
+      expect(result.attempts).to eq(1)
+    end
+
+    it "is held for deliver_all, verify and detail" do
+      once = client.with(max_attempts: 1)
+      results = [once.events.detail("e"), once.integrations.verify, *once.events.deliver_all([["a", {}]])]
+      expect(results.map(&:attempts)).to eq([1, 1, 1])
+    end
+
+    it "takes a number that a policy takes", unchecked: true do
+      client = self.client
+      expect { client.with(max_attempts: 0) }.to raise_error(ArgumentError, "max_attempts must be >= 1")
+      expect { client.with(max_attempts: nil) }.to raise_error(ArgumentError, /\Amax_attempts must be an Integer/)
+      own = Class.new { def call(**) = yield(1) }.new
+      expect { client(retryable: own).with(max_attempts: 1) }
+        .to raise_error(SimpleConnect::ConfigurationError, /\Amax_attempts: needs a SimpleConnect::Retryable/)
+    end
   end
 
   it "shares its connections with what `with` makes" do

@@ -9,26 +9,32 @@ require_relative "transport"
 module SimpleConnect
   # What the two clients have in common.
   module Connected
-    # The options that {#with} takes.
+    # The bounds on time that {#with} takes.
     BOUNDS = %i[timeout open_timeout read_timeout write_timeout total_timeout].freeze
     private_constant :BOUNDS
 
-    # The same client within other bounds on time. It shares the connections, so it costs next to nothing: make one
-    # for a single call.
+    # The same client within other bounds on time and on attempts. It shares the connections, so it costs next to
+    # nothing: make one for a single call.
     #
-    # @param bounds [Hash] any of `timeout:`, `open_timeout:`, `read_timeout:`, `write_timeout:` and
-    #   `total_timeout:`, in seconds; what is not named stays as it is
+    # @param changes [Hash] what is not named stays as it is
+    # @option changes [Numeric] :timeout seconds, as for {Client#initialize}; so are `open_timeout:`, `read_timeout:`,
+    #   `write_timeout:` and `total_timeout:`
+    # @option changes [Integer] :max_attempts how often to try, at least once; otherwise by the client's own policy
     # @return [Client, MessagesClient]
-    # @raise [ConfigurationError] where one is not a positive number
-    # @raise [ArgumentError] for any other option
+    # @raise [ConfigurationError] where a time is not a positive number, or `max_attempts:` is given to a client whose
+    #   `retryable:` is no {Retryable}
+    # @raise [ArgumentError] for any other option, and for `max_attempts:` below 1
     # @example A call that must not take longer than three seconds, attempts and waits together
     #   client.with(total_timeout: 3).events.deliver("order_paid", order: 7)
-    def with(**bounds)
-      unknown = bounds.keys - BOUNDS
+    # @example In a job queue that tries again by itself
+    #   client.with(max_attempts: 1).events.deliver!("order_paid", order: 7)
+    def with(**changes)
+      unknown = changes.keys - [*BOUNDS, :max_attempts]
       raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
 
-      bounds = @bounds.merge(bounds)
-      dup.tap { |client| client.__send__(:attach, @request.within(Transport.bounds(**bounds)), bounds) }
+      bounds = @bounds.merge(changes.slice(*BOUNDS))
+      request = @request.within(Transport.bounds(**bounds), changes.slice(:max_attempts))
+      dup.tap { |client| client.__send__(:attach, request, bounds) }
     end
 
     # Closes the idle connections. The client can still be used: it opens new ones.

@@ -49,9 +49,11 @@ module SimpleConnect
     def post(target, body, response_class) = perform(target, body, response_class)
 
     # @param bounds [Hash] see {Transport.bounds}
-    # @return [Request] with the same connections and other bounds on time
-    def within(bounds)
-      self.class.new(@transport.with(bounds), retryable: @retryable, log: @log)
+    # @param attempts [Hash] `max_attempts:`, where they are others
+    # @return [Request] with the same connections, and other bounds on time and on attempts
+    # @raise [ConfigurationError] where the policy knows of no such number
+    def within(bounds, attempts)
+      self.class.new(@transport.with(bounds), retryable: limited(attempts), log: @log)
     end
 
     # @param batch [Batch]
@@ -61,6 +63,14 @@ module SimpleConnect
     end
 
     private
+
+    def limited(attempts)
+      return @retryable if attempts.empty?
+      return @retryable.with(**attempts) if @retryable.is_a?(Retryable)
+
+      raise ConfigurationError, "max_attempts: needs a SimpleConnect::Retryable as the client's retryable:, " \
+                                "not #{@retryable.class}"
+    end
 
     def perform(target, body, response_class)
       exchange = SimpleConnect::Testing.exchange(target, response_class) if defined?(SimpleConnect::Testing.exchange)

@@ -58,18 +58,13 @@ module SimpleConnect
     # @param sleep [#call] waits that many seconds
     # @raise [ArgumentError] where `max_attempts` is no number, or below 1
     def initialize(max_attempts: DEFAULT_MAX_ATTEMPTS, delay: ->(n) { n.to_f }, sleep: Kernel.method(:sleep))
-      unless max_attempts.is_a?(Numeric) && max_attempts.real? && !(max_attempts.is_a?(Float) && max_attempts.nan?)
-        raise ArgumentError, "max_attempts must be an Integer, such as 3, not #{max_attempts.inspect}"
-      end
-      raise ArgumentError, "max_attempts must be >= 1" if max_attempts < 1
-
+      self.max_attempts = max_attempts
       { delay:, sleep: }.each do |option, value|
         next if value.respond_to?(:call)
 
         raise ArgumentError, "#{option}: must have a call, such as ->(n) { n }, not #{value.inspect}"
       end
 
-      @max_attempts = max_attempts
       @delay = delay
       @sleep = sleep
     end
@@ -91,6 +86,12 @@ module SimpleConnect
       end
     end
 
+    # @api private
+    # @param max_attempts [Integer] at least 1
+    # @return [Retryable] the same, for as many attempts
+    # @raise [ArgumentError] where it is no number, or below 1
+    def with(max_attempts:) = dup.tap { |policy| policy.max_attempts = max_attempts }
+
     # Waits after an attempt that failed.
     # @api private
     # @param failed [Integer] the number of that attempt
@@ -102,6 +103,17 @@ module SimpleConnect
     # @api private
     # @return [Integer] `max_attempts` as a machine counts
     def attempt_limit = [max_attempts, (2**32) - 1].min.ceil
+
+    protected
+
+    def max_attempts=(number)
+      unless number.is_a?(Numeric) && number.real? && !(number.is_a?(Float) && number.nan?)
+        raise ArgumentError, "max_attempts must be an Integer, such as 3, not #{number.inspect}"
+      end
+      raise ArgumentError, "max_attempts must be >= 1" if number < 1
+
+      @max_attempts = number
+    end
 
     private
 
