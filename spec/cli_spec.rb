@@ -138,6 +138,23 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
     expect(missing.value).to match(["", /\Asimple_connect: Errno::ECONNREFUSED: .*\(3 attempts\)\n\z/, 75])
   end
 
+  it "ends with 75 where the service asks to come back later" do
+    [408, 429].each do |status|
+      ScriptedServer.open([{ "status" => status }]) do |server|
+        expect(run("verify", env: environment(server.endpoint)).last).to eq(75)
+      end
+    end
+  end
+
+  it "ends with the same code where nobody reads what it prints" do
+    read, write = IO.pipe
+    read.close
+    pid = spawn(*Command::LINE, "nonsense", out: write, err: write)
+    expect(Process.wait2(pid).last.exitstatus).to eq(2)
+  ensure
+    write.close
+  end
+
   it "ends with 70 where the answer to a success is malformed" do
     ScriptedServer.open([{ "body" => "<html>" }, { "status" => 204 }]) do |server|
       env = environment(server.endpoint)
@@ -199,7 +216,6 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
 
     commands = "deliver, detail, verify, import, sandbox, sign, webhooks serve, webhooks send, help"
     {
-      [] => "the command must be one of: #{commands}",
       %w[send] => "the command must be one of: #{commands}",
       %w[deliver] => "write: simple_connect deliver KEY [FIELD…]",
       %w[detail] => "write: simple_connect detail EVENT_ID",
@@ -212,6 +228,14 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
       ["deliver", "k", "n=\xFF"] => 'this argument is not UTF-8: "n=\xFF"',
       %w[deliver k --name Asha] => "--name needs --to",
       ["deliver", "k", "--to", " "] => "--to needs a number, such as +919812345678",
+      %w[deliver k event=other] => "`event` is the event's key, which is k: give the field another name",
+      %w[deliver k --to +91 name=Asha] => "`name` is the event's key, which is k: write --name for the recipient's",
+      %w[deliver k event_id=e1 --event-id e2] => "event_id is given twice",
+      %w[deliver k language=en --language hi] => "language is given twice",
+      %w[deliver k a=1 a:=2] => "a is given twice",
+      %w[verify -v] => "verify has no option -v",
+      %w[deliver k --version] => "deliver has no option --version",
+      %w[deliver k --*-completion-bash=x] => "deliver has no option --*-completion-bash",
       %w[deliver k --to] => "missing argument: --to",
       %w[deliver k --port 1] => "deliver has no option --port",
       %w[detail ..] => 'event_id must not be "." or ".."',
@@ -235,8 +259,19 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
   it "helps, and tells its version" do
     help = run("help")
     expect(help).to match([/\AUsage: simple_connect COMMAND\n.*SIMPLECONNECT_ENDPOINT_URL.*^  75   /m, "", 0])
-    expect([run("--help"), run("deliver", "--help"), run("help", "deliver")]).to all(eq(help))
-    expect(run("--version")).to eq(["simple_connect-client #{SimpleConnect::VERSION}\n", "", 0])
+    expect(run("--help")).to eq(help)
+    expect(run).to eq(["", help.first, 2])
+    expect([run("--version"), run("-v")]).to all(eq(["simple_connect-client #{SimpleConnect::VERSION}\n", "", 0]))
+  end
+
+  it "helps with one command" do
+    deliver = run("help", "deliver")
+    expect(deliver).to match([/\A  deliver KEY .*\n(    .*\n){5}\z/, "", 0])
+    expect(run("deliver", "--help")).to eq(deliver)
+    webhooks = [/\A  webhooks serve .*^  webhooks send /m, "", 0]
+    expect([run("webhooks", "--help"), run("webhooks", "send", "-h"), run("help", "webhooks")]).to all(match(webhooks))
+    expect(run("verify", "-h")).to match([/^  verify /, "", 0])
+    expect(run("help", "nonsense")).to match(["", /the command must be one of/, 2])
   end
 
   describe "sandbox" do

@@ -21,7 +21,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
     step = lambda do |connection, request|
       event = JSON.parse(request.body)
       event_id = (event["event"].is_a?(Hash) ? event["event"] : event)["event_id"]
-      status = refuse.fetch(event_id, 202)
+      status = refuse[event_id] || 202
       @taken[event_id] << event if status == 202
       duplicate = status == 202 && @taken[event_id].size > 1
       body = { status: duplicate ? "duplicate" : "accepted", event_id:, log_id: 1 }.to_json
@@ -101,8 +101,8 @@ RSpec.describe SimpleConnect::CLI, "import" do
                    "{\"event_key\": \"\xFF\"}".b)
       out, _, code = import(file)
       expect([out.lines.drop(1).sort, code]).to match(
-        [["  1 × ArgumentError: recipient[:mobile_no] is required\n", start_with("  1 × HTTP 422: "),
-          start_with("  1 × must be {\"event_key\": "), start_with("  1 × not JSON"), "  1 × not UTF-8\n",
+        [[start_with("  1 × HTTP 422: "), start_with("  1 × must be {\"event_key\": "), start_with("  1 × not JSON"),
+          "  1 × not UTF-8\n", "  1 × recipient.mobile_no is required\n",
           "Repair and import what failed: orders.jsonl.failures.jsonl\n"], 1]
       )
       kept = failures("orders.jsonl.failures.jsonl")
@@ -144,7 +144,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       out, err, code = import(file, "--concurrency", "1")
       expect([out, err.lines, code]).to match(
         [/\A1 delivered, 0 failed/, ["Ended early, after 1 delivered, 0 failed; the same command goes on from here.\n",
-                                     /\AThe others would have fared no better: HTTP 401: /], 1]
+                                     /\AThe service would refuse the others, too: HTTP 401: /], 1]
       )
       refuse.clear
       expect(import(file, "--concurrency", "1"))
@@ -154,11 +154,41 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
+  it "stops where one row after the other fails for now, and repeats those when it goes on" do
+    refuse = Hash.new(429)
+    service(refuse:) do
+      refuse["e0"] = 202
+      file = write("orders.jsonl", *50.times.map { |n| { event_key: "k", event_id: "e#{n}" } })
+      out, err, code = import(file, "--concurrency", "1")
+      expect([out, code]).to match([/\A1 delivered, 0 failed/, 75])
+      expect(err).to match(/goes on from here\.\nThe last 10 failed alike, and may succeed later: HTTP 429: /)
+      expect(@server.requests.size).to eq(11)
+      expect(Dir.children(".")).to match_array(%w[orders.jsonl orders.jsonl.progress])
+
+      refuse.default = 202
+      refuse["e7"] = 429
+      expect(import(file)).to match([/\A48 delivered, 1 failed from line 2 on/, /Going on after line 1;/, 75])
+      expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([8])
+      expect(@taken.transform_values(&:size).values.uniq).to eq([1])
+    end
+  end
+
+  it "counts a row that is malformed as done" do
+    service do
+      out = StringIO.new
+      progress = described_class.const_get(:Progress)
+      allow(progress).to(receive(:new).and_wrap_original { |new, _, **rest| new.call(out, **rest, interval: 0) })
+      import(write("orders.jsonl", "{no", "{no", { event_key: "k" }))
+      expect(out.string.lines.map { |line| line[/\A.*?failed/] })
+        .to eq(["1 done, 1 failed", "2 done, 2 failed", "3 done, 2 failed"])
+    end
+  end
+
   it "tells with --dry-run what cannot be delivered, and sends nothing" do
     write("orders.jsonl", *orders(2), { event_key: "" }, { event_key: "order_paid", n: "x" * 10 })
     out, err, code = import("orders.jsonl", "--dry-run", env: {})
     expect([out, err, code]).to match(
-      [/\Aline 3: ArgumentError: event_key is required\n3 can be delivered, 1 cannot \(/, "", 1]
+      [/\Aline 3: event_key is required\n3 can be delivered, 1 cannot \(/, "", 1]
     )
     expect(Dir.children(".")).to eq(["orders.jsonl"])
   end

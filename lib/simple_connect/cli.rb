@@ -73,11 +73,12 @@ module SimpleConnect
 
       Exit codes:
         0    done
-        1    the service refused it (3xx, 4xx), or the integration is not connected; of an import, some failed for good
+        1    the service refused it (3xx, 4xx but for 408 and 429), or the integration is not connected; of an import,
+             some failed for good
         2    the command or the environment is wrong
         70   the service took it, but its answer is malformed: do not repeat it
-        75   the network or the service (5xx) failed, also when tried again: repeat it later, with the same --event-id;
-             of an import, all that failed did so
+        75   the network or the service (5xx, 408, 429) failed, also when tried again: repeat it later, with the same
+             --event-id; of an import, all that failed did so, or it was stopped because nothing else came any more
         130  interrupted
     TEXT
 
@@ -129,8 +130,12 @@ module SimpleConnect
       command, *arguments = @argv.map { |argument| utf8(argument) }
       command = [command, arguments.shift].compact.join(" ") if command == "webhooks"
       case command
-      when "--version" then say("simple_connect-client #{VERSION}")
+      when nil
+        @err.puts(HELP)
+        USAGE
+      when "--version", "-v" then say("simple_connect-client #{VERSION}")
       when "--help", "-h" then say(HELP)
+      when "webhooks --help", "webhooks -h" then help("webhooks")
       else perform(command, arguments)
       end
     rescue UsageError, ConfigurationError => e
@@ -155,7 +160,7 @@ module SimpleConnect
 
     def perform(command, arguments)
       options = parse(command, arguments)
-      return say(HELP) if options[:help]
+      return help(command) if options[:help]
 
       case [command, *arguments]
       in ["deliver", key, *fields] then deliver(key, fields, options)
@@ -166,18 +171,30 @@ module SimpleConnect
       in ["sign", path] then sign(path, **options)
       in ["webhooks serve"] then receive(**options)
       in ["webhooks send", event, *fields] then send_webhook(event, fields, **options)
-      in ["help", *] then say(HELP)
+      in ["help", *names] then help(names.first)
       else raise UsageError, "write: simple_connect #{command} #{COMMANDS[command].first}".strip
       end
     end
 
+    # @param command [String, nil] of which to show the part; nil for all
+    def help(command)
+      return say(HELP) if command.nil? || command == "help"
+
+      part = HELP.split("\n\n").find { |text| text.match?(/^  #{Regexp.escape(command)}\b/) }
+      part ? say(part) : refuse_command
+    end
+
+    def refuse_command = raise(UsageError, "the command must be one of: #{COMMANDS.keys.join(", ")}")
+
     # Takes the options out of the arguments.
     def parse(command, arguments)
       _, switches = COMMANDS[command]
-      raise UsageError, "the command must be one of: #{COMMANDS.keys.join(", ")}" unless switches
+      refuse_command unless switches
 
       options = {}
       parser = OptionParser.new
+      # These would print something of OptionParser's own, and end the process.
+      [parser.base.long, parser.base.short].each(&:clear)
       [*switches, ["-h", "--help"]].each { |switch| parser.on(*switch) }
       parser.parse!(arguments, into: options)
       options
@@ -200,8 +217,9 @@ module SimpleConnect
       raise UsageError, "--name needs --to" if options[:name] && !options[:to]
       raise UsageError, "--to needs a number, such as +919812345678" if options[:to]&.strip&.empty?
 
-      fields = fields.to_h { |text| field(text) }
+      fields = fields_of(fields)
       envelope = { event_id: options[:"event-id"], language: options[:language] }.compact
+      check_fields(key, fields, envelope, nested: options[:to])
       result = ask do |client|
         next client.events.deliver(key, fields, **envelope) unless options[:to]
 
@@ -213,6 +231,24 @@ module SimpleConnect
 
     def detail(event_id, options)
       report(ask { |client| client.events.detail(event_id) }, options) { |data| event(data) }
+    end
+
+    # A field that stands for something else already would replace it, or be dropped.
+    def check_fields(key, fields, envelope, nested:)
+      twice = envelope.keys.find { |name| fields.key?(name.to_s) }
+      raise UsageError, "#{twice} is given twice" if twice
+
+      name, instead = nested ? ["name", "write --name for the recipient's"] : ["event", "give the field another name"]
+      raise UsageError, "`#{name}` is the event's key, which is #{key}: #{instead}" if fields.key?(name)
+    end
+
+    def fields_of(texts)
+      texts.each_with_object({}) do |text, fields|
+        name, value = field(text)
+        raise UsageError, "#{name} is given twice" if fields.key?(name)
+
+        fields[name] = value
+      end
     end
 
     def field(text)
@@ -265,9 +301,11 @@ module SimpleConnect
       return OK if result.success? && data
       return complain("HTTP #{result.status_code} without a body", MALFORMED) if result.success?
 
-      refused = result.status_code.between?(300, 499)
-      complain(failure(result), refused ? REFUSED : TEMPORARY)
+      complain(failure(result), failure_code(result))
     end
+
+    # As import has it: what may succeed later, and what was refused.
+    def failure_code(result) = result.retryable? ? TEMPORARY : REFUSED
 
     def failure(result)
       message = result.data&.message.to_s
@@ -334,7 +372,7 @@ module SimpleConnect
       secret = webhook_secret
       body = path == "-" ? @input.binmode.read : File.binread(path)
       say(Signature.sign(body, secret:, timestamp:, **scheme).map { |field| field.join(": ") })
-    rescue ArgumentError, SystemCallError => e
+    rescue ArgumentError => e
       raise UsageError, e.message
     end
 
@@ -342,12 +380,23 @@ module SimpleConnect
       check_port(port)
       secret = webhook_secret
       app = Webhooks::App.new(secret:, registry: AnyEvent.new(method(:print_webhook)), **scheme)
-      Server.run(app, "webhooks serve", host, port) do |url|
+      Server.run(telling(app), "webhooks serve", host, port) do |url|
         @err.puts("Webhooks are received at #{url}/v/<version>/webhooks/<event>; Ctrl-C stops it.")
       end
       OK
     rescue LoadError, SocketError, SystemCallError => e
       complain(e.message, USAGE)
+    end
+
+    # Says what the app refuses: else a receiver with another secret seems to get nothing.
+    def telling(app)
+      lambda do |env|
+        app.call(env).tap do |status, _, body|
+          next if status < 400
+
+          @err.puts("Refused with #{status}: #{env["REQUEST_METHOD"]} #{env["PATH_INFO"]}: #{body.join}")
+        end
+      end
     end
 
     def print_webhook(payload, context)
@@ -361,13 +410,14 @@ module SimpleConnect
 
     def send_webhook(event, fields, url: "http://127.0.0.1:8080", version: "v1", **scheme)
       secret = webhook_secret
-      body = JSON.generate(fields.to_h { |text| field(text) })
+      body = JSON.generate(fields_of(fields))
       path = "v/#{Transport.segment("--version", version)}/webhooks/#{Transport.segment("event", event)}"
-      result = Webhooks::Sender.new("#{url.chomp("/")}/#{path}", "--url")
+      url, query = url.sub(/#.*\z/m, "").split("?", 2)
+      result = Webhooks::Sender.new("#{url.to_s.chomp("/")}/#{path}#{"?#{query}" if query}", "--url")
                                .post(body, Signature.sign(body, secret:, **scheme))
       return say(result.response_body.to_s) if result.success?
 
-      complain(failure(result), result.status_code.between?(300, 499) ? REFUSED : TEMPORARY)
+      complain(failure(result), failure_code(result))
     rescue ArgumentError, JSON::GeneratorError => e
       raise UsageError, e.message
     end

@@ -8,6 +8,7 @@ require "simple_connect/cli"
 require "simple_connect/sandbox"
 require "simple_connect/webhooks"
 require_relative "../support/command"
+require_relative "../support/scripted_server"
 
 RSpec.describe SimpleConnect::CLI do
   secret = { "SIMPLECONNECT_WEBHOOK_SECRET" => "test-secret" }
@@ -81,6 +82,41 @@ RSpec.describe SimpleConnect::CLI do
       end
     end
 
+    it "are sent to where the URL says, whatever is behind its path" do
+      path = nil
+      step = lambda do |connection, request|
+        path = request.target
+        connection.io.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\xFF")
+      end
+      ScriptedServer.open([step]) do |server|
+        url = "#{server.endpoint[%r{http://[^/]+}]}/hooks/?token=7#top"
+        expect(run("webhooks", "send", "a", "--url", url)).to eq(["\uFFFD\n", "", 0])
+        expect(path).to eq("/hooks/v/v1/webhooks/a?token=7")
+      end
+    end
+
+    it "are told where they are refused" do
+      _, errors, = serve do |url|
+        expect(run("webhooks", "send", "a", "--url", url, env: { "SIMPLECONNECT_WEBHOOK_SECRET" => "x" }).last).to eq(1)
+      end
+      expect(errors).to match(%r{\ARefused with 401: POST /v/v1/webhooks/a: .*mismatch.*\n\z})
+    end
+
+    it "are received only as long as somebody reads them" do
+      read, write = IO.pipe
+      error, err = IO.pipe
+      pid = spawn(secret, *Command::LINE, "webhooks", "serve", "--port", "0", out: write, err:)
+      url = error.gets[%r{http://127\.0\.0\.1:\d+}]
+      read.close
+      write.close
+      expect(run("webhooks", "send", "a", "--url", url).last).to eq(75)
+      process = Process.detach(pid)
+      expect(process.join(20)&.value&.exitstatus).to eq(0)
+    ensure
+      Process.kill("KILL", pid) if process&.alive?
+      [read, write, error, err].each(&:close)
+    end
+
     it "do not steer the terminal, and tell no secret" do
       printed, = serve { |url| run("webhooks", "send", "a\e[2J", "--url", url, "x=\u009b2J") }
       expect(printed).to match(/\\e\[2J|\\u001b\[2J/i)
@@ -112,7 +148,7 @@ RSpec.describe SimpleConnect::CLI do
       %w[webhooks send ..] => /\Aevent must not be "\." or "\.\."/,
       %w[webhooks send a --secret hunter2] => /\Awebhooks send has no option --secret /,
       %w[sign] => /\Awrite: simple_connect sign FILE /,
-      %w[sign /nonexistent] => /\ANo such file or directory/,
+      %w[sign /nonexistent] => %r{\A/nonexistent: No such file or directory$},
       %w[sign - --scheme md5] => /\Ascheme: must be one of :simple_connect, :kiket, :simplyq, not "md5"/,
       %w[sign - --timestamp -1] => /\Atimestamp: must be a Time, or the seconds since 1970/,
       %w[sandbox --callback-url ftp://x] => /\Astatus_callback_url: .* is not an http or https URL/

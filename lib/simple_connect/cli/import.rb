@@ -19,11 +19,13 @@ module SimpleConnect
       HOPELESS = [401, 403, 404].freeze
       # The reasons of failures that the summary tells apart.
       MOST_REASONS = 10
+      # As many failures in a row, and twice the concurrency, as tell that the service is down or asks to wait.
+      MOST_TEMPORARY = 10
       # Seconds between notes of how far it is.
       KEEP_INTERVAL = 1
       # How far it is: the last line that is done, and what stands for all up to there.
       Mark = Struct.new(:line, :digest)
-      private_constant :HOPELESS, :MOST_REASONS, :KEEP_INTERVAL, :Mark
+      private_constant :HOPELESS, :MOST_REASONS, :MOST_TEMPORARY, :KEEP_INTERVAL, :Mark
 
       # Takes the place of a client's requests, and sends nothing.
       class Rehearsal
@@ -57,6 +59,8 @@ module SimpleConnect
         @delivered = @duplicates = @failed = @temporary = 0
         @reasons = Hash.new(0)
         @under_way = {}
+        # Of those under way, the results that may be better another time, since the last one that was not such.
+        @held = {}
       end
 
       # @yieldreturn [Api::Events] asked for where something is to be sent
@@ -126,15 +130,35 @@ module SimpleConnect
 
       def deliver_all(events)
         ended = events.deliver_all(enum_for(:each_delivery), concurrency: @concurrency) do |result, _, index|
-          break :hopeless if HOPELESS.include?(result.status_code) && (@hopeless = result)
+          break :hopeless if hopeless?(result)
 
-          settle(@under_way[index].last, result)
-          # Only now: what comes in between must not make it forgotten.
-          @under_way.delete(index)
+          result.retryable? ? hold(index, result) : settle_with_held(index, result)
+          break :hopeless if @hopeless
+
           keep if now - @kept_at >= KEEP_INTERVAL
         end
-        @finished = ended != :hopeless && !shrunk?
+        return if ended == :hopeless
+
+        settle_held
+        @finished = !shrunk?
         raise UsageError, "#{@path} became shorter while it was read: restore it" if shrunk?
+      end
+
+      def hopeless?(result) = HOPELESS.include?(result.status_code) && (@hopeless = result)
+
+      # Where nothing else comes, these rows are not failures of their own, and are sent again with the rest.
+      def hold(index, result)
+        @held[index] = result
+        @hopeless = result if @held.size >= [MOST_TEMPORARY, 2 * @concurrency].max
+      end
+
+      def settle_with_held(index, result)
+        settle_held
+        settle(index, result)
+      end
+
+      def settle_held
+        settle(*@held.first) && @held.shift until @held.empty?
       end
 
       def each_delivery
@@ -173,7 +197,8 @@ module SimpleConnect
                           "to begin anew"
       end
 
-      def settle(row, result)
+      def settle(index, result)
+        row = @under_way[index].last
         if result.success?
           @delivered += 1
           @duplicates += 1 if result.data&.duplicate?
@@ -182,12 +207,16 @@ module SimpleConnect
           failed(row, row.delivery, result.error)
         end
         advance
+        # Only now: what comes in between must not make it forgotten.
+        @under_way.delete(index)
       end
 
       def advance = @progress.advance(@failed, (@io.pos unless @stream))
 
       def failed(row, what, error)
         @failed += 1
+        # What Ruby calls so is a column or a member here.
+        error = error.delete_prefix("ArgumentError: ").gsub(/\b(\w+)\[:(\w+)\]/, '\1.\2')
         reason = error.lines.first.to_s.strip[0, 200]
         @reasons[@reasons.key?(reason) || @reasons.size < MOST_REASONS ? reason : "other reasons"] += 1
         return @out.puts("line #{row.number}: #{reason}") if @dry_run
@@ -251,7 +280,11 @@ module SimpleConnect
 
       def code
         if @hopeless
-          @err.puts("The others would have fared no better: #{@hopeless.error}")
+          unless @held.empty?
+            @err.puts("The last #{@held.size} failed alike, and may succeed later: #{@hopeless.error}")
+            return TEMPORARY
+          end
+          @err.puts("The service would refuse the others, too: #{@hopeless.error}")
           return REFUSED
         end
         return OK if @failed.zero?
