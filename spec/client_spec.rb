@@ -156,6 +156,70 @@ RSpec.describe SimpleConnect::Client do
     end
   end
 
+  describe ".from_env" do
+    let(:env) do
+      { "SIMPLECONNECT_ENDPOINT_URL" => server.endpoint, "SIMPLECONNECT_KEY_ID" => "wa_sec_demo",
+        "SIMPLECONNECT_SECRET" => "hush-hush" }
+    end
+
+    it "takes its three options from the environment, and the others as they are" do
+      client = described_class.from_env(env, event_keys: %w[customer_payment_received])
+      2.times { expect(deliver(client)).to be_success }
+      expect(client.integrations.verify).to be_success
+      expect(server.connections).to eq(1)
+      expect(server.requests.first.headers["x-simpleconnect-key-id"]).to eq("wa_sec_demo")
+      expect { client.events.deliver("order_paid") }.to raise_error(SimpleConnect::UnknownEventError)
+      expect(client.inspect).to eq("#<SimpleConnect::Client #{server.url} key_id=\"wa_sec_demo\">")
+      expect(client.to_s).to eq(client.inspect)
+    end
+
+    it "takes ENV where nothing else is said" do
+      before = env.keys.to_h { |name| [name, ENV.fetch(name, nil)] }
+      ENV.update(env)
+      expect(deliver(described_class.from_env)).to be_success
+    ensure
+      ENV.update(before)
+    end
+
+    it "raises nothing before its first use, which names what is missing", unchecked: true do
+      missing = lambda do |**changes, &use|
+        client = described_class.from_env(env.merge(changes.transform_keys(&:to_s)).compact)
+        expect(client).to be_a(described_class)
+        expect(client.inspect).to eq("#<SimpleConnect::Client of the environment>")
+        client.close
+        use.call(client.with(max_attempts: 1))
+      rescue SimpleConnect::ConfigurationError => e
+        e.message
+      end
+      deliver = ->(client) { deliver(client) }
+      expect(missing.call(SIMPLECONNECT_SECRET: nil, &deliver))
+        .to eq("not set in the environment: SIMPLECONNECT_SECRET; set them, or pass secret:")
+      expect(missing.call(SIMPLECONNECT_KEY_ID: " ", SIMPLECONNECT_ENDPOINT_URL: "", &:integrations))
+        .to eq("not set in the environment: SIMPLECONNECT_ENDPOINT_URL, SIMPLECONNECT_KEY_ID; set them, or pass " \
+               "endpoint_url: and key_id:")
+      expect(missing.call(SIMPLECONNECT_ENDPOINT_URL: "oops", &deliver)).to start_with("endpoint_url: \"oops\" is not")
+    end
+
+    it "reads it again where something was missing" do
+      secret = env.delete("SIMPLECONNECT_SECRET")
+      client = described_class.from_env(env)
+      expect { deliver(client) }.to raise_error(SimpleConnect::ConfigurationError)
+      env["SIMPLECONNECT_SECRET"] = secret
+      expect(deliver(client)).to be_success
+      expect(deliver(described_class.from_env({}, endpoint_url: server.endpoint, key_id: "k", secret:))).to be_success
+    end
+
+    it "builds one client, whoever comes first, also for what `with` makes" do
+      client = described_class.from_env(env)
+      once = client.with(max_attempts: 1)
+      threads = Array.new(8) { |number| Thread.new { (number.odd? ? client : once).events } }
+      expect(threads.map(&:value).uniq.size).to eq(2)
+      2.times { expect([deliver(once), deliver(client), deliver(client.with(timeout: 5))]).to all(be_success) }
+      expect(server.connections).to eq(1)
+      expect { Marshal.dump(client) }.to raise_error(TypeError, /cannot be dumped/)
+    end
+  end
+
   it "shares its connections with what `with` makes" do
     client = client()
     3.times { expect(deliver(client.with(total_timeout: 3))).to be_success }

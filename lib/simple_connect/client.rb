@@ -11,11 +11,12 @@ module SimpleConnect
   # and it works on in processes that are forked from this one.
   #
   # @example
+  #   credentials = Rails.application.credentials.simple_connect
   #   SIMPLECONNECT = SimpleConnect::Client.new(
-  #     endpoint_url: ENV.fetch("SIMPLECONNECT_ENDPOINT_URL"),
-  #     key_id: ENV.fetch("SIMPLECONNECT_KEY_ID"),
-  #     secret: ENV.fetch("SIMPLECONNECT_SECRET")
+  #     endpoint_url: credentials[:endpoint_url], key_id: credentials[:key_id], secret: credentials[:secret]
   #   )
+  # @example With what the environment says
+  #   SIMPLECONNECT = SimpleConnect::Client.from_env
   class Client
     # How many seconds connecting may take, and each silence while sending or waiting for the answer.
     DEFAULT_TIMEOUT = 10
@@ -23,7 +24,35 @@ module SimpleConnect
     include Connected
 
     ENVELOPES = [nil, :nested, :flat].freeze
-    private_constant :ENVELOPES
+    # Where {.from_env} finds an option.
+    VARIABLES = { endpoint_url: "SIMPLECONNECT_ENDPOINT_URL", key_id: "SIMPLECONNECT_KEY_ID",
+                  secret: "SIMPLECONNECT_SECRET" }.freeze
+    private_constant :ENVELOPES, :VARIABLES
+
+    # A client whose URL and credentials come from the environment: `SIMPLECONNECT_ENDPOINT_URL`, `SIMPLECONNECT_KEY_ID`
+    # and `SIMPLECONNECT_SECRET`. They are read when it is first used, so that what never delivers (such as
+    # `rails assets:precompile`) needs none of them.
+    #
+    # The first use, and each until they are there, raises a {ConfigurationError} that names those that are missing or
+    # blank; so does what else {#initialize} raises.
+    #
+    # @param env [ENV, Hash{String => String}]
+    # @param options [Hash] as for {#initialize}; one that a variable stands for is used instead of it
+    # @return [Client]
+    # @example
+    #   SIMPLECONNECT = SimpleConnect::Client.from_env(event_keys: %w[order_paid order_sent])
+    def self.from_env(env = ENV, **options)
+      Deferred.new do
+        variables = VARIABLES.except(*options.keys)
+        missing = variables.select { |_, name| env[name].to_s.scrub.strip.empty? }
+        unless missing.empty?
+          raise ConfigurationError, "not set in the environment: #{missing.values.join(", ")}; set them, or pass " \
+                                    "#{missing.keys.map { |option| "#{option}:" }.join(" and ")}"
+        end
+
+        new(**options, **variables.transform_values { |name| env[name] })
+      end
+    end
 
     # @return [Api::Events]
     attr_reader :events
@@ -90,5 +119,36 @@ module SimpleConnect
 
       raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{event_keys.class}"
     end
+
+    # A client that is built when it is first used.
+    # @api private
+    class Deferred < Client
+      # @yieldreturn [Client]
+      def initialize(&build) # rubocop:disable Lint/MissingSuper -- it stands for another
+        @build = build
+        @lock = Mutex.new
+      end
+
+      # See {Client#events}.
+      def events = client.events
+
+      # See {Client#integrations}.
+      def integrations = client.integrations
+
+      # See {Connected#with}.
+      def with(**changes) = @client ? @client.with(**changes) : Deferred.new { client.with(**changes) }
+
+      # See {Connected#close}.
+      def close = @client&.close
+
+      # See {Connected#inspect}.
+      def inspect = @client ? @client.inspect : "#<#{Client.name} of the environment>"
+      alias to_s inspect
+
+      private
+
+      def client = @client || @lock.synchronize { @client ||= @build.call }
+    end
+    private_constant :Deferred
   end
 end
