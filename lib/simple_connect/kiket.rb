@@ -59,18 +59,23 @@ module SimpleConnect
       client = Client.new(base_url || variable("BASE_URL") || BASE_URL,
                           workspace_token: workspace_token || variable("WORKSPACE_TOKEN"),
                           extension_api_key: extension_api_key || variable("EXTENSION_API_KEY"))
-      endpoints = lambda do |context|
-        Endpoints.new(client.for_version(context.event_version), context.extension_id, context.event_version)
-      end
       super(scheme: :kiket, secret: webhook_secret || variable("WEBHOOK_SECRET"), manifest:, settings:, extension_id:,
             extension_version:, feedback_hook:, telemetry_url: telemetry_url || variable("SDK_TELEMETRY_URL"),
             telemetry_enabled: telemetry_enabled && !Webhooks::Telemetry.opted_out?(ENV, OPT_OUT),
-            client: ->(context) { client.for_version(context.event_version) }, endpoints:,
-            secrets: ->(context) { endpoints.call(context).secrets },
-            rate_limit: ->(context) { endpoints.call(context).rate_limit }, **options)
+            **parts_with(client), **options)
     end
 
     private
+
+    # In a method of its own: a Proc keeps all variables of the method that makes it, and those here are no secrets.
+    def parts_with(client)
+      endpoints = lambda do |context|
+        Endpoints.new(client.for_version(context.event_version), context.extension_id, context.event_version)
+      end
+      { client: ->(context) { client.for_version(context.event_version) }, endpoints:,
+        secrets: ->(context) { endpoints.call(context).secrets },
+        rate_limit: ->(context) { endpoints.call(context).rate_limit } }
+    end
 
     def variable(name)
       value = ENV.fetch("KIKET_#{name}", nil)

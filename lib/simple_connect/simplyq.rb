@@ -8,8 +8,14 @@ module SimpleConnect
   #
   # It must be asked for, with `require "simple_connect/simplyq"`.
   module Simplyq
+    # Where Simplyq's library has it.
+    SignatureVerificationError = SimpleConnect::SignatureVerificationError
+
     # The signatures of webhooks.
     module Webhook
+      # How many seconds a timestamp may be away from now, in either direction.
+      DEFAULT_TOLERANCE = 300
+
       # Raises unless the request is signed, and signed not long ago.
       #
       # @param body [String] the body, byte by byte as it came
@@ -26,7 +32,7 @@ module SimpleConnect
       #     request.raw_post, secret: ENV.fetch("DEPOT_SECRET"),
       #     timestamp: request.headers["X-Simplyq-Timestamp"], signatures: request.headers["X-Simplyq-Signature"]
       #   )
-      def self.verify_signature(body, signatures:, timestamp:, secret:, tolerance: 300)
+      def self.verify_signature(body, signatures:, timestamp:, secret:, tolerance: DEFAULT_TOLERANCE)
         Signature.verify!(body, headers(signatures, timestamp), secret:, scheme: :simplyq, tolerance:)
         true
       end
@@ -46,7 +52,7 @@ module SimpleConnect
       # @example
       #   event = SimpleConnect::Simplyq::Webhook.construct_event(body, signatures:, timestamp:, secret:)
       #   event["user"] # => 7
-      def self.construct_event(body, signatures:, timestamp:, secret:, tolerance: 300)
+      def self.construct_event(body, signatures:, timestamp:, secret:, tolerance: DEFAULT_TOLERANCE)
         Webhooks.construct_event(body, headers(signatures, timestamp), secret:, scheme: :simplyq, tolerance:)
       end
 

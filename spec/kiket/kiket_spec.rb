@@ -21,6 +21,14 @@ RSpec.describe SimpleConnect::Kiket do
     value
   end
 
+  it "keeps its secrets out of what it gives to handlers" do
+    sdk = described_class.new(webhook_secret: "s", workspace_token: "wk", extension_api_key: "ek")
+    procs = sdk.instance_variable_get(:@parts).values.grep(Proc)
+    expect(procs.size).to eq(4)
+    names = procs.flat_map { |proc| proc.binding.local_variables }
+    expect(names).not_to include(:webhook_secret, :workspace_token, :extension_api_key, :manifest)
+  end
+
   it "takes what it is not told from the environment", skip: Libraries.missing("puma") do
     api = KiketApi.new
     server = SimpleConnect.const_get(:Server).new(api, "Kiket's API", "127.0.0.1", 0)

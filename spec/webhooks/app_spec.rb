@@ -117,6 +117,13 @@ RSpec.describe SimpleConnect::Webhooks::App do
       expect(statuses).to all(eq(405))
     end
 
+    it "405 in JSON where the method is no text" do
+      env = Rack::MockRequest.env_for("/health").merge("REQUEST_METHOD" => "G\xFFT".b)
+      status, _, body = app.call(env)
+      expect(status).to eq(405)
+      expect(JSON.parse(body.first)["error"]).to start_with("G\uFFFDT is not allowed")
+    end
+
     it "409 where the same request came before, also by another path" do
       paths = %w[/v/v1/webhooks/order.paid /v/1/webhooks/order.paid /v/v1/webhooks/other]
       signed = { signed: { timestamp: Time.now.to_i } }

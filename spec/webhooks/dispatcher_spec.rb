@@ -300,6 +300,40 @@ RSpec.describe SimpleConnect::Webhooks::Dispatcher do
       expect(dispatcher.next_attempt(late)).to eq(Time.at(9030))
     end
 
+    it "takes what was kept as JSON" do
+      serve({ "status" => 503, "body" => "caf\xE9\0".b, "headers" => { "X-Reason" => "busy" } }) do |server|
+        kept = []
+        dispatcher = dispatcher(endpoint(server), on_attempt: ->(attempt) { kept << JSON.generate(attempt.to_h) })
+        event = event()
+        attempt, = dispatcher.publish(event)
+        expect(attempt.response).to eq("caf\uFFFD\0")
+        [true, false].each do |symbolize_names|
+          again = JSON.parse(kept.first, symbolize_names:)
+          again = SimpleConnect::Webhooks::DeliveryAttempt.new(**again.transform_keys(&:to_sym))
+          expect(again).to have_attributes(attempt.to_h.except(:attempted_at, :scheduled_at, :started_at))
+          expect(dispatcher.next_attempt(again)).to be_within(1).of(dispatcher.next_attempt(attempt))
+          expect(dispatcher.retry(again, event)).to be_failure
+        end
+      end
+    end
+
+    it "takes the times of a record as texts, and refuses what is none" do
+      at = Time.utc(2026, 11, 25, 23, 30, 1)
+      made = ["2026-11-25T23:30:01Z", "2026-11-25 23:30:01 UTC", "2026-11-25T18:30:01.000-05:00",
+              "2026-11-26 04:30:01 +0500"].map { |text| attempt(:failure, attempted_at: text).attempted_at }
+      expect(made).to all(eq(at))
+      ["2026-11-25", "soon", "2026-11-25T23:30:01", "2026-13-45T23:30:01Z", 1_795_649_401].each do |time|
+        expect { attempt(:failure, scheduled_at: time) }
+          .to raise_error(ArgumentError, /scheduled_at: must be a Time, or a text such as "2026-11-25T23:30:01Z", not/)
+      end
+    end
+
+    it "goes by the attempt's own time where the first one's was not kept" do
+      expect(dispatcher.next_attempt(attempt(:failure, started_at: nil, attempted_at: Time.at(7)))).to eq(Time.at(37))
+      expect { dispatcher.next_attempt(attempt(:failure, attempted_at: nil)) }
+        .to raise_error(ArgumentError, /attempted_at: is missing/)
+    end
+
     it "is nil where there is nothing more to do" do
       expect([attempt(:success), attempt(:canceled)].map { |it| dispatcher.next_attempt(it) }).to eq([nil, nil])
     end

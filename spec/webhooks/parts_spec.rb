@@ -55,6 +55,16 @@ RSpec.describe SimpleConnect::Webhooks::Manifest do
     it("is found as #{name}") { expect(load("id: 7", name:).id).to eq("7") }
   end
 
+  it "takes texts as they are written, where YAML sees numbers and booleans" do
+    loaded = load("version: 1.10\nid: 0x1F\ndelivery_secret: 0123456\n" \
+                  "settings: [{ key: NO, default: 1 }, { key: 010 }, { key: off, secret: yes }]",
+                  env: { "SIMPLECONNECT_SECRET_OFF" => "s" })
+    expect([loaded.version, loaded.id, loaded.delivery_secret]).to eq(%w[1.10 0x1F 0123456])
+    expect(loaded.settings).to eq("NO" => 1, "off" => "s")
+    expect(load("delivery_secret: 1_000\nversion: yes")).to have_attributes(delivery_secret: "1_000", version: "yes")
+    expect(load("id: \nversion: ~\nid: 0x1\n")).to have_attributes(id: "0x1", version: nil)
+  end
+
   it "is none where there is none" do
     expect(load("id: a", name: "other.yaml")).to be_nil
   end
@@ -80,11 +90,18 @@ RSpec.describe SimpleConnect::Webhooks::Manifest do
       "id: 2024-01-01" => /put it into quotes/, "id: !ruby/object:Object {}" => /put it into quotes/,
       "a: &a 1\nb: *a" => /is not YAML: /, "settings: 7" => /must have a list for settings/,
       "settings: [a]" => /a setting without key/, "settings: [{key: ' '}]" => /a setting without key/,
-      "id: \"\xFF\"" => /is not YAML/
+      "id: \"\xFF\"" => /is not YAML/,
+      "settings: [{ key: A, secret: 'true' }]" => /secret: of A must be true or false, not "true"/,
+      "settings: [{ key: A, secret: 1 }]" => /secret: of A must be true or false, not 1/
     }.each do |text, message|
       it text.inspect do
         expect { load(text, path: "extension.yaml") }.to raise_error(SimpleConnect::ConfigurationError, message)
       end
+    end
+
+    it "where it is nested too deeply" do
+      expect { load("id: a\nsettings: #{"[" * 20_000}#{"]" * 20_000}", path: "extension.yaml") }
+        .to raise_error(SimpleConnect::ConfigurationError, /is nested too deeply/)
     end
 
     it "where it is not there, or a folder" do

@@ -29,6 +29,12 @@ RSpec.describe SimpleConnect::Simplyq::Webhook do
     expect(outcomes).to match([["", true], [a_string_including("SignatureVerificationError"), false]])
   end
 
+  it "has the error and the tolerance where Simplyq's library has them" do
+    expect { described_class.verify_signature(body, secret:, **signed(body, "another")) }
+      .to raise_error(SimpleConnect::Simplyq::SignatureVerificationError)
+    expect(described_class::DEFAULT_TOLERANCE).to eq(300)
+  end
+
   describe ".verify_signature" do
     it "is true for what is signed, by one of several signatures or secrets" do
       good = signed(body, secret)

@@ -213,7 +213,7 @@ module SimpleConnect
       def allow(env, methods)
         return if methods.include?(env["REQUEST_METHOD"])
 
-        raise Refusal.new(405, "#{env["REQUEST_METHOD"]} is not allowed here: use #{methods.first}",
+        raise Refusal.new(405, "#{Webhooks.utf8(env["REQUEST_METHOD"])} is not allowed here: use #{methods.first}",
                           { "allow" => methods.join(", ") })
       end
 

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "time"
+
 module SimpleConnect
   module Webhooks
     # A record of one attempt to deliver an event to an endpoint, made or still to be made. Immutable. What the endpoint
@@ -15,7 +17,9 @@ module SimpleConnect
                    retry_count trigger_type attempted_at scheduled_at started_at error].freeze
       # What can have come of it.
       STATUSES = %i[pending success failure canceled].freeze
-      private_constant :STATUSES
+      # Times as JSON has them, by ActiveSupport or by Ruby's own `to_s`. One without a zone can be any.
+      TIME = /\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)? ?(Z|UTC|[+-]\d\d:?\d\d)\z/
+      private_constant :STATUSES, :TIME
 
       # @return [String]
       attr_reader :id
@@ -48,11 +52,12 @@ module SimpleConnect
       attr_reader :error
 
       # Makes one of what was kept of it, for {Dispatcher#next_attempt} and {Dispatcher#retry}. The readers explain each
-      # keyword.
+      # keyword. It may have been JSON: times may be texts such as `"2026-11-25T23:30:01Z"`.
       #
-      # @raise [ArgumentError] where one is missing, or unknown; or the status is
+      # @raise [ArgumentError] where one is missing, or unknown; or the status is; or a time is none
       # @example
-      #   attempt = SimpleConnect::Webhooks::DeliveryAttempt.new(**row.attributes.symbolize_keys)
+      #   members = SimpleConnect::Webhooks::DeliveryAttempt::MEMBERS
+      #   attempt = SimpleConnect::Webhooks::DeliveryAttempt.new(**row.attributes.symbolize_keys.slice(*members))
       def initialize(id:, event_uid:, endpoint_uid:, status:, retry_count:, endpoint_url: nil, response: nil,
                      response_status_code: nil, response_headers: {}, trigger_type: :automatic, attempted_at: nil,
                      scheduled_at: nil, started_at: nil, error: nil)
@@ -64,12 +69,12 @@ module SimpleConnect
           raise ArgumentError, "status: must be one of #{STATUSES.map(&:inspect).join(", ")}, not #{status.inspect}"
         @response = response
         @response_status_code = response_status_code
-        @response_headers = response_headers
+        @response_headers = response_headers.to_h.transform_keys(&:to_s).freeze
         @retry_count = retry_count
         @trigger_type = trigger_type.to_sym
-        @attempted_at = attempted_at
-        @scheduled_at = scheduled_at
-        @started_at = started_at
+        @attempted_at = time("attempted_at:", attempted_at)
+        @scheduled_at = time("scheduled_at:", scheduled_at)
+        @started_at = time("started_at:", started_at)
         @error = error
         freeze
       end
@@ -102,6 +107,18 @@ module SimpleConnect
       def inspect
         "#<#{self.class.name} #{id} #{status} event=#{event_uid} endpoint=#{endpoint_uid} retry_count=#{retry_count}" \
           "#{" HTTP #{response_status_code}" if response_status_code}#{" #{error}" if error}>"
+      end
+
+      private
+
+      def time(option, value)
+        return value if value.nil? || value.is_a?(Time)
+        return Time.parse(value) if value.is_a?(String) && value.match?(TIME)
+
+        raise ArgumentError
+      rescue ArgumentError
+        raise ArgumentError, "#{option} must be a Time, or a text such as \"2026-11-25T23:30:01Z\", " \
+                             "not #{value.inspect}"
       end
     end
   end

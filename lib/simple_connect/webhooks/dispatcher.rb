@@ -55,8 +55,8 @@ module SimpleConnect
       # Of how many endpoints the idle connections are kept, and how many of each.
       KEPT = 100
       POOL_SIZE = 2
-      # What can wait for attempts that are due later, and whether it is loaded. This must not load ActiveJob::Base: later
-      # initializers of a Rails application could no longer configure it.
+      # What can wait for attempts that are due later, and whether it is loaded. This must not load ActiveJob::Base:
+      # later initializers of a Rails application could no longer configure it.
       JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
       private_constant :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
@@ -167,17 +167,20 @@ module SimpleConnect
       #
       # @param attempt [DeliveryAttempt]
       # @return [Time, nil] nil where it succeeded, was canceled, or was the last
+      # @raise [ArgumentError] where it failed and has no `attempted_at`
       # @example
       #   dispatcher.next_attempt(attempt) - attempt.attempted_at # => 30.0
       def next_attempt(attempt)
         return attempt.scheduled_at if attempt.pending?
         return unless attempt.failure?
 
+        attempted_at = attempt.attempted_at or
+          raise ArgumentError, "attempted_at: is missing in the attempt: nothing says what comes next"
         schedule = application.retry_schedule
         number = attempt.retry_count + 1
-        planned = schedule.next_at(attempt.started_at, number) or return
+        planned = schedule.next_at(attempt.started_at || attempted_at, number) or return
         # A queue that was down for hours makes up for it, but not all at once.
-        [planned, attempt.attempted_at + [schedule.delay(1), schedule.delay(number)].min].max
+        [planned, attempted_at + [schedule.delay(1), schedule.delay(number)].min].max
       end
 
       # Makes another attempt, now. Jobs do so by themselves; this one they do not follow up.
@@ -303,7 +306,7 @@ module SimpleConnect
         attempt = attempt.with(status:, attempted_at:, started_at: attempt.started_at || attempted_at)
         return attempt.with(error: result.error) if result.network_error
 
-        attempt.with(response: result.response_body && lines.redact(result.response_body),
+        attempt.with(response: result.response_body && Webhooks.utf8(lines.redact(result.response_body)),
                      response_status_code: result.status_code,
                      response_headers: result.headers.transform_values { |value| lines.redact(value) }.freeze)
       end

@@ -42,7 +42,7 @@ module SimpleConnect
         def load(path = nil, env: ENV, prefix: PREFIX)
           path ||= NAMES.find { |name| File.file?(name) } or return
 
-          new(path.to_s, read(path), env, prefix)
+          new(path.to_s, *read(path), env, prefix)
         end
 
         private :new
@@ -53,9 +53,13 @@ module SimpleConnect
 
         private
 
+        # @return [Array(Object, Object)] what YAML makes of it, and the node, which has it as it is written
         def read(path)
           require "yaml"
-          YAML.safe_load(File.read(path, encoding: Encoding::UTF_8), filename: path.to_s)
+          text = File.read(path, encoding: Encoding::UTF_8)
+          [YAML.safe_load(text, filename: path.to_s), (YAML.parse(text) || nil)&.root]
+        rescue SystemStackError
+          raise ConfigurationError, "the manifest #{path} is nested too deeply"
         rescue SystemCallError => e
           raise ConfigurationError, "the manifest cannot be read: #{e.message}"
         rescue Psych::DisallowedClass => e
@@ -67,12 +71,12 @@ module SimpleConnect
       end
 
       # @api private
-      def initialize(path, data, env, prefix)
+      def initialize(path, data, node, env, prefix)
         @path = path
         refuse("must be a mapping, such as `id: com.example.marketing`") unless data.is_a?(Hash)
 
-        @id, @version, @delivery_secret = %w[id version delivery_secret].map { |name| text(data, name) }
-        @settings = Settings.new(read(data["settings"] || [], env, prefix)).freeze
+        @id, @version, @delivery_secret = %w[id version delivery_secret].map { |name| text(data, node, name) }
+        @settings = Settings.new(read(data["settings"] || [], child(node, "settings"), env, prefix)).freeze
         freeze
       end
 
@@ -81,26 +85,38 @@ module SimpleConnect
 
       private
 
-      def text(data, name)
-        case value = data[name]
-        when String, Numeric, nil then value&.to_s
+      # As it is written: to YAML `1.10` is 1.1, `0123` is 83 and `NO` is false.
+      def text(data, node, name)
+        case data[name]
+        when String, nil then data[name]
+        when Numeric, true, false then child(node, name).value
         else refuse("must have a text for #{name}")
         end
       end
 
-      def read(settings, env, prefix)
+      # The node of a mapping's value; the last where there are several, as in what YAML makes of it.
+      def child(node, name)
+        node.children.each_slice(2).to_a.reverse.find { |key, _| key.respond_to?(:value) && key.value == name }&.last
+      end
+
+      def read(settings, node, env, prefix)
         refuse("must have a list for settings, of `- key: MAX_RETRIES`") unless settings.is_a?(Array)
 
-        settings.to_h do |setting|
-          key = setting["key"].to_s if setting.is_a?(Hash)
+        settings.each_with_index.to_h do |setting, index|
+          key = text(setting, node.children[index], "key") if setting.is_a?(Hash)
           refuse("has a setting without key: write `- key: MAX_RETRIES`") if key.to_s.strip.empty?
 
-          [key, value(setting, env["#{prefix}_#{Manifest.variable(key)}"])]
+          [key, value(setting, key, env["#{prefix}_#{Manifest.variable(key)}"])]
         end.compact
       end
 
-      def value(setting, secret)
-        setting["secret"] == true && !secret.to_s.empty? ? secret : setting["default"]
+      def value(setting, key, variable)
+        secret = setting["secret"]
+        unless [true, false, nil].include?(secret)
+          refuse("is unclear: secret: of #{key} must be true or false, not #{secret.inspect}")
+        end
+
+        secret && !variable.to_s.empty? ? variable : setting["default"]
       end
 
       def refuse(message) = raise(ConfigurationError, "the manifest #{@path} #{message}")
