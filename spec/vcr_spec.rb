@@ -154,6 +154,31 @@ RSpec.describe "VCR" do
       end
     end
 
+    it "hides the credentials of Kiket's client and of a Dispatcher" do
+      ScriptedServer.open([{ "status" => 204 }]) do |server|
+        run(<<~RUBY, server)
+          require "simple_connect/kiket"
+          kiket = SimpleConnect::Kiket::Client.new(SERVER, workspace_token: "wk_ours", extension_api_key: "ek_ours")
+          endpoint = SimpleConnect::Webhooks::Endpoint.new(
+            uid: "acme", url: "\#{SERVER}/hook", secret: "s",
+            headers: { headers: { "X-Tenant" => "acme" }, sensitive: { "Authorization" => "Basic ours" } }
+          )
+          application = SimpleConnect::Webhooks::Application.new(name: "Acme", endpoints: [endpoint])
+          dispatcher = SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false)
+          VCR.use_cassette("others") do
+            kiket.get("/api/v1/x")
+            dispatcher.publish(SimpleConnect::Webhooks::Event.new(event_type: "order.paid", payload: {}))
+            Net::HTTP.get(URI("\#{SERVER}/other"), { "Authorization" => "Bearer theirs" })
+          end
+          show "done"
+        RUBY
+        expect(cassette("others")).not_to match(/wk_ours|ek_ours|Basic ours|Simplyq-Signature:\s+- \h/)
+        expect(cassette("others")).to match(/X-Kiket-Api-Key:\s+- "?<KIKET_API_KEY>/)
+          .and match(/Authorization:\s+- "?<AUTHORIZATION>/).and match(/Authorization:\s+- Bearer theirs/)
+          .and match(/X-Tenant:\s+- acme/).and match(/X-Simplyq-Signature:\s+- "?<SIMPLYQ_SIGNATURE>/)
+      end
+    end
+
     it "goes for what is sent, too, in neither direction" do
       ScriptedServer.open([accepted("e1")]) do |server|
         2.times { run('VCR.use_cassette("sent") { show told(deliver) }', server) }

@@ -8,13 +8,18 @@ module SimpleConnect
     # What VCR writes in the place of credentials, by the header fields that have them.
     SIGNED = {
       "X-SimpleConnect-Key-Id" => "<SIMPLECONNECT_KEY_ID>",
-      "X-SimpleConnect-Signature" => "<SIMPLECONNECT_SIGNATURE>"
+      "X-SimpleConnect-Signature" => "<SIMPLECONNECT_SIGNATURE>",
+      "X-Simplyq-Signature" => "<SIMPLYQ_SIGNATURE>",
+      "X-Kiket-API-Key" => "<KIKET_API_KEY>"
     }.freeze
     BEARER = { "Authorization" => "Bearer <SIMPLECONNECT_API_KEY>" }.freeze
-    private_constant :SIGNED, :BEARER
+    # Kiket's workspace token, or a sensitive header of an endpoint.
+    AUTHORIZATION = { "Authorization" => "<AUTHORIZATION>" }.freeze
+    private_constant :SIGNED, :BEARER, :AUTHORIZATION
 
-    # Keeps the key id, the signature and the API key of this gem's requests out of VCR's cassettes. The requests of
-    # others are left alone.
+    # Keeps the key id, the signature and the API key of this gem's requests out of VCR's cassettes, also Kiket's keys
+    # and what an endpoint is sent as `Authorization`. The requests of others are left alone, and so are an endpoint's
+    # other sensitive headers, which only you know: `config.filter_sensitive_data` hides them.
     #
     # @param config [VCR::Configuration]
     # @return [void]
@@ -27,12 +32,19 @@ module SimpleConnect
     def self.vcr_filters(config)
       config.before_record do |interaction|
         request = interaction.request
-        placeholders = URI(request.uri).path.start_with?(Api::Messages::MESSAGES_PATH) ? BEARER.merge(SIGNED) : SIGNED
-        placeholders.each do |name, placeholder|
+        { **SIGNED, **authorization(request) }.each do |name, placeholder|
           request.headers.each_key { |key| request.headers[key] = [placeholder] if key.casecmp?(name) }
         end
       end
       nil
     end
+
+    def self.authorization(request)
+      return BEARER if URI(request.uri).path.start_with?(Api::Messages::MESSAGES_PATH)
+
+      _, agents = request.headers.find { |name, _| name.casecmp?("User-Agent") }
+      Array(agents).first.to_s.start_with?("simple_connect-client/") ? AUTHORIZATION : {}
+    end
+    private_class_method :authorization
   end
 end
