@@ -479,6 +479,48 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
+  it "ends with 75 on a full disk, and goes on once there is room" do
+    skip "there is no /dev/full" unless File.exist?("/dev/full")
+
+    service(refuse: refuse = { "a" => 401 }) do
+      file = write("orders.jsonl", *%w[a b].map { |event_id| { event_key: "k", event_id: } })
+      import(file, "--concurrency", "1")
+      refuse["a"] = 422
+      expect(import(file, "--failures", "/dev/full")).to match(
+        ["", %r{once that is repaired\.\nsimple_connect: /dev/full: No space left on device$}, 75]
+      )
+      expect(import(file)).to match([/\A1 delivered, 1 failed/, "", 1])
+      expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([1])
+    end
+  end
+
+  it "says that the others would be refused, also where some failed for now before" do
+    service(refuse: { "a" => 429, "b" => 401 }) do
+      file = write("orders.jsonl", *%w[a b c].map { |event_id| { event_key: "k", event_id: } })
+      expect(import(file, "--concurrency", "1")).to match([/\A0 delivered, 0 failed/, /would refuse.*HTTP 401/, 1])
+    end
+  end
+
+  it "leaves nothing behind where it could not begin" do
+    service do
+      write("orders.csv", "key,event_id", "k,a")
+      expect(import("orders.csv")).to match(["", /\Asimple_connect: orders.csv: line 1: the first line must name/, 2])
+      expect(import(".").last).to eq(2)
+      expect(Dir.children(".")).to eq(["orders.csv"])
+
+      # Another run may have sent the first rows without an answer: their ids are needed again.
+      File.write("orders.csv.progress", JSON.generate(run: "r", line: 0, digest: ""))
+      expect(import("orders.csv").last).to eq(2)
+      expect(File.exist?("orders.csv.progress")).to be(true)
+    end
+  end
+
+  it "says where a file holds no rows" do
+    service do
+      expect(import(write("orders.csv", "event_key"))).to match([/\A0 delivered/, "orders.csv holds no rows.\n", 0])
+    end
+  end
+
   it "reads a pipe with a name as the standard input" do
     service do
       File.mkfifo("pipe")

@@ -154,6 +154,8 @@ module SimpleConnect
 
     # The operating system's words, without those of Ruby's functions.
     def reason(error)
+      return error.message unless error.is_a?(SystemCallError)
+
       path = error.message[/ @ \w+ - (.*)\z/m, 1]
       [path, SystemCallError.new(nil, error.errno).message].compact.join(": ")
     end
@@ -363,7 +365,7 @@ module SimpleConnect
       end
       OK
     rescue LoadError, SocketError, SystemCallError => e
-      complain(e.message, USAGE)
+      not_served(e, host, port)
     ensure
       sandbox.stop
     end
@@ -385,7 +387,13 @@ module SimpleConnect
       end
       OK
     rescue LoadError, SocketError, SystemCallError => e
-      complain(e.message, USAGE)
+      not_served(e, host, port)
+    end
+
+    def not_served(error, host, port)
+      return complain(error.message, USAGE) if error.is_a?(LoadError)
+
+      complain("cannot listen on #{host}:#{port}: #{reason(error)}", USAGE)
     end
 
     # Says what the app refuses: else a receiver with another secret seems to get nothing.

@@ -126,7 +126,7 @@ RSpec.describe SimpleConnect::CLI do
     it "cannot be received where somebody else does" do
       serve do |url|
         taken = run("webhooks", "serve", "--port", url[/\d+\z/])
-        expect(taken).to match(["", /\Asimple_connect: Address already in/, 2])
+        expect(taken).to match(["", /\Asimple_connect: cannot listen on 127.0.0.1:\d+: Address already in use$/, 2])
       end
     end
   end

@@ -49,7 +49,7 @@ module SimpleConnect
         @path = path
         @concurrency = concurrency
         # A pipe can be read only once, whatever its name is.
-        @stream = path == "-" || path.start_with?("/dev/") || (File.exist?(path) && File.pipe?(path))
+        @stream = path == "-" || path.start_with?("/dev/") || (File.exist?(path) && !File.file?(path))
         @failures_path = failures || (@stream ? "import.failures.jsonl" : "#{path}.failures.jsonl")
         @note_path = "#{path}.progress" unless @stream || dry_run
         @dry_run = dry_run
@@ -76,8 +76,7 @@ module SimpleConnect
             raise
           ensure
             @progress.clear
-            keep
-            say_where_it_ended
+            leave
           end
         end
         summarize
@@ -103,11 +102,12 @@ module SimpleConnect
       def take_up
         noted = read_note if @note_path && File.exist?(@note_path)
         if noted
-          @err.puts("Going on after line #{noted[:line]}; #{@note_path} says so.")
+          @err.puts("Going on after line #{noted[:line]}; #{@note_path} says so.") if noted[:line].positive?
         elsif !@dry_run && File.exist?(@failures_path)
           raise UsageError, "#{@failures_path} is there, from another import: import it, move it away, or name " \
                             "another file with --failures"
         end
+        @anew = noted.nil?
         noted ||= { run: SecureRandom.hex(6), line: 0, digest: "" }
         @run = noted[:run]
         @first = noted[:line]
@@ -255,7 +255,11 @@ module SimpleConnect
         File.rename("#{@note_path}.new", @note_path)
       end
 
-      def say_where_it_ended
+      def leave
+        # No run has read a row, so there is nothing to go on from.
+        return FileUtils.rm_f(@note_path.to_s) if @blocked && @anew && @done.line.zero?
+
+        keep
         return if @finished || @dry_run
 
         going_on = "; the same command goes on from here#{" once that is repaired" if @blocked}" if @note_path
@@ -263,6 +267,7 @@ module SimpleConnect
       end
 
       def summarize
+        @err.puts("#{@path == "-" ? "The standard input" : @path} holds no rows.") if @finished && @done.line.zero?
         @out.puts("#{counts} (#{format("%.1f", @progress.elapsed)} s, #{grouped(@progress.rate.round)}/s)")
         unless @dry_run
           @reasons.sort_by(&:last).reverse_each { |reason, count| @out.puts("  #{grouped(count)} × #{reason}") }
@@ -280,7 +285,7 @@ module SimpleConnect
 
       def code
         if @hopeless
-          unless @held.empty?
+          if @hopeless.retryable?
             @err.puts("The last #{@held.size} failed alike, and may succeed later: #{@hopeless.error}")
             return TEMPORARY
           end
