@@ -44,7 +44,9 @@ RSpec.describe "Arguments that were JSON, such as a job's" do
   }
   forms.each do |form, deliver|
     [nil, :nested].each do |envelope|
-      it "are sent in the nested layout: #{form}, with envelope: #{envelope.inspect}" do
+      # What checks signatures takes Strings as keywords for another position.
+      unchecked = form == "in both ways"
+      it "are sent in the nested layout: #{form}, with envelope: #{envelope.inspect}", unchecked: do
         expect(sent(envelope:) { |events| deliver.call(events, arguments) }).to eq([nested])
       end
     end
