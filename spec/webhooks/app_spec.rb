@@ -124,12 +124,44 @@ RSpec.describe SimpleConnect::Webhooks::App do
       expect(JSON.parse(body.first)["error"]).to start_with("G\uFFFDT is not allowed")
     end
 
-    it "409 where the same request came before, also by another path" do
+    it "200 to a copy of a request that was handled, also by another path, without its handler" do
       paths = %w[/v/v1/webhooks/order.paid /v/1/webhooks/order.paid /v/v1/webhooks/other]
       signed = { signed: { timestamp: Time.now.to_i } }
-      expect(paths.map { |path| post(path, "{}", **signed).first }).to eq([200, 409, 409])
+      copy = [200, { "ok" => true, "duplicate" => true }]
+      expect(paths.map { |path| post(path, "{}", **signed) }).to eq([[200, { "order" => nil }], copy, copy])
+      expect(calls.size).to eq(1)
       expect(post(paths.first, "{ }", **signed).first).to eq(200)
       expect(post(paths.first, "{}", signed: { timestamp: Time.now.to_i - 1 }).first).to eq(200)
+    end
+
+    it "409 to a copy of a request that is under way, and says when to try again" do
+      app.register("slow", version: "v1") do
+        @meanwhile = Rack::MockRequest.new(app).post("/v/1/webhooks/slow", input: "{}", **@env)
+        nil
+      end
+      @env = SimpleConnect::Webhooks::Testing.signed_env("{}", secret:)
+      outer = request("POST", "/v/1/webhooks/slow", "{}", @env)
+      expect([@meanwhile.status, @meanwhile.headers["retry-after"], JSON.parse(@meanwhile.body)])
+        .to eq([409, "1", { "error" => "this request is being handled" }])
+      expect(outer).to eq([200, { "ok" => true }])
+      expect(request("POST", "/v/1/webhooks/slow", "{}", @env)).to eq([200, { "ok" => true, "duplicate" => true }])
+    end
+
+    it "409 to all copies with replay: :reject" do
+      options[:replay] = :reject
+      signed = { timestamp: Time.now.to_i }
+      answers = Array.new(2) { post("/v/1/webhooks/order.paid", "{}", signed:) }
+      expect(answers).to eq([[200, { "order" => nil }], [409, { "error" => "this request came before" }]])
+    end
+
+    it "takes again what ended in a refusal or a 500, or whose thread was killed" do
+      results = [-> { raise "x" }, -> { Thread.exit }, -> { "done" }]
+      app.register("bad", version: "v1") { results.shift.call }
+      signed = { timestamp: Time.now.to_i }
+      ask = ->(path) { Thread.new { post(path, "{}", signed:) }.value&.first }
+      paths = %w[/webhooks/bad /v/9/webhooks/bad] + (["/v/1/webhooks/bad"] * 4)
+      expect(paths.map(&ask)).to eq([400, 404, 500, nil, 200, 200])
+      expect(results).to eq([])
     end
 
     it "413 where the body is larger than it may be, whether it is said or not" do
@@ -309,7 +341,8 @@ RSpec.describe SimpleConnect::Webhooks::App do
       expect(Array.new(2) { post("/v/1/webhooks/order.paid", "{}", signed:).first }).to eq([200, 200])
     end
 
-    it "can be another, which needs no more than first_time?" do
+    it "can be another, which needs no more than first_time? where copies are rejected" do
+      options[:replay] = :reject
       keys = []
       guard = options[:replay_guard] = Object.new
       guard.define_singleton_method(:first_time?) { |key| !keys.include?(key) && keys.push(key) }
@@ -320,9 +353,23 @@ RSpec.describe SimpleConnect::Webhooks::App do
     end
 
     it "that fails costs a 500, and no webhook is handled unguarded" do
-      options[:replay_guard] = Class.new { def first_time?(_key) = raise("Redis is down") }.new
+      options[:replay_guard] = Class.new do
+        def begin(_key) = raise("Redis is down")
+        alias_method :finish, :begin
+        alias_method :forget, :begin
+      end.new
       expect(post("/v/1/webhooks/order.paid").first).to eq(500)
       expect(calls).to eq([])
+    end
+
+    it "that fails once the webhook is handled costs no answer" do
+      options[:replay_guard] = Class.new do
+        def begin(_key) = :new
+        def finish(_key) = raise("Redis is down")
+        def forget(_key) = raise("not to be called")
+      end.new
+      expect(post("/v/1/webhooks/order.paid")).to eq([200, { "order" => nil }])
+      expect(errors.string).to include("Redis is down")
     end
 
     it "cannot be filled by strangers" do
@@ -337,6 +384,10 @@ RSpec.describe SimpleConnect::Webhooks::App do
       {} => "secret is required, and must not be blank",
       { secret: "s", scheme: :md5 } => "scheme: must be one of :simple_connect, :kiket, :simplyq, not :md5",
       { secret: "s", max_body_bytes: 0 } => "max_body_bytes: must be a positive Integer, not 0",
+      { secret: "s", replay: :ignore } => "replay: must be :answer or :reject, not :ignore",
+      { secret: "s", replay_guard: Class.new { def first_time?(_) = true }.new } =>
+        /\Areplay_guard: must have begin, finish and forget, .*; one with first_time\? alone needs replay: :reject/,
+      { secret: "s", replay_guard: 7 } => /\Areplay_guard: must have begin, finish and forget/,
       { secret: "s", settings: [] } => 'settings: must be a Hash, such as { "MAX_RETRIES" => 3 }, not Array',
       { secret: "s", feedback_hook: 7 } => "feedback_hook: must have a call, such as ->(record) { … }, not Integer",
       { secret: "s", telemetry_url: "ftp://x" } => /\Atelemetry_url: .* is not an http or https URL/

@@ -16,12 +16,12 @@ module SimpleConnect
     #
     # | status | |
     # |---|---|
-    # | 200 | what the handler gave; `{"ok":true}` for nil |
+    # | 200 | what the handler gave; `{"ok":true}` for nil; `{"ok":true,"duplicate":true}` for a copy of such a one |
     # | 400 | no version, or the body is no JSON object |
     # | 401 | the signature is not believed; `reason` says why |
     # | 404 | there is no handler for the event and its version, or nothing at all at this path |
     # | 405 | the method is another |
-    # | 409 | the same request came before |
+    # | 409 | the same request is being handled, or came before and `replay:` is `:reject` |
     # | 413 | the body is too large |
     # | 500 | the handler raised, or gave what cannot be JSON; the same request may come again |
     #
@@ -55,10 +55,23 @@ module SimpleConnect
       WEBHOOK = %r{\A(?:/v/([^/]+))?/webhooks/([^/]+)/?\z}n
       HEALTH = %r{\A/health/?\z}n
       OK = { ok: true }.freeze
+      DUPLICATE = { ok: true, duplicate: true }.freeze
       # Handlers are the user's, and may be the registry and the replay guard: they can raise whatever there is, and the
       # sender is to get his answer nevertheless. What is none of these ends a thread or the process, on purpose.
       FAILURES = [StandardError, ScriptError, SystemStackError].freeze
-      private_constant :WEBHOOK, :HEALTH, :OK, :FAILURES
+      # A replay guard that knows no more than which keys came before.
+      # @api private
+      FirstTimes = Struct.new(:guard) do
+        # See {ReplayGuard#begin}.
+        def begin(key) = guard.first_time?(key) ? :new : :handled
+
+        # It knows nothing of an end.
+        def finish(_key) = nil
+
+        # See {ReplayGuard#forget}.
+        def forget(key) = guard.respond_to?(:forget) && guard.forget(key)
+      end
+      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE, :FAILURES, :FirstTimes
 
       # @return [Registry]
       attr_reader :registry
@@ -68,8 +81,11 @@ module SimpleConnect
       # @param scheme [:simple_connect, :kiket, :simplyq] how they are signed, see {Signature}
       # @param registry [Registry, #find] the handlers; apps may share one
       # @param tolerance [Numeric] how many seconds a timestamp may be away from now, in either direction
-      # @param replay_guard [#first_time?, false, nil] what remembers the requests that came; nil for a {ReplayGuard} of
-      #   the app's own, false for none. If it has a `forget`, a request that ended in a 500 may come again
+      # @param replay_guard [#begin, #finish, #forget, false, nil] what remembers the requests that came, see
+      #   {ReplayGuard}; nil for one of the app's own, false for none. With `replay: :reject` one that has `first_time?`
+      #   alone, and perhaps `forget`, does as well
+      # @param replay [:answer, :reject] what a copy of a request that was handled gets: a 200 without its handler, so
+      #   that a sender who lost the answer stops; or a 409
       # @param max_body_bytes [Integer] the largest body to take
       # @param expose_errors [Boolean] whether a 500 tells what the handler raised; for development
       # @param manifest [Manifest, nil] where the secret, the settings, the id and the version are taken from that are
@@ -89,14 +105,18 @@ module SimpleConnect
       # @example While the secret is being rotated
       #   SimpleConnect::Webhooks::App.new(secret: [ENV.fetch("NEW_SECRET"), ENV.fetch("OLD_SECRET")])
       def initialize(secret: nil, scheme: :simple_connect, registry: Registry.new, tolerance: 300, replay_guard: nil,
-                     max_body_bytes: 1024 * 1024, expose_errors: false, manifest: nil, settings: {},
+                     replay: :answer, max_body_bytes: 1024 * 1024, expose_errors: false, manifest: nil, settings: {},
                      extension_id: nil, extension_version: nil, secrets: nil, client: nil, endpoints: nil,
                      rate_limit: nil, feedback_hook: nil, telemetry_url: nil, telemetry_enabled: true)
         @keys = SigningKeys.of(secret || manifest&.delivery_secret, scheme)
         @tolerance = SigningKeys.tolerance(tolerance)
         @registry = registry
-        # A request may be signed as far ahead of our clock as behind it, and is good until it is too old.
-        @replay_guard = replay_guard.nil? ? ReplayGuard.new(window: (2 * @tolerance) + 1) : replay_guard
+        unless %i[answer reject].include?(replay)
+          raise ConfigurationError, "replay: must be :answer or :reject, not #{replay.inspect}"
+        end
+
+        @reject = replay == :reject
+        @replay_guard = guard(replay_guard)
         @max_body_bytes = checked(max_body_bytes)
         @expose_errors = expose_errors
         @telemetry = Telemetry.new(feedback_hook:, url: telemetry_url, enabled: telemetry_enabled)
@@ -176,6 +196,16 @@ module SimpleConnect
         raise ConfigurationError, "max_body_bytes: must be a positive Integer, not #{max_body_bytes.inspect}"
       end
 
+      def guard(guard)
+        # A request may be signed as far ahead of our clock as behind it, and is good until it is too old.
+        return ReplayGuard.new(window: (2 * @tolerance) + 1) if guard.nil?
+        return guard if guard == false || %i[begin finish forget].all? { |name| guard.respond_to?(name) }
+        return FirstTimes.new(guard) if @reject && guard.respond_to?(:first_time?)
+
+        raise ConfigurationError, "replay_guard: must have begin, finish and forget, as a ReplayGuard has, and " \
+                                  "#{guard.class} has not; one with first_time? alone needs replay: :reject"
+      end
+
       def respond(env)
         path = env["PATH_INFO"].to_s.b
         case path
@@ -239,21 +269,35 @@ module SimpleConnect
 
       # What is signed makes a request that request. The path is not signed: the same bytes for another event are a
       # replay, too.
-      def once(body, env)
+      def once(body, env, &answer)
         return yield unless @replay_guard
 
         key = @keys.fingerprint_of(body, env)
-        raise Refusal.new(409, "this request came before") unless @replay_guard.first_time?(key)
+        case @replay_guard.begin(key)
+        when :new then handle_once(key, env, &answer)
+        when :under_way then raise Refusal.new(409, "this request is being handled", { "retry-after" => "1" })
+        else
+          raise Refusal.new(409, "this request came before") if @reject
 
-        begin
-          settled = false
-          yield.tap { settled = true }
-        rescue Refusal
-          settled = true
-          raise
-        ensure
-          @replay_guard.forget(key) if !settled && @replay_guard.respond_to?(:forget)
+          [200, Codec.generate(DUPLICATE), {}]
         end
+      end
+
+      def handle_once(key, env)
+        handled = false
+        answer = yield
+        handled = true
+        finish(key, env)
+        answer
+      ensure
+        @replay_guard.forget(key) unless handled
+      end
+
+      # The handler has done its work, and its sender is to know; the lease ends by itself.
+      def finish(key, env)
+        @replay_guard.finish(key)
+      rescue *FAILURES => e
+        report(env["rack.errors"], "[SimpleConnect] the replay guard failed: #{told(e) { "#{e.class}: #{e.message}" }}")
       end
 
       def version_beside_path(env)
