@@ -164,6 +164,12 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
     end
   end
 
+  it "ends with 70 where the answer is too large to be read" do
+    ScriptedServer.open([{ "body" => "x" * 2_000_000 }]) do |server|
+      expect(run("deliver", "k", env: environment(server.endpoint))).to match(["", /larger than 1048576 bytes/, 70])
+    end
+  end
+
   it "ends with 1 where the integration is not connected" do
     ScriptedServer.open([{ "body" => '{"integration":{"provider":"p","status":"paused"}}' }]) do |server|
       expect(run("verify", env: environment(server.endpoint))).to eq(["p: paused\n", "", 1])

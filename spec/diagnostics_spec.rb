@@ -100,6 +100,14 @@ RSpec.describe "Diagnostics" do
     end
   end
 
+  it "let no answer steer the terminal" do
+    ScriptedServer.open([{ "status" => 422, "headers" => { "X-Title" => "a\e]0;b" },
+                           "body" => "{\n\t\"a\":\"\e[2J\r\u009b\"}" }]) do |server|
+      expect { deliver(client_of(server, debug: true)) }
+        .to output(/\A(?:[^[:cntrl:]]|[\n\t])*\{\n\t"a":"\\e\[2J\\r\\u009B"\}\n\z/).to_stderr
+    end
+  end
+
   it "are written by debug: true also where Ruby's warnings are off" do
     before = $VERBOSE
     $VERBOSE = nil

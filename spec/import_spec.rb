@@ -416,7 +416,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
   it "says what a note is that it cannot read" do
     service do
       write("orders.jsonl", { event_key: "k" })
-      ["", "50%", "{}", "[]", '{"run":1,"line":"2","digest":null}'].each do |note|
+      ["", "50%", "\xFF", "{}", "[]", '{"run":1,"line":"2","digest":null}'].each do |note|
         File.write("orders.jsonl.progress", note)
         expect(import("orders.jsonl")).to match(["", /orders.jsonl.progress is damaged/, 2]), note
       end

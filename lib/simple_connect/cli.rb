@@ -76,7 +76,7 @@ module SimpleConnect
         1    the service refused it (3xx, 4xx but for 408 and 429), or the integration is not connected; of an import,
              some failed for good
         2    the command or the environment is wrong
-        70   the service took it, but its answer is malformed: do not repeat it
+        70   the service took it, but its answer is malformed or too large: do not repeat it
         75   the network or the service (5xx, 408, 429) failed, also when tried again: repeat it later, with the same
              --event-id; of an import, all that failed did so, or it was stopped because nothing else came any more
         130  interrupted
@@ -306,8 +306,13 @@ module SimpleConnect
       complain(failure(result), failure_code(result))
     end
 
-    # As import has it: what may succeed later, and what was refused.
-    def failure_code(result) = result.retryable? ? TEMPORARY : REFUSED
+    # What may succeed later, and what does not, is told as by import.
+    def failure_code(result)
+      return TEMPORARY if result.retryable?
+
+      # Without a status, an answer came that cannot be read.
+      result.status_code.zero? ? MALFORMED : REFUSED
+    end
 
     def failure(result)
       message = result.data&.message.to_s

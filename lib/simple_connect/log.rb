@@ -10,12 +10,14 @@ module SimpleConnect
     private_constant :PREFIX, :INDENT
 
     # Writes a line to standard error, if that can be done: it may be closed, a broken pipe, or on a full disk. `warn`
-    # would be silent under `ruby -W0`.
+    # would be silent under `ruby -W0`. What a server says must not steer a terminal:
+    # its control characters are escaped.
     #
     # @yieldreturn [String] the line
     # @return [void]
     def self.stderr
-      $stderr.write("#{PREFIX}#{yield}\n")
+      line = yield.scrub.gsub(/(?![\n\t])[[:cntrl:]]/) { |character| character.dump[1..-2] }
+      $stderr.write("#{PREFIX}#{line}\n")
       nil
     rescue StandardError, ScriptError
       nil

@@ -158,7 +158,10 @@ module SimpleConnect
       end
 
       def settle_held
-        settle(*@held.first) && @held.shift until @held.empty?
+        until @held.empty?
+          settle(*@held.first)
+          @held.shift
+        end
       end
 
       def each_delivery
@@ -216,7 +219,7 @@ module SimpleConnect
       def failed(row, what, error)
         @failed += 1
         # What Ruby calls so is a column or a member here.
-        error = error.delete_prefix("ArgumentError: ").gsub(/\b(\w+)\[:(\w+)\]/, '\1.\2')
+        error = error.sub(/\AArgumentError: (\w+)\[:(\w+)\]/, '\1.\2').delete_prefix("ArgumentError: ")
         reason = error.lines.first.to_s.strip[0, 200]
         @reasons[@reasons.key?(reason) || @reasons.size < MOST_REASONS ? reason : "other reasons"] += 1
         return @out.puts("line #{row.number}: #{reason}") if @dry_run
