@@ -46,6 +46,20 @@ RSpec.describe "Loading" do
     expect(%w[/puma /rack simple_connect_client].select { |feature| loaded.include?(feature) }).to eq([])
   end
 
+  it "of the sandbox alone finds the clients, and loads what else there is in any order" do
+    loaded_by(<<~'RUBY')
+      require "simple_connect/sandbox"
+      sandbox = SimpleConnect::Sandbox.new
+      SimpleConnect::Client.new(endpoint_url: "http://127.0.0.1:1/e", key_id: sandbox.key_id, secret: sandbox.secret)
+      SimpleConnect::MessagesClient.new(base_url: "http://127.0.0.1:1", api_key: sandbox.api_key)
+    RUBY
+    %w[simple_connect simple_connect/client simple_connect/messages_client].each do |feature|
+      out = loaded_by("$VERBOSE = true; require 'simple_connect/sandbox'; require '#{feature}'; SimpleConnect::Client")
+      expect(out).to include("simple_connect/client.rb")
+      expect(out).not_to include("warning")
+    end
+  end
+
   # A `gem` line without `require:` makes Bundler try `simple_connect-client`, then `simple_connect/client`.
   it "works where the Gemfile's line has no require:", skip: Libraries.missing("bundler") do
     out, status = Dir.mktmpdir do |directory|

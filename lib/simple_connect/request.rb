@@ -9,7 +9,7 @@ module SimpleConnect
   # Sends a client's requests by its retry policy.
   # @api private
   class Request
-    # Whether another attempt may mend a failed result.
+    # Whether another attempt may succeed where one failed.
     RETRIABLE = lambda do |result|
       next result.status_code.between?(500, 599) unless result.status_code.zero?
 

@@ -10,13 +10,17 @@ require_relative "sandbox/ledger"
 require_relative "server"
 require_relative "wire"
 
-module SimpleConnect
+module SimpleConnect # rubocop:disable Style/Documentation -- it has that where it is begun
+  # Whoever starts the service wants to talk to it. The sandbox itself needs neither, nor the extension.
+  autoload :Client, File.expand_path("client", __dir__)
+  autoload :MessagesClient, File.expand_path("messages_client", __dir__)
+
   # The service, as far as this gem talks to it, on your own machine: for development and for tests. It takes both
   # layouts of events and the messages of {MessagesClient}, checks signatures and keys, knows duplicates, and fails on
   # command. Nothing is sent to anybody, and nothing outlives it.
   #
-  # It must be asked for, with `require "simple_connect/sandbox"`. {.start} serves it through Puma on a port of its own;
-  # it also is a Rack app, to be mounted in another server. Threads may share it.
+  # `require "simple_connect/sandbox"` loads it, and nothing else does. {.start} serves it through Puma on a port of its
+  # own; it also is a Rack app, to be mounted in another server. Threads may share it.
   #
   # @example In a spec
   #   require "simple_connect/sandbox"

@@ -13,7 +13,7 @@ module SimpleConnect
   # With a block only while it runs, with records and answers of its own, and for the block's own thread and fiber. From
   # Ruby 3.2 on also for the threads and fibers that it starts; before, for all fibers of its thread.
   #
-  # It must be asked for, with `require "simple_connect/testing"`.
+  # `require "simple_connect/testing"` loads it, and nothing else does.
   #
   # @yieldparam session [Testing::Session] its records and answers
   # @return [Object] what the block gives; nil without one
