@@ -394,6 +394,12 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
+  it "says that the event key is missing, and not that another member has its place" do
+    write("orders.jsonl", { event: "k", amount: 1 }, { recipient: { mobile_no: "+91" }, event: { name: "k" } })
+    expect(import("orders.jsonl", "--dry-run", env: {}).first.lines.first(2).map(&:chomp))
+      .to eq(["line 1: event_key is required", "line 2: event_key is required"])
+  end
+
   it "reads JSON lines behind blank lines and spaces" do
     service do
       expect(csv("", "  ", " {\"event_key\":\"k\",\"event_id\":\"a\"}")).to eq(["1 delivered, 0 failed", "", 0])

@@ -239,7 +239,7 @@ module SimpleConnect
       # The service reads the event key there, and what the file has would replace it, or be dropped.
       def refuse_second_key(delivery, event)
         place = delivery.key?("recipient") ? "name" : "event"
-        return if !event.key?(place) || event[place] == delivery["event_key"]
+        return if !event.key?(place) || [nil, event[place]].include?(delivery["event_key"])
 
         raise FormatError, "#{place} takes the place of the event key, which is event_key: rename it"
       end
