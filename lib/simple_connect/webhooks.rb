@@ -7,6 +7,19 @@ module SimpleConnect
   # A webhook's body that is no JSON object.
   class MalformedPayloadError < Error; end
 
+  # A request that is signed and came before.
+  class ReplayError < Error
+    # @api private
+    # @param under_way [Boolean]
+    def initialize(under_way: false)
+      super(under_way ? "this request is being handled" : "this request came before")
+      @under_way = under_way
+    end
+
+    # @return [Boolean] whether it is still being handled: it may have to come again
+    def under_way? = @under_way
+  end
+
   # Receives signed webhooks. It must be asked for, with `require "simple_connect/webhooks"`.
   #
   # {App} is a whole receiver, for Rack and Rails. {Controller} checks signatures in a controller of your own,
@@ -16,18 +29,30 @@ module SimpleConnect
     #
     # @param body [String, nil] the body, byte by byte as it came
     # @param headers [Hash, #each] the header fields, in any case, with dashes or underscores; or a Rack env
+    # @param replay_guard [#first_time?, nil] what remembers the requests that came, such as a {ReplayGuard}; nil for
+    #   nothing: a copy of a request is then as good as the request, for as long as its timestamp is
     # @param options [Hash] `secret:`, `scheme:`, `tolerance:` and `now:`, as for {Signature.verify!}
     # @return [InboundEvent]
     # @raise [SignatureVerificationError] where it is not believed
     # @raise [MalformedPayloadError] where it is believed, but is no JSON object
+    # @raise [ReplayError] where it came before
     # @raise [ConfigurationError] as {Signature.verify!}
     # @raise [ArgumentError] as {Signature.verify!}
     # @example
     #   event = SimpleConnect::Webhooks.construct_event(request.raw_post, request.headers, secret: "s3cret")
     #   event["order"] # => 7
-    def self.construct_event(body, headers, **options)
+    def self.construct_event(body, headers, replay_guard: nil, **options)
       Signature.verify!(body, headers, **options)
-      InboundEvent.new(parse(body))
+      event = InboundEvent.new(parse(body))
+      raise ReplayError if replay_guard && !replay_guard.first_time?(fingerprint(body, headers, **options))
+
+      event
+    end
+
+    # @api private
+    # @return [String] what makes a request that request: what is signed
+    def self.fingerprint(body, headers, secret:, scheme: :simple_connect, **)
+      SigningKeys.of(secret, scheme).fingerprint_of(body, headers)
     end
 
     # @api private

@@ -12,7 +12,7 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
   files = {
     "config/routes.rb" => <<~'RUBY',
       Rails.application.routes.draw do
-        %w[kiket pages own events forgetful].each { |name| post name, to: "#{name}#create" }
+        %w[kiket pages own events forgetful once].each { |name| post name, to: "#{name}#create" }
       end
     RUBY
     "app/controllers/kiket_controller.rb" => <<~RUBY,
@@ -56,6 +56,29 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
         before_action :verify_simple_connect_signature!
 
         def create = render(json: { event: simple_connect_event["order"], param: params[:order] })
+      end
+    RUBY
+    "app/controllers/once_controller.rb" => <<~RUBY,
+      require "simple_connect/webhooks"
+
+      class OnceController < ActionController::API
+        include SimpleConnect::Webhooks::Controller
+        GUARD = SimpleConnect::Webhooks::ReplayGuard.new
+        COUNTS = Hash.new(0)
+        GATE = Queue.new
+        before_action { verify_simple_connect_signature!(replay_guard: GUARD) }
+        before_action { verify_simple_connect_signature!(replay_guard: GUARD) }
+
+        def create
+          task = simple_connect_event["do"]
+          count = COUNTS[task] += 1
+          raise "x" if task == "raise" && count == 1
+          return head(:unprocessable_entity) if task == "refuse" && count == 1
+
+          GATE << true if task == "open"
+          GATE.pop if task == "wait"
+          render json: { count: }
+        end
       end
     RUBY
     "app/controllers/forgetful_controller.rb" => <<~RUBY
@@ -116,6 +139,43 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
       expect(post(url, body, signed(body))).to eq([200, { "event" => 7, "param" => 7 }])
       # In Rails a parameter of the query comes before one of the body, which alone is signed.
       expect(post("#{url}?order=999", body, signed(body))).to eq([200, { "event" => 7, "param" => "999" }])
+    end
+  end
+
+  describe "with a replay guard" do
+    copy = [200, { "ok" => true, "duplicate" => true }]
+
+    it "runs the action once, and answers 200 to a copy" do
+      serve do |server|
+        body = '{"do":"it"}'
+        headers = signed(body)
+        expect(Array.new(3) { post("#{server.url}/once", body, headers) }).to eq([[200, { "count" => 1 }], copy, copy])
+        expect(post("#{server.url}/once", body, signed(body, timestamp: Time.now - 1))).to eq([200, { "count" => 2 }])
+      end
+    end
+
+    it "takes again what ended in a refusal or a 500" do
+      serve do |server|
+        { "raise" => 500, "refuse" => 422 }.each do |task, status|
+          body = JSON.generate({ do: task })
+          headers = signed(body)
+          expect(post("#{server.url}/once", body, headers).first).to eq(status)
+          expect(Array.new(2) { post("#{server.url}/once", body, headers) }).to eq([[200, { "count" => 2 }], copy])
+        end
+      end
+    end
+
+    it "answers 409 to a copy of what is under way" do
+      serve do |server|
+        body = '{"do":"wait"}'
+        headers = signed(body)
+        answers = Queue.new
+        threads = Array.new(2) { Thread.new { answers << post("#{server.url}/once", body, headers) } }
+        expect(answers.pop).to eq([409, { "error" => "this request is being handled" }])
+        post("#{server.url}/once", '{"do":"open"}', signed('{"do":"open"}'))
+        expect(answers.pop).to eq([200, { "count" => 1 }])
+        threads.each(&:join)
+      end
     end
   end
 

@@ -234,6 +234,24 @@ RSpec.describe SimpleConnect::Signature do
 end
 
 RSpec.describe "SimpleConnect::Webhooks.construct_event" do
+  it "gives a request once where a guard remembers it" do
+    guard = SimpleConnect::Webhooks::ReplayGuard.new
+    now = Time.now
+    construct = lambda do |body, secret: "s", **options|
+      headers = SimpleConnect::Signature.sign(body, secret:, timestamp: now)
+      SimpleConnect::Webhooks.construct_event(body, headers, secret: %w[s t], replay_guard: guard, **options)
+    end
+    expect([construct['{"a":1}'], construct['{"a":2}']].map(&:to_h)).to eq([{ "a" => 1 }, { "a" => 2 }])
+    %w[s t].each do |secret|
+      expect { construct.call('{"a":1}', secret:) }
+        .to raise_error(SimpleConnect::ReplayError, "this request came before")
+    end
+    # What is not believed, or is no event, is not remembered.
+    2.times { expect { construct["{"] }.to raise_error(SimpleConnect::MalformedPayloadError) }
+    2.times { expect { construct.call("{}", secret: "x") }.to raise_error(SimpleConnect::SignatureVerificationError) }
+    expect(guard.size).to eq(2)
+  end
+
   def construct(body, **options)
     headers = SimpleConnect::Signature.sign(body, secret: "s")
     SimpleConnect::Webhooks.construct_event(body, headers, secret: "s", **options)

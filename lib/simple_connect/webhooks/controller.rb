@@ -29,6 +29,7 @@ module SimpleConnect
         super
         controller.rescue_from(SignatureVerificationError, with: :refuse_simple_connect_signature)
         controller.rescue_from(MalformedPayloadError, with: :refuse_simple_connect_payload)
+        controller.rescue_from(ReplayError, with: :answer_simple_connect_copy)
       end
 
       private
@@ -36,16 +37,44 @@ module SimpleConnect
       # Raises unless the request is signed, and signed not long ago.
       #
       # @param secret [String, Array<String>] by default what SIMPLECONNECT_WEBHOOK_SECRET is in the environment
+      # @param replay_guard [#begin, #finish, #forget, nil] what remembers the requests that came, such as a
+      #   {ReplayGuard} that all requests share; nil for nothing: a copy of a request is then as good as the request.
+      #   What ends in a status of 400 or more may come again
       # @param options [Hash] `scheme:`, `tolerance:` and `now:`, as for {Signature.verify!}
       # @return [Integer] which secret has signed, from 0
       # @raise [SignatureVerificationError] where it is not believed; answered with a 401
+      # @raise [ReplayError] where it came before; answered with a 200 and `{"ok":true,"duplicate":true}`, or with a 409
+      #   while it is being handled
       # @raise [ConfigurationError] as {Signature.verify!}
       # @example With a secret from elsewhere
       #   before_action { verify_simple_connect_signature!(secret: Rails.application.credentials.webhook_secret) }
-      def verify_simple_connect_signature!(secret: ENV.fetch(SECRET, nil), **options)
+      def verify_simple_connect_signature!(secret: ENV.fetch(SECRET, nil), replay_guard: nil, **options)
         @simple_connect_body = nil
         body = simple_connect_raw_body
-        Signature.verify!(body, request.headers, secret:, **options).tap { @simple_connect_body = body }
+        which = Signature.verify!(body, request.headers, secret:, **options)
+        if replay_guard
+          begin_simple_connect_request(replay_guard, Webhooks.fingerprint(body, request.headers, secret:, **options))
+        end
+        @simple_connect_body = body
+        which
+      end
+
+      # Once in a request, however often it is verified.
+      def begin_simple_connect_request(guard, key)
+        return if @simple_connect_begun
+
+        verdict = guard.begin(key)
+        raise ReplayError.new(under_way: verdict == :under_way) unless verdict == :new
+
+        @simple_connect_begun = [guard, key]
+      end
+
+      # Around callbacks and rescue_from.
+      def process_action(*)
+        super.tap { @simple_connect_handled = response.status < 400 }
+      ensure
+        guard, key = @simple_connect_begun
+        guard&.public_send(@simple_connect_handled ? :finish : :forget, key)
       end
 
       # The event that was signed.
@@ -75,6 +104,13 @@ module SimpleConnect
 
       def refuse_simple_connect_signature(error)
         render(json: error.to_h, status: :unauthorized)
+      end
+
+      def answer_simple_connect_copy(error)
+        return render(json: { ok: true, duplicate: true }) unless error.under_way?
+
+        response.set_header("Retry-After", "1")
+        render(json: { error: error.message }, status: :conflict)
       end
 
       def refuse_simple_connect_payload(error)
