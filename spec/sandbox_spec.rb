@@ -549,6 +549,16 @@ RSpec.describe SimpleConnect::Sandbox do
       end
     end
 
+    it "warns where others can reach it with credentials that everybody knows" do
+      start = ->(host, **options) { described_class.start(host:, **options) { nil } }
+      known = "[SimpleConnect] the sandbox listens on 0.0.0.0 with credentials that everybody knows: pass secret: " \
+              "and api_key: of your own\n"
+      expect { start.call("0.0.0.0") }.to output(known).to_stderr
+      expect { start.call("0.0.0.0", secret: "own") }.to output(known).to_stderr
+      expect { start.call("0.0.0.0", secret: "own", api_key: "own") }.not_to output.to_stderr
+      %w[127.0.0.1 127.1.2.3 localhost].each { |host| expect { start.call(host) }.not_to output.to_stderr }
+    end
+
     it "gives what the block gives, and stops when that raises" do
       url = described_class.start(&:url)
 

@@ -5,6 +5,7 @@ require "socket"
 require_relative "clock"
 require_relative "errors"
 require_relative "keeps_secrets"
+require_relative "log"
 require_relative "sandbox/credentials"
 require_relative "sandbox/ledger"
 require_relative "server"
@@ -60,7 +61,13 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     Fault = Struct.new(:kind, :delay)
     # Faults that are no answer: what is written before the connection is closed.
     CUTS = { reset: nil, close: nil, garbage: "\x16\x03garbage, and no HTTP\r\n\r\n" }.freeze
-    private_constant :MAX_BODY_BYTES, :MAX_KEPT_BYTES, :KEPT_BYTES, :MAX_NESTING, :ROUTES, :Fault, :CUTS
+    # The credentials that it has by default.
+    KNOWN_SECRET = "sandbox-secret"
+    KNOWN_API_KEY = "sandbox-api-key"
+    # Addresses that only this machine can reach.
+    LOOPBACK = /\A(127\.|localhost\z|\[?::1\]?\z)/i
+    private_constant :KNOWN_SECRET, :KNOWN_API_KEY, :LOOPBACK, :MAX_BODY_BYTES, :MAX_KEPT_BYTES, :KEPT_BYTES,
+                     :MAX_NESTING, :ROUTES, :Fault, :CUTS
 
     # @return [String] what clients sign with
     attr_reader :key_id, :secret
@@ -110,7 +117,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     #   SimpleConnect::Sandbox.new(secret: "new", previous_secret: "old")
     # @example Both halves on one machine
     #   SimpleConnect::Sandbox.start(status_callback_url: "http://127.0.0.1:8080/v/1/webhooks/message.status")
-    def initialize(key_id: "wa_sec_sandbox", secret: "sandbox-secret", previous_secret: nil, api_key: "sandbox-api-key",
+    def initialize(key_id: "wa_sec_sandbox", secret: KNOWN_SECRET, previous_secret: nil, api_key: KNOWN_API_KEY,
                    event_keys: nil, tolerance: 300, status_callback_url: nil, webhook_secret: "sandbox-webhook-secret")
       { key_id:, secret:, api_key:, webhook_secret: }.each do |name, value|
         raise ConfigurationError, "#{name} is required" if value.to_s.strip.empty?
@@ -130,7 +137,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       reset
     end
 
-    # Serves through Puma, in the background.
+    # Serves through Puma, in the background. Writes a warning to standard error where more than this machine can reach
+    # it by the credentials that it has by default.
     #
     # @param host [String] the address to listen on
     # @param port [Integer] 0 for any that is free
@@ -144,6 +152,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       raise Error, "this sandbox is started already, at #{url}" if @server
 
       server = Server.new(self, "the sandbox", host, port)
+      warn_of_known_credentials(host)
       @url = server.url
       @server = server
       self
@@ -270,6 +279,14 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       return value if value.is_a?(Numeric) && value.real? && value.finite? && !value.negative?
 
       raise error, "#{option} must be a number of seconds, such as 2.5, not #{value.inspect}"
+    end
+
+    def warn_of_known_credentials(host)
+      return if host.to_s.match?(LOOPBACK) || (secret != KNOWN_SECRET && api_key != KNOWN_API_KEY)
+
+      Log.stderr do
+        "the sandbox listens on #{host} with credentials that everybody knows: pass secret: and api_key: of your own"
+      end
     end
 
     def names(event_keys)
