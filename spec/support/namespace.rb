@@ -35,6 +35,8 @@ module Namespace
     # @return [String, nil] why there can be no process ids of one's own here, nor a PID namespace in another
     def pids_unavailable
       return "takes the numbers of Linux's system calls on x86-64" unless RUBY_PLATFORM.start_with?("x86_64-linux")
+      # Ruby waits for a thread there, and behind unshare(CLONE_NEWPID) the kernel makes none.
+      return "takes a Ruby before 3.3" if RUBY_VERSION.to_f >= 3.3
 
       "takes leave to make PID namespaces" unless Open3.capture2e("unshare", "--pid", "--fork", "true").last.success?
     rescue Errno::ENOENT
