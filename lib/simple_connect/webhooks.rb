@@ -79,6 +79,7 @@ end
 
 require_relative "webhooks/inbound_event"
 require_relative "webhooks/replay_guard"
+require_relative "webhooks/cache_replay_guard"
 require_relative "webhooks/registry"
 require_relative "webhooks/settings"
 require_relative "webhooks/manifest"

@@ -82,8 +82,8 @@ module SimpleConnect
       # @param registry [Registry, #find] the handlers; apps may share one
       # @param tolerance [Numeric] how many seconds a timestamp may be away from now, in either direction
       # @param replay_guard [#begin, #finish, #forget, false, nil] what remembers the requests that came, see
-      #   {ReplayGuard}; nil for one of the app's own, false for none. With `replay: :reject` one that has `first_time?`
-      #   alone, and perhaps `forget`, does as well
+      #   {ReplayGuard}; or a cache such as `Rails.cache`; nil for one of the app's own, false for none. With
+      #   `replay: :reject` one that has `first_time?` alone, and perhaps `forget`, does as well
       # @param replay [:answer, :reject] what a copy of a request that was handled gets: a 200 without its handler, so
       #   that a sender who lost the answer stops; or a 409
       # @param max_body_bytes [Integer] the largest body to take
@@ -198,7 +198,9 @@ module SimpleConnect
 
       def guard(guard)
         # A request may be signed as far ahead of our clock as behind it, and is good until it is too old.
-        return ReplayGuard.new(window: (2 * @tolerance) + 1) if guard.nil?
+        window = (2 * @tolerance) + 1
+        return ReplayGuard.new(window:) if guard.nil?
+        return CacheReplayGuard.new(guard, window:) if CacheReplayGuard.cache?(guard)
         return guard if guard == false || %i[begin finish forget].all? { |name| guard.respond_to?(name) }
         return FirstTimes.new(guard) if @reject && guard.respond_to?(:first_time?)
 
