@@ -209,6 +209,14 @@ RSpec.describe SimpleConnect::Client do
       expect(deliver(described_class.from_env({}, endpoint_url: server.endpoint, key_id: "k", secret:))).to be_success
     end
 
+    it "can be frozen, and refuses at once what `with` does not take", unchecked: true do
+      client = described_class.from_env(env).freeze
+      expect { client.with(max_attempt: 1) }.to raise_error(ArgumentError, "unknown keyword: :max_attempt")
+      expect(client.inspect).to end_with("of the environment>")
+      2.times { expect(deliver(client)).to be_success }
+      expect(server.connections).to eq(1)
+    end
+
     it "builds one client, whoever comes first, also for what `with` makes" do
       client = described_class.from_env(env)
       once = client.with(max_attempts: 1)

@@ -126,6 +126,8 @@ module SimpleConnect
       # @yieldreturn [Client]
       def initialize(&build) # rubocop:disable Lint/MissingSuper -- it stands for another
         @build = build
+        # The client, when it is there: this one may be frozen.
+        @built = []
         @lock = Mutex.new
       end
 
@@ -136,18 +138,23 @@ module SimpleConnect
       def integrations = client.integrations
 
       # See {Connected#with}.
-      def with(**changes) = @client ? @client.with(**changes) : Deferred.new { client.with(**changes) }
+      def with(**changes)
+        return client.with(**changes) if @built.any?
+
+        refuse_unknown(changes)
+        Deferred.new { client.with(**changes) }
+      end
 
       # See {Connected#close}.
-      def close = @client&.close
+      def close = @built.first&.close
 
       # See {Connected#inspect}.
-      def inspect = @client ? @client.inspect : "#<#{Client.name} of the environment>"
+      def inspect = @built.any? ? client.inspect : "#<#{Client.name} of the environment>"
       alias to_s inspect
 
       private
 
-      def client = @client || @lock.synchronize { @client ||= @build.call }
+      def client = @built.first || @lock.synchronize { @built.first || @built.push(@build.call).first }
     end
     private_constant :Deferred
   end

@@ -29,9 +29,7 @@ module SimpleConnect
     # @example In a job queue that tries again by itself
     #   client.with(max_attempts: 1).events.deliver!("order_paid", order: 7)
     def with(**changes)
-      unknown = changes.keys - [*BOUNDS, :max_attempts]
-      raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
-
+      refuse_unknown(changes)
       bounds = @bounds.merge(changes.slice(*BOUNDS))
       request = @request.within(Transport.bounds(**bounds), changes.slice(:max_attempts))
       dup.tap { |client| client.__send__(:attach, request, bounds) }
@@ -62,6 +60,11 @@ module SimpleConnect
     end
 
     private
+
+    def refuse_unknown(changes)
+      unknown = changes.keys - [*BOUNDS, :max_attempts]
+      raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
+    end
 
     # Sends through `request` from now on; `options` has the bounds on time it was made with.
     def attach(request, options)
