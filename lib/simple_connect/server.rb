@@ -52,7 +52,11 @@ module SimpleConnect
       # Puma sets this where it is missing, and an application loaded later would go by it.
       environment = ENV.fetch("RACK_ENV", nil)
       require "puma"
-      Puma::Server.new(app)
+      require "puma/server"
+      # Without an environment, Puma shows whoever asks the message and the backtrace of what escapes an app. Puma 6 has
+      # its log writer elsewhere.
+      events = Puma::Events.stdio if Puma::Events.respond_to?(:stdio)
+      Puma::Server.new(app, events, { environment: "production" })
     rescue LoadError => e
       raise unless e.path == "puma"
 

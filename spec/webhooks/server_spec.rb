@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "net/http"
 require "open3"
 require "rbconfig"
 require "simple_connect/webhooks"
@@ -65,6 +66,18 @@ RSpec.describe SimpleConnect::Webhooks::App, skip: Libraries.missing("puma") do
     answer(socket)
   ensure
     socket&.close
+  end
+
+  it "shows nobody the message and the backtrace of what escapes an app" do
+    stderr = $stderr
+    $stderr = log
+    server = SimpleConnect.const_get(:Server).new(->(_) { raise "hush-hush" }, "the app", "127.0.0.1", 0)
+    answer = Net::HTTP.get_response(URI(server.url))
+    expect([answer.code, answer.body]).to match(["500", /\A(?!.*(hush-hush|server_spec))/m])
+    expect(log.string).to include("hush-hush")
+  ensure
+    $stderr = stderr
+    server&.stop
   end
 
   it "answers every status as JSON" do
