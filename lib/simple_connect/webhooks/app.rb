@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
 require_relative "../server"
 require_relative "../wire"
 

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
+
 module SimpleConnect
   module Webhooks
     # A {ReplayGuard} that remembers in a cache such as `Rails.cache`, for all processes that share that. An {App} makes

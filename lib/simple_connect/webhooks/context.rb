@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
+
 module SimpleConnect
   module Webhooks
     # What a handler gets beside the payload. Each of these is a method, and can be read as `context[:event]`.

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
 require "securerandom"
+require_relative "../errors"
+require_relative "../keeps_secrets"
 
 module SimpleConnect
   module Webhooks

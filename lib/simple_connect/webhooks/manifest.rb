@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
+
 module SimpleConnect
   module Webhooks
     # What a file says about an {App}: who it is, its secret and its settings. Immutable.

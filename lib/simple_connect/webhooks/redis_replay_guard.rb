@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
+
 module SimpleConnect
   module Webhooks
     # A {ReplayGuard} for several processes, or machines: it remembers in Redis. It is an example, too: whatever has

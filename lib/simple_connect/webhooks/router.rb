@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
+
 module SimpleConnect
   module Webhooks
     # Finds the endpoints that an event goes to, among thousands as quickly as among few: it looks them up in an index,

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../keeps_secrets"
+
 module SimpleConnect
   module Webhooks
     # Secrets that handlers need, wherever they are kept. What keeps them has `get(key)`, `set(key, value)`,
