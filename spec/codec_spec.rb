@@ -88,7 +88,9 @@ RSpec.describe "Codec" do
     it "gets the generator's state, as from JSON.generate" do
       money = Class.new { def to_json(state) = 45.0.to_json(state) }.new
       probe = Class.new { def to_json(state, *) = "\"#{state.class} #{state.depth}\"" }.new
-      check(money, probe, [probe, { "a" => [probe, { "b" => probe }] }], { "a" => money })
+      check(money, probe, [probe], { "a" => money })
+      # From json 2.9 on, JSON.generate itself counts the arrays in a Hash otherwise.
+      expect(codec.generate([probe, { "a" => [probe, { "b" => probe }] }]).scan(/\d+/)).to eq(%w[1 3 4])
       event = codec.flat_event("e", "i", "t", "en", { "a" => [probe] }, { b: probe })
       expect(JSON.parse(event).values_at("a", "b")).to eq([["#{JSON::State} 2"], "#{JSON::State} 1"])
     end

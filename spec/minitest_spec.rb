@@ -183,7 +183,10 @@ RSpec.describe "simple_connect/minitest", unchecked: true do
     expect(output).to include("4 runs", "0 failures, 0 errors, 0 skips")
   end
 
-  it "sees what other threads deliver where Rails' executor forks" do
+  # As Rails' executor runs a test, and as Minitest 6 no longer can.
+  old = "takes Minitest 5" unless Gem::Specification.find_by_name("minitest").version < Gem::Version.new("6")
+
+  it "sees what other threads deliver where Rails' executor forks", skip: old do
     tests = <<~'RUBY'
       parallelize_me!
       class Forking

@@ -35,7 +35,7 @@ RSpec.describe "Building the gem" do
       FileUtils.ln_s(command, path) unless command.empty?
     end
     FileUtils.chmod(0o755, @folder)
-    { "PATH" => "#{path}:#{@commands}" }
+    { "PATH" => "#{path}:#{@commands}", "CARGO_TARGET_DIR" => nil }
   end
 
   def output(*command, **options) = Open3.capture2e(*command, **options).first
