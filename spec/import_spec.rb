@@ -394,7 +394,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
-  it "says that the event key is missing, and not that another member has its place" do
+  it "says that the event key is missing, and not that another member has its place", unchecked: true do
     write("orders.jsonl", { event: "k", amount: 1 }, { recipient: { mobile_no: "+91" }, event: { name: "k" } })
     expect(import("orders.jsonl", "--dry-run", env: {}).first.lines.first(2).map(&:chomp))
       .to eq(["line 1: event_key is required", "line 2: event_key is required"])
