@@ -123,19 +123,38 @@ RSpec.describe "Building the gem" do
       expect(printed).to eq("bin/setup: #{root} must be writable: the extension is built there\n")
     end
 
-    it "says what root must install, where it may not", skip: ("takes Debian" unless File.exist?("/usr/bin/apt-get")) do
+    # What bin/setup prints for nobody, who may write to the checkout and install nothing. A home of root's, with its
+    # Rust, is closed to them.
+    define_method(:printed_for_nobody) do |**more|
       copy = "#{@folder}/checkout"
       FileUtils.mkdir_p(copy)
       FileUtils.cp_r(%w[bin ext lib Cargo.toml Gemfile].map { |name| "#{root}/#{name}" }, copy)
-      # Nobody, who may write to the copy. A home of root's, with its Rust, is closed to them.
       FileUtils.chown_R("nobody", nil, copy) if Process.uid.zero?
       user = Process.uid.zero? ? %w[setpriv --reuid=nobody --clear-groups] : []
       rust = { cargo: "echo cargo 1.99.0", rustc: "echo rustc 1.99.0" }
       env = environment(without: %w[sudo bundle], "dpkg-query": '[ "$1" = -S ]', **rust)
-      printed, status = setup(env, copy, *user)
+      printed, status = setup({ **env, **more }, copy, *user)
       expect(status.exitstatus).to eq(1)
-      advice = "packages are missing; as root, type: apt-get install --no-install-recommends "
-      expect(printed).to match(/\Abin.setup: #{advice}\S.*\n\z/)
+      printed
+    end
+
+    apt = "takes Debian" unless File.exist?("/usr/bin/apt-get")
+    advice = /\Abin.setup: packages are missing; as root, type: apt-get install --no-install-recommends \S.*\n\z/
+
+    it "says what root must install, where it may not", skip: apt do
+      expect(printed_for_nobody).to match(advice)
+    end
+
+    it "says so, too, where apt has never been updated, as in a container's image", skip: apt do
+      FileUtils.mkdir_p("#{@folder}/lists/partial")
+      # Of what is installed apt knows all the same.
+      File.write("#{@folder}/status", `dpkg --status base-files`)
+      File.write("#{@folder}/apt.conf", <<~CONFIGURATION)
+        Dir::State::Lists "#{@folder}/lists";
+        Dir::State::Status "#{@folder}/status";
+        Dir::Cache "";
+      CONFIGURATION
+      expect(printed_for_nobody("APT_CONFIG" => "#{@folder}/apt.conf")).to match(advice)
     end
   end
 end
