@@ -56,6 +56,18 @@ RSpec.describe SimpleConnect::CLI, "import" do
 
   around { |example| Dir.mktmpdir { |dir| Dir.chdir(dir) { example.run } } }
 
+  # A server that accepts each delivery once `held` has something for it.
+  def serve_after(held)
+    accept = lambda do |connection, _|
+      held.pop
+      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
+    end
+    ScriptedServer.open([accept]) do |server|
+      @server = server
+      yield server
+    end
+  end
+
   it "delivers JSON lines, in every layout" do
     service do
       order = ->(**event) { JSON.generate(event_key: "order_paid", recipient: { mobile_no: "+91" }, event:) }
@@ -248,11 +260,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
 
   it "reads only as far as it delivers" do
     held = Queue.new
-    ScriptedServer.open([lambda { |connection, _|
-      held.pop
-      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
-    }]) do |server|
-      @server = server
+    serve_after(held) do |server|
       File.open(write("orders.jsonl", *orders(100)), "rb") do |file|
         importing = Thread.new { import("-", "--concurrency", "2", input: file) }
         server.wait_for(2)
@@ -542,11 +550,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
 
   it "says where a file became shorter while it was read" do
     held = Queue.new
-    ScriptedServer.open([lambda { |connection, _|
-      held.pop
-      connection.io.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}")
-    }]) do |server|
-      @server = server
+    serve_after(held) do |server|
       write("orders.jsonl", *orders(1000))
       importing = Thread.new { import("orders.jsonl", "--concurrency", "2") }
       server.wait_for(2)
