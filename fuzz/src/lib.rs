@@ -28,15 +28,8 @@ pub fn answers(input: &[u8]) {
     }
 }
 
-/// Whether it was merely cut off. What is both too large and unreadable is refused for what shows first.
-type Refusal = bool;
-
-fn refusal(error: AnswerError) -> Refusal {
-    matches!(error, AnswerError::Cut(_))
-}
-
 /// Reads `pieces` as they would come from the network, up to its end; gives the answer and what does not belong to it.
-fn read(mut reader: AnswerReader, pieces: &[&[u8]]) -> Result<(Option<Answer>, Vec<u8>), Refusal> {
+fn read(mut reader: AnswerReader, pieces: &[&[u8]]) -> Result<(Option<Answer>, Vec<u8>), AnswerError> {
     let mut input = Buffer::default();
     let mut complete = false;
     for piece in pieces {
@@ -45,9 +38,9 @@ fn read(mut reader: AnswerReader, pieces: &[&[u8]]) -> Result<(Option<Answer>, V
             Ok(piece.len())
         });
         assert!(filled.is_ok_and(|count| count == piece.len()));
-        complete = reader.feed(&mut input).map_err(refusal)?;
+        complete = reader.feed(&mut input)?;
     }
-    complete = complete || reader.end(&input).map_err(refusal)?;
+    complete = complete || reader.end(&input)?;
     Ok((complete.then(|| reader.into_answer()), input.unread().to_vec()))
 }
 

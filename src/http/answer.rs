@@ -179,9 +179,10 @@ impl AnswerReader {
         let length = head::length(bytes, self.searched);
         let limit = self.limits.head;
         let too_large = self.announced + length.unwrap_or(bytes.len()) > limit;
-        // What is not HTTP may have no head that ends.
+        // What is not HTTP may have no head that ends. Only what is within the limit counts: else it would depend on the
+        // pieces in which an answer comes whether it is unreadable or too large.
         if (too_large || length.is_none()) && self.searched < STATUS_LINE {
-            self.read_status(bytes)?;
+            self.read_status(&bytes[..bytes.len().min(limit.saturating_sub(self.announced))])?;
         }
         if too_large {
             return Err(AnswerError::TooLarge(format!("the answer's head is larger than {limit} bytes")));
@@ -589,6 +590,20 @@ mod tests {
         ] {
             let error = read([bytes.as_bytes()].into_iter(), false).unwrap_err();
             assert_eq!(kind(&error), "too_large", "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_and_unreadable_is_reported_for_what_shows_first() {
+        let announced =
+            |length: usize| format!("HTTP/1.1 103 Early\r\nX: {}\r\n\r\n", "x".repeat(length - 27));
+        for (end_within_limit, expected) in [(8, "too_large"), (9, "malformed"), (40, "malformed")] {
+            let bytes =
+                announced(LIMITS.head - end_within_limit) + "HTTP/1.0x200 OK\r\nContent-Length: 2\r\n\r\n{}";
+            for size in [1, 7, 32, 16_384] {
+                let error = read(bytes.as_bytes().chunks(size), false).unwrap_err();
+                assert_eq!(kind(&error), expected, "{end_within_limit}, in pieces of {size}: {error}");
+            }
         }
     }
 
