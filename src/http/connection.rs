@@ -296,6 +296,7 @@ mod tests {
     use proptest::sample::Index;
 
     use crate::http::answer::Limits;
+    use crate::http::fuzzing::pieces;
     use crate::http::testing::{
         ACCEPTED, SCHEMES, TIMEOUTS, Wire, client_config, connected, exchange_in_pieces, send, serve, status,
         to,
@@ -304,15 +305,6 @@ mod tests {
     use crate::http::wait::poll_with;
 
     const LIMITS: Limits = Limits { head: 2000, body: 1000 };
-
-    /// `bytes` in pieces of these sizes, over and over.
-    fn pieces<'a>(mut bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
-        sizes.iter().cycle().map_while(move |size| {
-            let (piece, rest) = bytes.split_at(bytes.len().min(*size));
-            bytes = rest;
-            (!piece.is_empty()).then_some(piece)
-        })
-    }
 
     /// Every answer of the table, and everything that is none.
     fn table() -> Vec<String> {
@@ -333,12 +325,14 @@ mod tests {
         ) {
             let table = table();
             let bytes = index.get(&table).as_bytes();
-            let (mut plain, wire) = connected("http");
-            let whole = exchange_in_pieces(&mut plain, wire, LIMITS, std::iter::once(bytes).filter(|all| !all.is_empty()));
+            let (mut plain, mut wire) = connected("http");
+            let mut all = std::iter::once(bytes).filter(|all| !all.is_empty());
+            let whole = exchange_in_pieces(&mut plain, &mut wire, LIMITS, true, &mut all);
             for scheme in SCHEMES {
                 let (mut connection, mut wire) = connected(scheme);
                 let sealed: Vec<u8> = pieces(bytes, &records).flat_map(|record| wire.seal(record)).collect();
-                let made = exchange_in_pieces(&mut connection, wire, LIMITS, pieces(&sealed, &sizes));
+                let made =
+                    exchange_in_pieces(&mut connection, &mut wire, LIMITS, true, &mut pieces(&sealed, &sizes));
                 prop_assert_eq!(&made, &whole, "{}", scheme);
             }
         }

@@ -7,6 +7,8 @@ mod dial;
 pub mod error;
 mod exchange;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod head;
 pub mod headers;
 mod local;
@@ -15,7 +17,9 @@ pub mod pool;
 pub mod proxy;
 pub mod request;
 pub mod settings;
-#[cfg(test)]
+// A fuzz target uses a part of it.
+#[cfg_attr(fuzzing, allow(dead_code, unused_imports))]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 pub mod tls;
 pub mod transport;

@@ -131,6 +131,11 @@ impl Wire {
         self.socket().write_all(&sealed)
     }
 
+    /// Sends bytes that are what the wire carries: see [`seal`](Self::seal).
+    pub(crate) fn send_sealed(&mut self, bytes: &[u8]) {
+        self.socket().write_all(bytes).unwrap();
+    }
+
     /// Reads a request; None where the client has closed, or never began TLS.
     pub(crate) fn request(&mut self) -> Option<Vec<u8>> {
         let mut request = Vec::new();
@@ -224,16 +229,17 @@ pub(crate) fn connected(scheme: &str) -> (Connection, Wire) {
     (connection, server.join().unwrap())
 }
 
-/// Sends `pieces` one by one on `wire`, closes it behind them, and says what an exchange on `connection` makes of them:
-/// the answer, or the text of the error. The server does not look at the request.
+/// Sends as many of `pieces` on `wire` as are read, and says what an exchange on `connection` makes of them: the answer, or
+/// the text of the error. Where they are not enough, the server closes behind them; over TLS it says so where the end is
+/// `announced`. It does not look at the request.
 pub(crate) fn exchange_in_pieces<'a>(
     connection: &mut Connection,
-    mut wire: Wire,
+    wire: &mut Wire,
     limits: Limits,
-    pieces: impl Iterator<Item = &'a [u8]>,
+    announced: bool,
+    pieces: &mut impl Iterator<Item = &'a [u8]>,
 ) -> Result<Answer, String> {
     let mut exchange = Exchange::new(AnswerReader::new(limits), Instant::now());
-    let mut pieces = pieces.fuse();
     loop {
         match exchange.step(connection, b"request", TIMEOUTS, Instant::now()) {
             Ok(None) => return Ok(exchange.reader.into_answer()),
@@ -242,9 +248,11 @@ pub(crate) fn exchange_in_pieces<'a>(
             Ok(Some(_)) if !connection.drained() || is_readable(connection, Instant::now()) => {}
             Ok(Some(_)) => {
                 match pieces.next() {
-                    Some(piece) => wire.socket().write_all(piece).unwrap(),
+                    Some(piece) => wire.send_sealed(piece),
                     None => {
-                        wire.notify_close();
+                        if announced {
+                            wire.notify_close();
+                        }
                         wire.socket().shutdown(Shutdown::Write).unwrap();
                     }
                 }

@@ -1,0 +1,191 @@
+//! What must hold of an exchange over TLS whatever comes: the fuzz target `tls` finds input for it, the tests run its
+//! seeds.
+
+use std::time::Instant;
+
+use crate::http::answer::{Answer, CloseReason, Limits};
+use crate::http::connection::Connection;
+use crate::http::testing::{ACCEPTED, TIMEOUTS, Wire, connected, exchange_in_pieces};
+use crate::http::wait::{Interest, poll_with};
+
+const LIMITS: Limits = Limits { head: 2000, body: 40_000 };
+
+/// How an answer comes.
+struct Plan {
+    /// The sizes of TLS's records, and of the pieces of its stream, over and over.
+    records: Vec<usize>,
+    pieces: Vec<usize>,
+    harm: Harm,
+    bytes: Vec<u8>,
+}
+
+/// What happens to the stream on its way.
+#[derive(Debug)]
+enum Harm {
+    None,
+    /// It ends at this byte, modulo its length, and nobody says that it is over.
+    Cut(usize),
+    /// These bits of this byte, modulo its length, are the other way round.
+    Flip(usize, u8),
+}
+
+impl Plan {
+    /// Sizes of records, sizes of pieces, the harm, then the answer.
+    fn new(input: &[u8]) -> Self {
+        let mut input = input.iter().copied();
+        let mut next = || input.next().unwrap_or_default();
+        let mut sizes = || (0..next() % 8 + 1).map(|_| size(next())).collect();
+        let (records, pieces) = (sizes(), sizes());
+        let (kind, place) = (next(), usize::from(next()) << 8 | usize::from(next()));
+        let harm = match kind % 4 {
+            0 | 1 => Harm::None,
+            2 => Harm::Cut(place),
+            _ => Harm::Flip(place, kind.max(1)),
+        };
+        Self { records, pieces, harm, bytes: unfold(input) }
+    }
+}
+
+/// A size of up to 255 bytes, or of some KiB.
+fn size(byte: u8) -> usize {
+    match byte {
+        0 => 16_384,
+        240.. => usize::from(byte - 239) * 1024,
+        _ => byte.into(),
+    }
+}
+
+/// The text, with as many times 256 bytes for each byte 0xFF as the byte behind it says. That byte is in no UTF-8.
+fn unfold(mut text: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(byte) = text.next() {
+        match byte {
+            0xff => bytes.resize(bytes.len() + 256 * usize::from(text.next().unwrap_or_default()), b'x'),
+            byte => bytes.push(byte),
+        }
+    }
+    bytes
+}
+
+/// `bytes` in pieces of these sizes, over and over.
+pub(crate) fn pieces<'a>(mut bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
+    sizes.iter().cycle().map_while(move |size| {
+        let (piece, rest) = bytes.split_at(bytes.len().min(*size));
+        bytes = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// What an exchange reads over TLS, in whatever records and pieces, is what it reads without; where the stream is cut or
+/// changed, it is that or an error. What comes behind the answer answers no other request.
+pub fn tls(input: &[u8]) {
+    let Plan { records, pieces: sizes, harm, bytes } = Plan::new(input);
+    let (mut plain, mut wire) = connected("http");
+    let whole = exchange_in_pieces(
+        &mut plain,
+        &mut wire,
+        LIMITS,
+        true,
+        &mut [&bytes[..]].into_iter().filter(|bytes| !bytes.is_empty()),
+    );
+
+    let (mut connection, mut server) = connected("https");
+    let mut sealed: Vec<u8> = pieces(&bytes, &records).flat_map(|record| server.seal(record)).collect();
+    let length = sealed.len().max(1);
+    match harm {
+        Harm::Cut(place) => sealed.truncate(place % length),
+        Harm::Flip(place, bits) => {
+            if let Some(byte) = sealed.get_mut(place % length) {
+                *byte ^= bits;
+            }
+        }
+        Harm::None => {}
+    }
+    let announced = !matches!(harm, Harm::Cut(_));
+    let mut left = pieces(&sealed, &sizes);
+    let made = exchange_in_pieces(&mut connection, &mut server, LIMITS, announced, &mut left);
+    match (harm, made) {
+        (Harm::None, made) => {
+            assert_eq!(made, whole);
+            if made.is_ok() {
+                left.for_each(|piece| server.send_sealed(piece));
+                assert_nothing_else_is_answered(&mut connection, &mut server, plain.usable(Instant::now()));
+            }
+        }
+        // All of it came before the harm was done.
+        (_, Ok(answer)) if Ok(&answer) == whole.as_ref() => {}
+        // Its status is worth more than the end of its text.
+        (_, Ok(answer)) if answer.status >= 400 && answer.close == Some(CloseReason::End) => {
+            assert!(whole.is_ok_and(|whole| begins(&whole, &answer)));
+        }
+        (harm, Ok(answer)) => panic!("{harm:?} makes another answer: {answer:?}, not {whole:?}"),
+        (_, Err(_)) => {}
+    }
+}
+
+/// Whether the one answer is the other, but for what is missing at the end.
+fn begins(whole: &Answer, part: &Answer) -> bool {
+    let body = |answer: &Answer| answer.body.clone().unwrap_or_default();
+    whole.head == part.head && body(whole).starts_with(&body(part))
+}
+
+/// The next request gets its own answer, or does not go out at all on this connection.
+fn assert_nothing_else_is_answered(connection: &mut Connection, server: &mut Wire, nothing_left: bool) {
+    let until = Instant::now() + TIMEOUTS.read;
+    while connection.usable(Instant::now()) {
+        if nothing_left {
+            let accepted = server.seal(ACCEPTED);
+            let mut pieces = [&accepted[..]].into_iter();
+            let next = exchange_in_pieces(connection, server, LIMITS, true, &mut pieces);
+            assert_eq!(next.map(|answer| answer.status), Ok(202));
+            return;
+        }
+        // It is on its way.
+        assert!(Instant::now() < until, "what came behind the answer was passed over");
+        poll_with(connection.fd(), Interest::Read, until, None);
+    }
+    assert!(!nothing_left, "a connection with nothing left on it is usable");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{fs, panic, path::Path};
+
+    #[test]
+    fn the_seeds_of_the_fuzz_target_hold() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/tls");
+        let mut kinds = Vec::new();
+        for file in fs::read_dir(folder).unwrap() {
+            let file = file.unwrap().path();
+            let input = fs::read(&file).unwrap();
+            let plan = Plan::new(&input);
+            kinds.push(std::mem::discriminant(&plan.harm));
+            if let Err(cause) = panic::catch_unwind(|| tls(&input)) {
+                eprintln!("it was for the seed {}: {:?}", file.display(), plan.harm);
+                panic::resume_unwind(cause);
+            }
+        }
+        assert!(kinds.len() > 3);
+        assert!(kinds.iter().any(|kind| *kind != kinds[0]), "some do harm, others none");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_becomes_of_an_answer_over_tls_it_is_no_other(
+            sizes in proptest::collection::vec(any::<u8>(), 8), kind in 0u8..8, place in any::<u16>(),
+            body in 0usize..3, behind in prop_oneof![Just(""), Just("H"), Just("HTTP/1.1 500 Stale\r\n\r\n")],
+        ) {
+            let head = ["Content-Length: 512\r\n", "", "Transfer-Encoding: chunked\r\n"][body];
+            let body: [&[u8]; 2] = [b"\xff\x02", b"200\r\n\xff\x02\r\n0\r\n\r\n"];
+            let mut input = [&[3], &sizes[..4], &[3], &sizes[4..], &[kind], &place.to_be_bytes()[..]].concat();
+            input.extend_from_slice(format!("HTTP/1.1 200 OK\r\n{head}\r\n").as_bytes());
+            input.extend_from_slice(body[usize::from(head.starts_with("Transfer"))]);
+            input.extend_from_slice(behind.as_bytes());
+            tls(&input);
+        }
+    }
+}
