@@ -208,7 +208,25 @@ pub(crate) fn client_config() -> Arc<ClientConfig> {
 
 /// A connection as an attempt would have it after the handshake, and the server's end of it.
 pub(crate) fn connected(scheme: &str) -> (Connection, Wire) {
-    let config = (scheme == "https").then(|| identity().server.clone());
+    connect((scheme == "https").then(|| identity().server.clone()))
+}
+
+/// As [`connected`], over TLS, by a socket that keeps apart what was written apart.
+#[cfg(target_os = "linux")]
+pub(crate) fn connected_by_packets() -> (Connection, Wire) {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    let socket = TcpStream::from(ours);
+    socket.set_nonblocking(true).unwrap();
+    let mut connection = Connection::new(socket);
+    connection.wrap(tls::session(&client_config(), NAMES[0]).unwrap());
+    let session = ServerConnection::new(identity().server.clone()).unwrap();
+    let wire = Wire::Tls(Box::new(StreamOwned::new(session, theirs.into())));
+    hand_shake(connection, || wire)
+}
+
+fn connect(config: Option<Arc<ServerConfig>>) -> (Connection, Wire) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -216,8 +234,16 @@ pub(crate) fn connected(scheme: &str) -> (Connection, Wire) {
     if config.is_some() {
         connection.wrap(tls::session(&client_config(), NAMES[0]).unwrap());
     }
+    hand_shake(connection, move || Wire::new(listener.accept().unwrap().0, config))
+}
+
+/// Does both sides' part of the handshake, if there is one.
+fn hand_shake(
+    mut connection: Connection,
+    accept: impl FnOnce() -> Wire + Send + 'static,
+) -> (Connection, Wire) {
     let server = thread::spawn(move || {
-        let mut wire = Wire::new(listener.accept().unwrap().0, config);
+        let mut wire = accept();
         if let Wire::Tls(stream) = &mut wire {
             stream.conn.complete_io(&mut stream.sock).unwrap();
         }
