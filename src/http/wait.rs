@@ -159,3 +159,104 @@ impl Interest {
 fn timeout(until: Instant) -> Option<Timespec> {
     Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::Duration;
+
+    /// Longer than any of these waits takes, unless something is wrong.
+    const LONG: Duration = Duration::from_secs(20);
+    /// Long enough to see that a wait goes on.
+    const SHORT: Duration = Duration::from_millis(50);
+
+    fn soon() -> Instant {
+        Instant::now() + SHORT
+    }
+
+    fn late() -> Instant {
+        Instant::now() + LONG
+    }
+
+    #[test]
+    fn a_wait_ends_when_what_is_waited_for_is_there_or_its_time_is_up() {
+        let waker = Waker::new().unwrap();
+        for waker in [None, Some(&waker)] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let start = Instant::now();
+            assert!(!poll_with(ours.as_fd(), Interest::Read, soon(), waker));
+            assert!(start.elapsed() >= SHORT);
+            assert_eq!(poll_many(&[(ours.as_fd(), Interest::Read)], soon(), waker), Some(vec![false]));
+            for interest in [Interest::Write, Interest::ReadOrWrite] {
+                assert!(!poll_with(ours.as_fd(), interest, late(), waker));
+                assert_eq!(poll_many(&[(ours.as_fd(), interest)], late(), waker), Some(vec![true]));
+            }
+            theirs.write_all(b"x").unwrap();
+            assert!(!poll_with(ours.as_fd(), Interest::Read, late(), waker));
+            let both = [(theirs.as_fd(), Interest::Read), (ours.as_fd(), Interest::Read)];
+            assert_eq!(poll_many(&both, late(), waker), Some(vec![false, true]));
+            assert!(start.elapsed() < LONG, "one of them has waited for the end of its time");
+        }
+    }
+
+    #[test]
+    fn a_time_that_has_passed_is_no_wait_at_all() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let start = Instant::now();
+        let past = start.checked_sub(SHORT).unwrap();
+        assert!(!poll_with(ours.as_fd(), Interest::Read, past, None));
+        assert_eq!(poll_many(&[(ours.as_fd(), Interest::Read)], past, None), Some(vec![false]));
+        assert_eq!(poll_many(&[], past, None), Some(vec![]));
+        assert!(start.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_waker_ends_the_present_wait() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let waker = Waker::new().unwrap();
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let one = scope.spawn(|| poll_with(ours.as_fd(), Interest::Read, late(), Some(&waker)));
+            let many = scope.spawn(|| poll_many(&[(ours.as_fd(), Interest::Read)], late(), Some(&waker)));
+            thread::sleep(SHORT);
+            waker.wake();
+            assert!(one.join().unwrap());
+            assert_eq!(many.join().unwrap(), None);
+        });
+        assert!(start.elapsed() < LONG);
+    }
+
+    #[test]
+    fn a_waker_ends_the_next_wait_until_it_is_reset_and_whoever_wakes_it_never_waits() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let waker = Waker::new().unwrap();
+        // More than a pipe holds.
+        for _ in 0..70_000 {
+            waker.wake();
+        }
+        theirs.write_all(b"x").unwrap();
+        for _ in 0..2 {
+            assert!(poll_with(ours.as_fd(), Interest::Read, late(), Some(&waker)));
+            assert_eq!(poll_many(&[(ours.as_fd(), Interest::Read)], late(), Some(&waker)), None);
+        }
+        assert!(!poll_with(waker.as_fd(), Interest::Read, late(), None), "whoever waits for its descriptor");
+        assert_eq!(poll_many(&[(waker.as_fd(), Interest::Read)], late(), None), Some(vec![true]));
+        waker.reset();
+        assert!(!poll_with(ours.as_fd(), Interest::Read, late(), Some(&waker)));
+        assert_eq!(poll_many(&[(waker.as_fd(), Interest::Read)], soon(), None), Some(vec![false]));
+        waker.wake();
+        assert!(poll_with(ours.as_fd(), Interest::Read, late(), Some(&waker)));
+    }
+
+    #[test]
+    fn no_program_inherits_a_waker() {
+        let waker = Waker::new().unwrap();
+        for fd in [&waker.reader, &waker.writer] {
+            let flags = rustix::io::fcntl_getfd(fd).unwrap();
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        }
+    }
+}
