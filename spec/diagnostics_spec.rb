@@ -46,17 +46,17 @@ RSpec.describe "Diagnostics" do
 
       it "leave the endpoints behind a failing on_attempt: theirs" do
         ScriptedServer.open([accepted]) do |server|
-          endpoints = Array.new(2) { SimpleConnect::Webhooks::Endpoint.new(url: server.url) }
-          application = SimpleConnect::Webhooks::Application.new(name: "Acme", endpoints:)
+          endpoints = Array.new(2) { SimpleConnect::Outbound::Endpoint.new(url: server.url) }
+          application = SimpleConnect::Outbound::Application.new(name: "Acme", endpoints:)
           on_attempt = ->(_) { raise "no" }
-          dispatcher = SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false, on_attempt:)
-          event = SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: {})
+          dispatcher = SimpleConnect::Outbound::Dispatcher.new(application, jobs: false, on_attempt:)
+          event = SimpleConnect::Outbound::Event.new(event_type: "user.created", payload: {})
           expect(dispatcher.publish(event)).to all(be_success)
         end
       end
 
       it "leave a webhook with failing telemetry as it is" do
-        telemetry = SimpleConnect::Webhooks::Telemetry.new(feedback_hook: ->(_) { raise "no" })
+        telemetry = SimpleConnect::Kiket::Telemetry.new(feedback_hook: ->(_) { raise "no" })
         expect(telemetry.record("order.paid", "v1", 0.02)).to be_nil
       end
 

@@ -74,7 +74,7 @@ RSpec.describe "Loading" do
 
   # These two load with the library that they adapt to.
   files = Dir.glob("**/*.rb", base: File.expand_path("../lib", __dir__)).sort -
-          %w[active_job sidekiq].map { |library| "simple_connect/webhooks/#{library}_delivery.rb" }
+          %w[active_job sidekiq].map { |library| "simple_connect/outbound/#{library}_delivery.rb" }
   # Which this Ruby may not have.
   libraries = { "simple_connect/webmock.rb" => "webmock", "simple_connect/minitest.rb" => "minitest" }
 

@@ -374,7 +374,7 @@ RSpec.describe SimpleConnect::Testing do
       kiket = SimpleConnect::Kiket::Client.new("#{server.url}/kiket", workspace_token: "wk_h", extension_api_key: "k")
       expect(dispatcher.publish(order).map(&:status)).to eq([:success])
       expect(kiket.post("/api/v1/x", { "a" => 1 })).to be_nil
-      SimpleConnect::Webhooks::Telemetry.new(url: "#{server.url}/telemetry", env: {}).record("order.paid", "v1", 0.02)
+      SimpleConnect::Kiket::Telemetry.new(url: "#{server.url}/telemetry", env: {}).record("order.paid", "v1", 0.02)
       sandbox.__send__(:tell) { { "message_id" => "m" } }
       sandbox.stop
       Timeout.timeout(10) { Thread.pass until described_class.requests.size == 4 }
@@ -403,13 +403,13 @@ RSpec.describe SimpleConnect::Testing do
     end
 
     def dispatcher
-      endpoint = SimpleConnect::Webhooks::Endpoint.new(uid: "hook", url: "#{server.url}/hook", secret: "s")
-      application = SimpleConnect::Webhooks::Application.new(name: "Shop", endpoints: [endpoint])
-      SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false)
+      endpoint = SimpleConnect::Outbound::Endpoint.new(uid: "hook", url: "#{server.url}/hook", secret: "s")
+      application = SimpleConnect::Outbound::Application.new(name: "Shop", endpoints: [endpoint])
+      SimpleConnect::Outbound::Dispatcher.new(application, jobs: false)
     end
 
     def order
-      @order ||= SimpleConnect::Webhooks::Event.new(event_type: "order.paid", topics: [], payload: { order: 7 })
+      @order ||= SimpleConnect::Outbound::Event.new(event_type: "order.paid", topics: [], payload: { order: 7 })
     end
 
     it "before WebMock, which is asked while it is off", process: true, unchecked: true do

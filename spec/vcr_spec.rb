@@ -159,15 +159,15 @@ RSpec.describe "VCR" do
         run(<<~RUBY, server)
           require "simple_connect/kiket"
           kiket = SimpleConnect::Kiket::Client.new(SERVER, workspace_token: "wk_ours", extension_api_key: "ek_ours")
-          endpoint = SimpleConnect::Webhooks::Endpoint.new(
+          endpoint = SimpleConnect::Outbound::Endpoint.new(
             uid: "acme", url: "\#{SERVER}/hook", secret: "s",
             headers: { headers: { "X-Tenant" => "acme" }, sensitive: { "Authorization" => "Basic ours" } }
           )
-          application = SimpleConnect::Webhooks::Application.new(name: "Acme", endpoints: [endpoint])
-          dispatcher = SimpleConnect::Webhooks::Dispatcher.new(application, jobs: false)
+          application = SimpleConnect::Outbound::Application.new(name: "Acme", endpoints: [endpoint])
+          dispatcher = SimpleConnect::Outbound::Dispatcher.new(application, jobs: false)
           VCR.use_cassette("others") do
             kiket.get("/api/v1/x")
-            dispatcher.publish(SimpleConnect::Webhooks::Event.new(event_type: "order.paid", payload: {}))
+            dispatcher.publish(SimpleConnect::Outbound::Event.new(event_type: "order.paid", payload: {}))
             Net::HTTP.get(URI("\#{SERVER}/other"), { "Authorization" => "Bearer theirs" })
           end
           show "done"

@@ -3,9 +3,10 @@
 require "json"
 require "optparse"
 require "shellwords"
-require_relative "../simple_connect"
-require_relative "server"
-require_relative "cli/output"
+require_relative "internal/autoload"
+require_relative "internal/sender"
+require_relative "internal/server"
+require_relative "internal/transport"
 
 module SimpleConnect
   # The command `simple_connect`; `simple_connect help` shows what it can do.
@@ -13,6 +14,11 @@ module SimpleConnect
   # @example
   #   exit SimpleConnect::CLI.new(["verify", "--json"]).run
   class CLI
+    autoload :Import, File.expand_path("cli/import.rb", __dir__)
+    autoload :Output, File.expand_path("cli/output.rb", __dir__)
+    autoload :Progress, File.expand_path("cli/progress.rb", __dir__)
+    autoload :Rows, File.expand_path("cli/rows.rb", __dir__)
+
     # What was asked for has been done.
     OK = 0
     # The service refused it, or is not connected.
@@ -269,7 +275,6 @@ module SimpleConnect
     end
 
     def import(path, options)
-      require_relative "cli/import"
       concurrency = options.fetch(:concurrency, 8)
       raise UsageError, "--concurrency must be 1 or more" unless concurrency.positive?
 
@@ -351,7 +356,6 @@ module SimpleConnect
 
     def sandbox(host: "127.0.0.1", port: 0, callback_url: nil)
       check_port(port)
-      require_relative "sandbox"
       variables = VARIABLES
       variables = { **variables, webhook_secret: "SIMPLECONNECT_WEBHOOK_SECRET" } if callback_url
       credentials = variables.except(:endpoint_url).transform_values { |name| @env[name].to_s }
@@ -426,8 +430,8 @@ module SimpleConnect
       body = JSON.generate(fields_of(fields))
       path = "v/#{Transport.segment("--version", version)}/webhooks/#{Transport.segment("event", event)}"
       url, query = url.sub(/#.*\z/m, "").split("?", 2)
-      result = Webhooks::Sender.new("#{url.to_s.chomp("/")}/#{path}#{"?#{query}" if query}", "--url")
-                               .post(body, Signature.sign(body, secret:, **scheme))
+      result = Sender.new("#{url.to_s.chomp("/")}/#{path}#{"?#{query}" if query}", "--url")
+                     .post(body, Signature.sign(body, secret:, **scheme))
       return say(result.response_body.to_s) if result.success?
 
       complain(failure(result), failure_code(result))
@@ -436,7 +440,6 @@ module SimpleConnect
     end
 
     def webhook_secret
-      require_relative "webhooks"
       secret = @env["SIMPLECONNECT_WEBHOOK_SECRET"].to_s
       raise UsageError, "set SIMPLECONNECT_WEBHOOK_SECRET in the environment" if secret.empty?
 

@@ -1,8 +1,9 @@
 # frozen_string_literal: true
 
+require_relative "internal/autoload"
 require_relative "api/events"
 require_relative "api/integrations"
-require_relative "connected"
+require_relative "internal/connected"
 
 module SimpleConnect
   # Delivers events to one integration.

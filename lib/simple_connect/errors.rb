@@ -163,4 +163,43 @@ module SimpleConnect
 
   # The endpoint has moved (3xx); redirects are not followed.
   class RedirectError < PermanentError; end
+
+  # A request that is not believed: unsigned, signed with another secret, changed on its way, too old or too new.
+  class SignatureVerificationError < Error
+    # @return [Symbol] `:missing_signature`, `:missing_timestamp`, `:malformed_timestamp`, `:mismatch`, `:too_old` or
+    #   `:too_new`
+    attr_reader :reason
+
+    # @param reason [Symbol]
+    # @param message [String]
+    def initialize(reason, message)
+      super(message)
+      @reason = reason
+    end
+
+    # @return [Hash{Symbol => Object}] what a refusal can tell the sender: `:error`, the message, and `:reason`
+    # @example In a server of your own
+    #   [401, { "content-type" => "application/json" }, [JSON.generate(error.to_h)]]
+    def to_h = { error: message, reason: }
+
+    # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
+    # @return [Hash{Symbol => Object}] `message:` and `reason:`
+    def deconstruct_keys(keys) = { **super, reason: }
+  end
+
+  # A webhook's body that is no JSON object.
+  class MalformedPayloadError < Error; end
+
+  # A request that is signed and came before.
+  class ReplayError < Error
+    # @api private
+    # @param under_way [Boolean]
+    def initialize(under_way: false)
+      super(under_way ? "this request is being handled" : "this request came before")
+      @under_way = under_way
+    end
+
+    # @return [Boolean] whether it is still being handled: it may have to come again
+    def under_way? = @under_way
+  end
 end

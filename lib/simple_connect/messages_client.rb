@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
+require_relative "internal/autoload"
 require_relative "api/messages"
-require_relative "connected"
+require_relative "internal/connected"
 
 module SimpleConnect
   # Sends WhatsApp template messages with an API key, past any integration.

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 require "minitest"
-require_relative "testing/expectation"
+require_relative "testing"
 
 module SimpleConnect
   # See `testing.rb`.

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
-require_relative "../simple_connect"
+require_relative "internal/autoload"
+require_relative "internal/checks"
+require_relative "internal/extension"
 
 module SimpleConnect
   # Grants so many permits in each window of time, first come, first served: of 15 asked for at once, with 10 a second,
@@ -9,8 +11,6 @@ module SimpleConnect
   # Threads and fibers may share it. Whoever waits holds up no other thread, and under a Fiber scheduler no other fiber,
   # and can be interrupted; then those behind move up. A process forked from this one counts for itself. It is kept in
   # Rust, and goes by the monotonic clock.
-  #
-  # It must be asked for, with `require "simple_connect/webhooks"`.
   #
   # @example
   #   limiter = SimpleConnect::RateLimiter.new(10)

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "errors"
-require_relative "extension"
+require_relative "internal/extension"
 
 module SimpleConnect
   # What came of a call. Immutable; two with the same six members are equal.

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-require_relative "checks"
-require_relative "clock"
+require_relative "internal/checks"
+require_relative "internal/clock"
 
 module SimpleConnect
   # How often to try, and how long to wait in between. By default three times, waiting one second and then two.

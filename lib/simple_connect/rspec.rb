@@ -2,7 +2,7 @@
 
 require "rspec/core"
 require "rspec/expectations"
-require_relative "testing/expectation"
+require_relative "testing"
 
 module SimpleConnect
   module Testing

@@ -2,26 +2,20 @@
 
 require "json"
 require "socket"
-require_relative "clock"
-require_relative "errors"
-require_relative "keeps_secrets"
-require_relative "log"
-require_relative "sandbox/credentials"
-require_relative "sandbox/ledger"
-require_relative "server"
-require_relative "wire"
+require_relative "internal/autoload"
+require_relative "internal/clock"
+require_relative "internal/keeps_secrets"
+require_relative "internal/log"
+require_relative "internal/server"
+require_relative "internal/wire"
 
-module SimpleConnect # rubocop:disable Style/Documentation -- it has that where it is begun
-  # Whoever starts the service wants to talk to it. The sandbox itself needs neither, nor the extension.
-  autoload :Client, File.expand_path("client", __dir__)
-  autoload :MessagesClient, File.expand_path("messages_client", __dir__)
-
+module SimpleConnect
   # The service, as far as this gem talks to it, on your own machine: for development and for tests. It takes both
   # layouts of events and the messages of {MessagesClient}, checks signatures and keys, knows duplicates, and fails on
   # command. Nothing is sent to anybody, and nothing outlives it.
   #
-  # `require "simple_connect/sandbox"` loads it, and nothing else does. {.start} serves it through Puma on a port of its
-  # own; it also is a Rack app, to be mounted in another server. Threads may share it.
+  # {.start} serves it through Puma on a port of its own; it also is a Rack app, to be mounted in another server.
+  # Threads may share it.
   #
   # @example In a spec
   #   require "simple_connect/sandbox"
@@ -36,6 +30,11 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
   # @example As a Rack app, in a config.ru
   #   run SimpleConnect::Sandbox.new(event_keys: %w[order_paid order_sent])
   class Sandbox
+    autoload :Callbacks, File.expand_path("sandbox/callbacks.rb", __dir__)
+    autoload :Credentials, File.expand_path("sandbox/credentials.rb", __dir__)
+    autoload :Ledger, File.expand_path("sandbox/ledger.rb", __dir__)
+    autoload :Refusal, File.expand_path("sandbox/ledger.rb", __dir__)
+
     include KeepsSecrets
 
     # A request that came: `verb`, `path`, `headers` (their names in lower case, an API key redacted), `body`, and the
@@ -398,7 +397,6 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
 
     def callbacks(url)
       # Nothing else here needs the extension.
-      require_relative "sandbox/callbacks"
       Callbacks.new(url, webhook_secret)
     end
 

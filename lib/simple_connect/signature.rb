@@ -1,31 +1,9 @@
 # frozen_string_literal: true
 
-require_relative "../simple_connect"
+require_relative "internal/autoload"
+require_relative "internal/extension"
 
 module SimpleConnect
-  # A request that is not believed: unsigned, signed with another secret, changed on its way, too old or too new.
-  class SignatureVerificationError < Error
-    # @return [Symbol] `:missing_signature`, `:missing_timestamp`, `:malformed_timestamp`, `:mismatch`, `:too_old` or
-    #   `:too_new`
-    attr_reader :reason
-
-    # @param reason [Symbol]
-    # @param message [String]
-    def initialize(reason, message)
-      super(message)
-      @reason = reason
-    end
-
-    # @return [Hash{Symbol => Object}] what a refusal can tell the sender: `:error`, the message, and `:reason`
-    # @example In a server of your own
-    #   [401, { "content-type" => "application/json" }, [JSON.generate(error.to_h)]]
-    def to_h = { error: message, reason: }
-
-    # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
-    # @return [Hash{Symbol => Object}] `message:` and `reason:`
-    def deconstruct_keys(keys) = { **super, reason: }
-  end
-
   # Signs bodies, and tells whether what comes is signed.
   #
   # | scheme | headers | signature |
@@ -36,8 +14,6 @@ module SimpleConnect
   #
   # It is the HMAC-SHA256 of the timestamp (the seconds since 1970), a dot (not with `:simplyq`) and the body, with the
   # secret's bytes as they are.
-  #
-  # It must be asked for, with `require "simple_connect/webhooks"`.
   module Signature
     # @param body [String] the body, byte by byte as it is sent
     # @param secret [String, Array<String>] several while a secret is being rotated: each signs where the scheme has a

@@ -1,34 +1,10 @@
 # frozen_string_literal: true
 
-require_relative "../simple_connect"
-require_relative "testing/session"
-require_relative "testing/vcr"
+require_relative "internal/autoload"
+require_relative "internal/transport"
+require_relative "retryable"
 
-# Delivers a business's domain events to SimpleConnect, which turns them into WhatsApp messages.
 module SimpleConnect
-  # Turns test mode on: nothing is sent any more, by no client. What would be is encoded and signed, recorded, and
-  # answered as by the service; see {Testing}. Waits between attempts take no time. Nor does anything else of this gem
-  # send: see {Testing.requests}.
-  #
-  # With a block only while it runs, with records and answers of its own, and for the block's own thread and fiber. From
-  # Ruby 3.2 on also for the threads and fibers that it starts; before, for all fibers of its thread.
-  #
-  # `require "simple_connect/testing"` loads it, and nothing else does.
-  #
-  # @yieldparam session [Testing::Session] its records and answers
-  # @return [Object] what the block gives; nil without one
-  # @example For the whole process
-  #   SimpleConnect.test!
-  # @example For a block
-  #   SimpleConnect.test! do |session|
-  #     session.respond_with(422)
-  #     client.events.deliver("order_paid", order: 7).status_code # => 422
-  #     session.deliveries.size                                   # => 1
-  #   end
-  def self.test!(&block)
-    block ? Testing.within(Testing::Session.new, &block) : Testing.enable
-  end
-
   # What was delivered in test mode, and what is answered there; see {SimpleConnect.test!}. Threads may share it.
   #
   # `require "simple_connect/rspec"` and `require "simple_connect/minitest"` begin each example anew and bring matchers
@@ -44,6 +20,18 @@ module SimpleConnect
   #   delivery.fields   # => { "order" => 7 }
   #   delivery.attempts # => 2
   module Testing
+    autoload :Answer, File.expand_path("testing/script.rb", __dir__)
+    autoload :Delivery, File.expand_path("testing/delivery.rb", __dir__)
+    autoload :Exchange, File.expand_path("testing/exchange.rb", __dir__)
+    autoload :Expectation, File.expand_path("testing/expectation.rb", __dir__)
+    autoload :Message, File.expand_path("testing/delivery.rb", __dir__)
+    autoload :OtherRequest, File.expand_path("testing/delivery.rb", __dir__)
+    autoload :Request, File.expand_path("testing/delivery.rb", __dir__)
+    autoload :Script, File.expand_path("testing/script.rb", __dir__)
+    autoload :Sent, File.expand_path("testing/delivery.rb", __dir__)
+    autoload :Session, File.expand_path("testing/session.rb", __dir__)
+    autoload :VcrFilters, File.expand_path("testing/vcr_filters.rb", __dir__)
+
     STORAGE = :simple_connect_testing
     private_constant :STORAGE
 
@@ -98,6 +86,20 @@ module SimpleConnect
       # @example
       #   SimpleConnect::Testing.fail_with(:timeout).then(:accepted)
       def fail_with(*faults, **options) = session.fail_with(*faults, **options)
+
+      # Keeps the key id, the signature and the API key of this gem's requests out of VCR's cassettes, also Kiket's keys
+      # and what an endpoint is sent as `Authorization`. The requests of others are left alone, and so are an endpoint's
+      # other sensitive headers, which only you know: `config.filter_sensitive_data` hides them.
+      #
+      # @param config [VCR::Configuration]
+      # @return [void]
+      # @example
+      #   VCR.configure do |config|
+      #     config.cassette_library_dir = "spec/cassettes"
+      #     config.hook_into :webmock
+      #     SimpleConnect::Testing.vcr_filters(config)
+      #   end
+      def vcr_filters(config) = VcrFilters.add(config)
 
       # Forgets all deliveries, and what was set to be answered.
       #
@@ -181,5 +183,7 @@ module SimpleConnect
         end
       end
     end
+
+    Transport.testing = self
   end
 end

@@ -1,30 +1,25 @@
 # frozen_string_literal: true
 
-require_relative "keeps_secrets"
+require_relative "internal/autoload"
+require_relative "internal/extension"
 require_relative "signature"
 
 module SimpleConnect
-  # A webhook's body that is no JSON object.
-  class MalformedPayloadError < Error; end
-
-  # A request that is signed and came before.
-  class ReplayError < Error
-    # @api private
-    # @param under_way [Boolean]
-    def initialize(under_way: false)
-      super(under_way ? "this request is being handled" : "this request came before")
-      @under_way = under_way
-    end
-
-    # @return [Boolean] whether it is still being handled: it may have to come again
-    def under_way? = @under_way
-  end
-
-  # Receives signed webhooks. It must be asked for, with `require "simple_connect/webhooks"`.
+  # Receives signed webhooks. Not loaded by default: it is when you first use it.
   #
   # {App} is a whole receiver, for Rack and Rails. {Controller} checks signatures in a controller of your own,
   # {.construct_event} anywhere else.
   module Webhooks
+    autoload :App, File.expand_path("webhooks/app.rb", __dir__)
+    autoload :CacheReplayGuard, File.expand_path("webhooks/cache_replay_guard.rb", __dir__)
+    autoload :Context, File.expand_path("webhooks/context.rb", __dir__)
+    autoload :Controller, File.expand_path("webhooks/controller.rb", __dir__)
+    autoload :InboundEvent, File.expand_path("webhooks/inbound_event.rb", __dir__)
+    autoload :RedisReplayGuard, File.expand_path("webhooks/redis_replay_guard.rb", __dir__)
+    autoload :Registry, File.expand_path("webhooks/registry.rb", __dir__)
+    autoload :ReplayGuard, File.expand_path("webhooks/replay_guard.rb", __dir__)
+    autoload :TestHelpers, File.expand_path("webhooks/test_helpers.rb", __dir__)
+
     # Checks a signature, and reads the body it belongs to.
     #
     # @param body [String, nil] the body, byte by byte as it came
@@ -74,34 +69,5 @@ module SimpleConnect
     # @param text [String, nil] whatever came
     # @return [String] a copy that can be JSON
     def self.utf8(text) = text.to_s.dup.force_encoding(Encoding::UTF_8).scrub
-  end
-end
-
-require_relative "webhooks/inbound_event"
-require_relative "webhooks/replay_guard"
-require_relative "webhooks/cache_replay_guard"
-require_relative "webhooks/registry"
-require_relative "webhooks/settings"
-require_relative "webhooks/manifest"
-require_relative "webhooks/secrets"
-require_relative "webhooks/context"
-require_relative "webhooks/telemetry"
-require_relative "webhooks/app"
-require_relative "webhooks/controller"
-require_relative "webhooks/testing"
-require_relative "rate_limiter"
-require_relative "webhooks/event"
-require_relative "webhooks/endpoint"
-require_relative "webhooks/router"
-require_relative "webhooks/retry_schedule"
-require_relative "webhooks/application"
-require_relative "webhooks/delivery_attempt"
-require_relative "webhooks/dispatcher"
-
-module SimpleConnect
-  # Their classes inherit from what the process must have loaded by itself.
-  module Webhooks
-    autoload :SidekiqDelivery, File.join(__dir__, "webhooks/sidekiq_delivery")
-    autoload :ActiveJobDelivery, File.join(__dir__, "webhooks/active_job_delivery")
   end
 end

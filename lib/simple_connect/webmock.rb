@@ -2,8 +2,8 @@
 
 # Whoever has loaded it already may have done so from anywhere.
 require "webmock" unless defined?(WebMock.globally_stub_request)
-require_relative "../simple_connect"
-require_relative "wire"
+require_relative "internal/autoload"
+require_relative "internal/wire"
 
 module SimpleConnect
   # Shows each attempt to WebMock, and takes stubbed answers from it. It is loaded by itself with the first request of

@@ -141,7 +141,7 @@ RSpec.describe "The call forms of Kiket's SDK" do
   def context_of(sdk)
     received = nil
     sdk.register("a", version: "v1") { |_, context| (received = context) && nil }
-    signed = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "well", scheme: :kiket)
+    signed = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret: "well", scheme: :kiket)
     answer = Rack::MockRequest.new(sdk).post("/v/1/webhooks/a", input: "{}", **signed)
     raise answer.body unless answer.status == 200
 

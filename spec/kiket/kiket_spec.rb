@@ -11,22 +11,63 @@ RSpec.describe SimpleConnect::Kiket do
   include Environment
 
   # The value of the block, as a handler of `sdk` computes it.
-  def handle(sdk, &block)
+  def handle(sdk, secret: "s", &block)
     value = nil
     sdk.register("a", version: "v1") { |_, context| (value = block.call(context)) && nil }
-    headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "s", scheme: :kiket)
+    headers = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:, scheme: :kiket)
     answer = Rack::MockRequest.new(Rack::Lint.new(sdk)).post("/v/1/webhooks/a", input: "{}", **headers)
     raise answer.errors unless answer.status == 200
 
     value
   end
 
-  it "keeps its secrets out of what it gives to handlers" do
-    sdk = described_class.new(webhook_secret: "s", workspace_token: "wk", extension_api_key: "ek")
-    procs = sdk.instance_variable_get(:@parts).values.grep(Proc)
-    expect(procs.size).to eq(4)
-    names = procs.flat_map { |proc| proc.binding.local_variables }
-    expect(names).not_to include(:webhook_secret, :workspace_token, :extension_api_key, :manifest)
+  describe "the context" do
+    let(:sdk) do
+      described_class.new(webhook_secret: "hunter1", workspace_token: "hunter2", extension_api_key: "hunter3",
+                          base_url: "http://127.0.0.1:1", settings: { KEY: "hunter4", MAX: 3 }, extension_id: "shop",
+                          extension_version: "1.2")
+    end
+    let(:context) { handle(sdk, secret: "hunter1", &:itself) }
+
+    it "has what the extension was given" do
+      names = %i[event event_version settings extension_id extension_version]
+      expect(context.values_at(*names)).to eq(["a", "v1", { "KEY" => "hunter4", "MAX" => 3 }, "shop", "1.2"])
+      expect(context.values_at(:client, :endpoints, :secrets)).to match(
+        [described_class::Client, described_class::Endpoints, described_class::Secrets].map { |type| be_a(type) }
+      )
+      expect { context[:evnet] }.to raise_error(KeyError, /\Athe context has no :evnet, only event, event_version/)
+    end
+
+    # The rate limit takes a request, which is refused here.
+    it "is read as a Hash is, without a request" do
+      expect(context.key?(:rate_limit)).to be(true)
+      expect([context.to_h.keys, { **context }.keys]).to all(eq(context.keys - [:rate_limit]))
+      context => { extension_id:, settings: }
+      expect([extension_id, settings["MAX"], context.dig(:settings, "MAX")]).to eq(["shop", 3, 3])
+      expect { context[:rate_limit] }.to raise_error(described_class::RequestError)
+    end
+
+    it "has no secrets where the extension has no id" do
+      context = handle(described_class.new(webhook_secret: "s", workspace_token: "wk"), &:itself)
+      expect(context.to_h.keys).not_to include(:secrets)
+      expect { context[:secrets] }.to raise_error(SimpleConnect::ConfigurationError)
+    end
+
+    it "shows no secret" do
+      shown = [context, *context.values_at(:settings, :client, :endpoints, :secrets)].flat_map do |o|
+        [o.inspect, o.to_s]
+      end
+      expect(shown.join).not_to match(/hunter\d/)
+    end
+  end
+
+  it "refuses options that cannot work", unchecked: true do
+    { { settings: [] } => 'settings: must be a Hash, such as { "MAX_RETRIES" => 3 }, not Array',
+      { feedback_hook: 7 } => "feedback_hook: must have a call, such as ->(record) { … }, not Integer",
+      { telemetry_url: "ftp://x" } => /\Atelemetry_url: .* is not an http or https URL/ }.each do |options, message|
+      expect { described_class.new(webhook_secret: "s", **options) }
+        .to raise_error(SimpleConnect::ConfigurationError, message)
+    end
   end
 
   it "takes what it is not told from the environment", skip: Libraries.missing("puma") do
@@ -52,14 +93,14 @@ RSpec.describe SimpleConnect::Kiket do
     server&.stop
   end
 
-  it "has telemetry, unless it is not wanted" do
+  it "calls the hook, with telemetry or without" do
     count = lambda do |**options|
       records = []
       handle(described_class.new(webhook_secret: "s", feedback_hook: records.method(:push), **options)) { nil }
       records.length
     end
-    expect([count.call, count.call(telemetry_enabled: false)]).to eq([1, 0])
-    with_environment("KIKET_SDK_TELEMETRY_OPTOUT" => "1") { expect(count.call).to eq(0) }
+    expect([count.call, count.call(telemetry_enabled: false)]).to eq([1, 1])
+    with_environment("KIKET_SDK_TELEMETRY_OPTOUT" => "1") { expect(count.call).to eq(1) }
   end
 
   it "leaves the environment's secrets alone where that is asked for" do

@@ -13,6 +13,7 @@ class RackProcess
     "config/environment.rb" => <<~RUBY,
       require "logger"
       require "action_controller/railtie"
+      require "simple_connect" # as Bundler does
 
       class Shop < Rails::Application
         config.root = File.expand_path("..", __dir__)

@@ -43,11 +43,11 @@ RSpec.describe "A batch with a slow peer (promise 15)" do
         attempts += 1
         check.call
       end
-      endpoints = urls.map { |url| SimpleConnect::Webhooks::Endpoint.new(url:) }
-      application = SimpleConnect::Webhooks::Application.new(name: "Acme", endpoints:)
-      event = SimpleConnect::Webhooks::Event.new(event_type: "user.created", payload: { user: 7 })
+      endpoints = urls.map { |url| SimpleConnect::Outbound::Endpoint.new(url:) }
+      application = SimpleConnect::Outbound::Application.new(name: "Acme", endpoints:)
+      event = SimpleConnect::Outbound::Event.new(event_type: "user.created", payload: { user: 7 })
       options = { jobs: false, on_attempt:, timeout: 3, **options }
-      SimpleConnect::Webhooks::Dispatcher.new(application, **options).publish(event)
+      SimpleConnect::Outbound::Dispatcher.new(application, **options).publish(event)
     end
   end
 

@@ -29,7 +29,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
   end
 
   define_method(:post) do |path, body = "{}", headers = {}, signed: {}|
-    env = SimpleConnect::Webhooks::Testing.signed_env(body, secret:, **signed)
+    env = SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret:, **signed)
     request("POST", path, body, { **env, **headers })
   end
 
@@ -70,17 +70,17 @@ RSpec.describe SimpleConnect::Webhooks::App do
     end
 
     it "401 with the reason" do
-      signed = SimpleConnect::Webhooks::Testing.signed_env("{}", secret:)
+      signed = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:)
       {
         {} => "missing_signature",
         signed.except("HTTP_X_SIMPLECONNECT_TIMESTAMP") => "missing_timestamp",
         { **signed, "HTTP_X_SIMPLECONNECT_TIMESTAMP" => "soon" } => "malformed_timestamp",
         { **signed, "HTTP_X_SIMPLECONNECT_SIGNATURE" => "sha256=00" } => "mismatch",
-        SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "other") => "mismatch",
-        SimpleConnect::Webhooks::Testing.signed_env("{} ", secret:) => "mismatch",
-        SimpleConnect::Webhooks::Testing.signed_env("{}", secret:, scheme: :kiket) => "missing_signature",
-        SimpleConnect::Webhooks::Testing.signed_env("{}", secret:, timestamp: Time.now - 302) => "too_old",
-        SimpleConnect::Webhooks::Testing.signed_env("{}", secret:, timestamp: Time.now + 302) => "too_new"
+        SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret: "other") => "mismatch",
+        SimpleConnect::Webhooks::TestHelpers.signed_env("{} ", secret:) => "mismatch",
+        SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:, scheme: :kiket) => "missing_signature",
+        SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:, timestamp: Time.now - 302) => "too_old",
+        SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:, timestamp: Time.now + 302) => "too_new"
       }.each do |headers, reason|
         expect(request("POST", "/v/v1/webhooks/order.paid", "{}", headers))
           .to match([401, { "error" => a_string_starting_with("X-SimpleConnect-"), "reason" => reason }])
@@ -140,7 +140,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
         @meanwhile = Rack::MockRequest.new(app).post("/v/1/webhooks/slow", input: "{}", **@env)
         nil
       end
-      @env = SimpleConnect::Webhooks::Testing.signed_env("{}", secret:)
+      @env = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:)
       outer = request("POST", "/v/1/webhooks/slow", "{}", @env)
       expect([@meanwhile.status, @meanwhile.headers["retry-after"], JSON.parse(@meanwhile.body)])
         .to eq([409, "1", { "error" => "this request is being handled" }])
@@ -213,7 +213,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
 
     it "hands its error to whoever looks for it" do
       app.register("bad", version: "v1") { raise KeyError, "no" }
-      headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret:)
+      headers = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:)
       env = Rack::MockRequest.env_for("/v/v1/webhooks/bad", method: "POST", input: "{}", **headers)
       app.call(env)
       expect(env["rack.exception"]).to be_a(KeyError)
@@ -283,23 +283,43 @@ RSpec.describe SimpleConnect::Webhooks::App do
   end
 
   describe "the context" do
-    let(:options) do
-      { secret:, settings: { MAX: 3 }, extension_id: "shop", extension_version: "1.2", client: :client,
-        endpoints: ->(context) { "endpoints for #{context.event_version}" }, rate_limit: -> { raise "not asked" } }
+    let(:context) do
+      post("/v/1/webhooks/order.paid", '{"order":7}', { "HTTP_X_NOTE" => "\xFF".b, "CONTENT_TYPE" => "text/plain" })
+      calls.dig(0, 1)
     end
 
-    it "has what the app was given, and what came" do
-      post("/v/1/webhooks/order.paid", '{"order":7}', { "HTTP_X_NOTE" => "\xFF".b, "CONTENT_TYPE" => "text/plain" })
-      context = calls.dig(0, 1)
-
-      names = %i[event event_version settings extension_id extension_version client endpoints]
-      expect(names.map { |name| context[name] })
-        .to eq(["order.paid", "v1", { "MAX" => 3 }, "shop", "1.2", :client, "endpoints for v1"])
-      expect(context["event"]).to eq(context.event)
-      expect(context.secrets).to be_a(SimpleConnect::Webhooks::Secrets)
+    it "has what came" do
+      expect([context.event, context[:event_version], context["event"]]).to eq(["order.paid", "v1", "order.paid"])
       expect(context.headers).to include("x-note" => "\uFFFD", "content-type" => "text/plain", "content-length" => "11",
                                          "x-simpleconnect-timestamp" => a_string_matching(/\A\d+\z/))
-      expect { context[:evnet] }.to raise_error(KeyError, /\Athe context has no :evnet, only event, event_version/)
+      expect do
+        context[:evnet]
+      end.to raise_error(KeyError, "the context has no :evnet, only event, event_version, headers")
+    end
+
+    it "is read as a Hash is" do
+      expect([context.keys, context.key?(:event), context.key?("event"), context.key?(:evnet), context.key?(nil)])
+        .to eq([%i[event event_version headers], true, true, false, false])
+      expect([context.fetch(:event), context.fetch(:none, 7), context.fetch(:none) { |name| name }])
+        .to eq(["order.paid", 7, :none])
+      expect { context.fetch(:none) }.to raise_error(KeyError)
+      expect([context.dig(:headers, "x-note"), context[:event]]).to eq(["\uFFFD", "order.paid"])
+      expect(context.values_at(:event, "event_version")).to eq(%w[order.paid v1])
+      expect(context.slice(:event, :none)).to eq(event: "order.paid")
+      expect(context.to_h.keys).to eq(context.keys)
+      expect(context.merge(event: 1, tenant: 2)).to include(event: 1, tenant: 2, event_version: "v1")
+      expect({ **context }).to eq(context.to_h)
+      context => { event:, event_version: }
+      expect([event, event_version]).to eq(%w[order.paid v1])
+    end
+
+    it "has header fields by their names in any case" do
+      headers = context.headers
+      expect([headers["X-Note"], headers["x-note"], headers.fetch("X-NOTE"), headers["X-Note"], headers["None"]])
+        .to eq(["\uFFFD", "\uFFFD", "\uFFFD", "\uFFFD", nil])
+      expect([headers.key?("X-Note"), headers.include?("None"), headers.values_at("X-Note"), headers.frozen?])
+        .to eq([true, false, ["\uFFFD"], true])
+      expect([headers.slice("X-Note", "None"), headers.fetch("None", 1)]).to eq([{ "x-note" => "\uFFFD" }, 1])
     end
   end
 
@@ -308,7 +328,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
       app = described_class.new(secret: %w[new old], scheme:)
       app.register("a", version: "v1") { nil }
       ask = lambda do |signed_with, body|
-        headers = SimpleConnect::Webhooks::Testing.signed_env(body, secret: signed_with, scheme:)
+        headers = SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: signed_with, scheme:)
         Rack::MockRequest.new(Rack::Lint.new(app))
                          .post("/webhooks/a", input: body, "HTTP_X_#{prefix}_EVENT_VERSION" => "1", **headers).status
       end
@@ -317,7 +337,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
   end
 
   it "reads a body that was read before" do
-    headers = SimpleConnect::Webhooks::Testing.signed_env('{"order":7}', secret:)
+    headers = SimpleConnect::Webhooks::TestHelpers.signed_env('{"order":7}', secret:)
     env = Rack::MockRequest.env_for("/v/1/webhooks/order.paid", method: "POST", input: '{"order":7}', **headers)
     env["rack.input"].read
     expect(app.call(env).first).to eq(200)
@@ -325,13 +345,13 @@ RSpec.describe SimpleConnect::Webhooks::App do
 
   it "can be mounted below a path" do
     mounted = Rack::MockRequest.new(Rack::URLMap.new("/hooks" => app))
-    headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret:)
+    headers = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret:)
     expect(mounted.post("/hooks/v/1/webhooks/order.paid", input: "{}", **headers).status).to eq(200)
   end
 
   it "shares handlers where a registry is shared" do
     other = described_class.new(secret: "other", registry: app.registry)
-    headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "other")
+    headers = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret: "other")
     expect(Rack::MockRequest.new(other).post("/v/1/webhooks/order.paid", input: "{}", **headers).status).to eq(200)
   end
 
@@ -388,10 +408,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
       { secret: "s", replay: :ignore } => "replay: must be :answer or :reject, not :ignore",
       { secret: "s", replay_guard: Class.new { def first_time?(_) = true }.new } =>
         /\Areplay_guard: must have begin, finish and forget, .*; one with first_time\? alone needs replay: :reject/,
-      { secret: "s", replay_guard: 7 } => /\Areplay_guard: must have begin, finish and forget/,
-      { secret: "s", settings: [] } => 'settings: must be a Hash, such as { "MAX_RETRIES" => 3 }, not Array',
-      { secret: "s", feedback_hook: 7 } => "feedback_hook: must have a call, such as ->(record) { … }, not Integer",
-      { secret: "s", telemetry_url: "ftp://x" } => /\Atelemetry_url: .* is not an http or https URL/
+      { secret: "s", replay_guard: 7 } => /\Areplay_guard: must have begin, finish and forget/
     }.each do |options, message|
       it "are told: #{options}", unchecked: true do
         expect { described_class.new(**options) }.to raise_error(SimpleConnect::ConfigurationError, message)
@@ -400,11 +417,9 @@ RSpec.describe SimpleConnect::Webhooks::App do
   end
 
   it "shows no secret" do
-    app = described_class.new(secret: "hunter2", settings: { KEY: "hunter3" }, client: "hunter4")
-    app.register("a", version: "v1") do |_, context|
-      { shown: [context.inspect, context.settings.inspect, context.settings.to_s, context.secrets.inspect] }
-    end
-    headers = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "hunter2")
+    app = described_class.new(secret: "hunter2")
+    app.register("a", version: "v1") { |_, context| { shown: context.inspect } }
+    headers = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret: "hunter2")
     answer = Rack::MockRequest.new(app).post("/v/1/webhooks/a", input: "{}", "rack.errors" => errors, **headers)
 
     expect(answer.status).to eq(200)

@@ -42,7 +42,7 @@ RSpec.describe SimpleConnect::Webhooks::CacheReplayGuard, skip: Libraries.missin
   it "is what an app makes of a cache" do
     statuses = with_active_support do
       cache = ActiveSupport::Cache::MemoryStore.new
-      env = SimpleConnect::Webhooks::Testing.signed_env("{}", secret: "s")
+      env = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", secret: "s")
       Array.new(2) do
         app = SimpleConnect::Webhooks::App.new(secret: "s", replay_guard: cache)
         app.register("a", version: "v1") { nil }

@@ -73,22 +73,17 @@ RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
     ruby = DocumentedCode.blocks(document).reject { |text, _| files.value?(text) }
     # In Debian 13, nothing that the other specs need brings this gem.
     ruby.reject! { |text, _| text.include?("Redis.new") } if Gem::Specification.find_all_by_name("redis").empty?
-    with_handler = ruby.index { |text, _| text.include?("context.secrets") }
+    with_handler = ruby.index { |text, _| text.include?("X-Request-Id") }
     ruby.insert(with_handler + 1, [<<~'RUBY', 0])
       require "rack"
-      signed = SimpleConnect::Webhooks::Testing.signed_env(body, secret: "s3cret")
-      answer = Rack::MockRequest.new(app).post("/v/1/webhooks/order.paid", input: body, **signed)
-      answer.body # => "[3,\"a client for v1\",\"gate-7\"]"
+      signed = SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: "s3cret")
+      answer = Rack::MockRequest.new(app).post("/v/1/webhooks/order.paid", input: body, "HTTP_X_REQUEST_ID" => "7f3a", **signed)
+      answer.body # => "{\"order\":7,\"event\":\"order.paid\",\"version\":\"v1\",\"request_id\":\"7f3a\"}"
     RUBY
-    manifest = blocks.assoc("yaml").last
     more = <<~RUBY
-      require "tmpdir"
       require "json"
-      Dir.chdir(Dir.mktmpdir)
-      at_exit { Dir.children(".").each { |name| File.delete(name) } && Dir.rmdir(Dir.pwd) }
-      File.write("extension.yaml", #{manifest.dump})
+      require "simple_connect"
       ENV["REDIS_URL"] = "redis://127.0.0.1:1"
-      require "simple_connect/webhooks"
       body = '{"order":7}'
       request = Struct.new(:raw_post, :headers).new(body, SimpleConnect::Signature.sign(body, secret: "s3cret"))
     RUBY
@@ -99,7 +94,7 @@ RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
 
   it "leaves no block out" do
     others = blocks.map(&:first).tally
-    expect(others).to eq("ruby" => DocumentedCode.blocks(document).length, "bash" => 2, "yaml" => 1)
+    expect(others).to eq("ruby" => DocumentedCode.blocks(document).length, "bash" => 2)
     expect(files.keys).to eq(%w[config.ru config/initializers/webhooks.rb config/routes.rb
                                 app/controllers/deliveries_controller.rb])
   end

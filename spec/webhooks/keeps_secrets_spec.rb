@@ -11,30 +11,29 @@ RSpec.describe "What holds secrets shows none" do
     require "yaml"
     require "json"
     require "pp"
-    require "simple_connect/kiket"
-    require "simple_connect/sandbox"
-    require "simple_connect/webhooks/redis_replay_guard"
-    include SimpleConnect::Webhooks
+    require "simple_connect"
+    include SimpleConnect::Outbound
+    Kiket = SimpleConnect::Kiket
 
     SECRET = "hush-hush"
-    ENV["SIMPLECONNECT_SECRET_PIN"] = ENV["KIKET_SECRET_PIN"] = SECRET
+    ENV["KIKET_SECRET_PIN"] = SECRET
     file = Tempfile.new(["extension", ".yaml"])
     file.write("delivery_secret: #{SECRET}\nsettings:\n  - key: PIN\n    secret: true\n")
     file.close
-    manifest = Manifest.load(file.path)
+    manifest = Kiket::Manifest.load(file.path)
     endpoint = Endpoint.new(uid: "one", url: "https://acme.example/hooks", secret: SECRET,
                             headers: { sensitive: { "X-Token" => SECRET } })
     application = Application.new(name: "Acme", uid: "acme", endpoints: [endpoint])
-    memory = Secrets::MemoryStore.new("PIN" => SECRET)
-    kiket = SimpleConnect::Kiket.new(webhook_secret: SECRET, workspace_token: SECRET, extension_api_key: SECRET,
-                                     extension_id: "x", manifest_path: file.path)
-    parts = kiket.instance_variable_get(:@parts)
-    context = Context.new("a", "v1", { "x-token" => SECRET }, parts)
+    memory = Kiket::Secrets::MemoryStore.new("PIN" => SECRET)
+    kiket = Kiket.new(webhook_secret: SECRET, workspace_token: SECRET, extension_api_key: SECRET,
+                      extension_id: "x", manifest_path: file.path)
+    context = kiket.__send__(:context, Struct.new(:event, :version).new("a", "v1"), { "x-token" => SECRET })
     objects = [
       endpoint, application, Router.new([endpoint]), Dispatcher.new(application, jobs: false), manifest,
-      App.new(manifest: manifest), Secrets.new(memory), memory, Secrets::EnvStore.new, context,
+      SimpleConnect::Webhooks::App.new(secret: SECRET), Kiket::Secrets.new(memory), memory, Kiket::Secrets::EnvStore.new,
+      context,
       kiket, context.client, context.endpoints, context.secrets, context.endpoints.custom_data(7),
-      RedisReplayGuard.new(Struct.new(:url).new("redis://:#{SECRET}@127.0.0.1")),
+      SimpleConnect::Webhooks::RedisReplayGuard.new(Struct.new(:url).new("redis://:#{SECRET}@127.0.0.1")),
       SimpleConnect::Sandbox.new(key_id: "k", secret: SECRET, api_key: SECRET, webhook_secret: SECRET)
     ]
     ways = {

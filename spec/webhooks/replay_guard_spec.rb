@@ -147,7 +147,7 @@ RSpec.describe SimpleConnect::Webhooks::RedisReplayGuard, skip: no_redis do
     ask = lambda do |guard, body|
       app = SimpleConnect::Webhooks::App.new(secret: "s", replay_guard: guard)
       app.register("a", version: "v1") { nil }
-      @headers ||= SimpleConnect::Webhooks::Testing.signed_env(body, secret: "s")
+      @headers ||= SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: "s")
       Rack::MockRequest.new(app).post("/v/1/webhooks/a", input: body, "rack.errors" => StringIO.new, **@headers).status
     end
     expect([ask[guard, "{}"], ask[guard, "{}"]]).to eq([200, 200])

@@ -18,7 +18,7 @@ pub enum Interception {
 }
 
 /// Asks `interceptor` about a request to `endpoint`: its verb, URL, header lines and body. What it may say to that
-/// is told in `lib/simple_connect/transport.rb`.
+/// is told in `lib/simple_connect/internal/transport.rb`.
 ///
 /// # Errors
 /// What it raises: that ends the whole delivery.

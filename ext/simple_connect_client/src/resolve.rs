@@ -1,5 +1,5 @@
 //! Names are looked up in Ruby: it can be interrupted, others may take its place, and a fork does not disturb it. See
-//! `lib/simple_connect/resolver.rb`.
+//! `lib/simple_connect/internal/resolver.rb`.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};

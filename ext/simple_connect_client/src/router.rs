@@ -1,4 +1,4 @@
-//! `SimpleConnect::EndpointIndex`: what a `Webhooks::Router` looks endpoints up in.
+//! `SimpleConnect::EndpointIndex`: what a `Outbound::Router` looks endpoints up in.
 
 use magnus::{Error, Module, RArray, RModule, Ruby, TryConvert, Value, function, method, prelude::*};
 use simple_connect_core::webhook::router::{Event, Router, Rules};

@@ -101,7 +101,7 @@ impl Call {
 }
 
 impl Transport {
-    /// Every option must be there; see `lib/simple_connect/transport.rb` for them.
+    /// Every option must be there; see `lib/simple_connect/internal/transport.rb` for them.
     fn new(ruby: &Ruby, options: RHash) -> Result<Self, Error> {
         guard(ruby, || {
             let invalid = |option: &str, cause: &dyn Display| {

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../batch"
+require_relative "../internal/batch"
 require_relative "../errors"
 require_relative "../result"
 

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
-require_relative "../checks"
+require_relative "../internal/checks"
 require_relative "../errors"
-require_relative "../extension"
+require_relative "../internal/extension"
 require_relative "../responses"
 require_relative "deliver_all"
 

@@ -3,9 +3,8 @@
 require "fileutils"
 require "json"
 require "securerandom"
-require_relative "../cli"
-require_relative "progress"
-require_relative "rows"
+require_relative "../api/events"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class CLI

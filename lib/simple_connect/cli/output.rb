@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../internal/autoload"
+
 module SimpleConnect
   class CLI
     # A stream that the command prints to. What a service says and what a file holds must not steer a terminal.

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "io/console"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class CLI

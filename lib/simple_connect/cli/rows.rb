@@ -2,6 +2,7 @@
 
 require "digest"
 require "json"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class CLI

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../webhooks"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class Kiket < Webhooks::App

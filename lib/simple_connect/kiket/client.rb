@@ -1,6 +1,9 @@
 # frozen_string_literal: true
 
-require_relative "../webhooks"
+require_relative "../internal/autoload"
+require_relative "../internal/checks"
+require_relative "../internal/keeps_secrets"
+require_relative "../internal/transport"
 
 module SimpleConnect
   class Kiket < Webhooks::App
@@ -38,9 +41,7 @@ module SimpleConnect
           raise ConfigurationError, "workspace_token must be a text in UTF-8 without line breaks"
         end
 
-        # Kept where Ruby cannot find it, and taken out of whatever the server sends back.
-        headers = extension_api_key && HeaderLines.secret("extension_api_key", "X-Kiket-API-Key",
-                                                          extension_api_key.to_s)
+        headers = Client.api_key(extension_api_key)
         @transport = Transport.open({ url: base_url, url_option: "base_url", headers: },
                                     workspace_token ? { api_key: workspace_token } : {},
                                     timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, user_agent: nil)
@@ -48,6 +49,12 @@ module SimpleConnect
         @headers = {}
         @anonymous = workspace_token.nil? && extension_api_key.nil?
       end
+
+      # @api private
+      # @param key [String, nil]
+      # @return [HeaderLines, nil] kept where Ruby cannot find it, and taken out of whatever the server sends back
+      # @raise [ConfigurationError] where it cannot be sent
+      def self.api_key(key) = key && HeaderLines.secret("extension_api_key", "X-Kiket-API-Key", key.to_s)
 
       # @api private
       # @param version [String] the event's, which is sent along

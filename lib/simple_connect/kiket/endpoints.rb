@@ -2,7 +2,7 @@
 
 require "time"
 require "uri"
-require_relative "../webhooks"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class Kiket < Webhooks::App
@@ -91,7 +91,7 @@ module SimpleConnect
       end
     end
 
-    # Secrets over Kiket's API; what {Webhooks::Secrets} needs.
+    # Secrets over Kiket's API; what {Kiket::Secrets} needs.
     # @api private
     class SecretStore
       def initialize(client, extension_path)

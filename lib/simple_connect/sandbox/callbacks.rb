@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-require_relative "../webhooks"
-require_relative "../webhooks/sender"
+require_relative "../internal/sender"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class Sandbox
@@ -12,7 +12,7 @@ module SimpleConnect
       # @param secret [String] what to sign with
       # @raise [ConfigurationError] where the URL is none
       def initialize(url, secret)
-        @sender = Webhooks::Sender.new(url, "status_callback_url")
+        @sender = Sender.new(url, "status_callback_url")
         @secret = secret
         @queue = Queue.new
       end

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "openssl"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class Sandbox

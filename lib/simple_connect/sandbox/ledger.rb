@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "time"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   class Sandbox

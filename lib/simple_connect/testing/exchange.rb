@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
 require "json"
-require_relative "../wire"
+require_relative "../internal/wire"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing

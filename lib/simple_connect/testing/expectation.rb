@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../testing"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing

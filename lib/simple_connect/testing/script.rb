@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../internal/autoload"
+
 module SimpleConnect
   module Testing
     # What is to be answered to one attempt: :accepted, :duplicate, :skipped, a status, or a kind of network error.

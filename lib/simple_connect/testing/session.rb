@@ -1,9 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../sandbox/ledger"
-require_relative "delivery"
-require_relative "exchange"
-require_relative "script"
+require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing
@@ -26,7 +23,7 @@ module SimpleConnect
       def messages = @lock.synchronize { @messages.dup }
 
       # @return [Array<OtherRequest>] what else would have gone out, in order: the requests of a
-      #   {Webhooks::Dispatcher}, of {Kiket::Client}, of telemetry, and the sandbox's status callbacks. Each is answered
+      #   {Outbound::Dispatcher}, of {Kiket::Client}, of telemetry, and the sandbox's status callbacks. Each is answered
       #   with a 200 without body, whatever is set by {#respond_with}
       # @example
       #   session.requests.map(&:url) # => ["https://acme.example/hooks"]

@@ -1,8 +1,10 @@
 # frozen_string_literal: true
 
-require_relative "../keeps_secrets"
-require_relative "../server"
-require_relative "../wire"
+require_relative "../internal/autoload"
+require_relative "../internal/keeps_secrets"
+require_relative "../internal/server"
+require_relative "../internal/wire"
+require_relative "../signature"
 
 module SimpleConnect
   module Webhooks
@@ -27,8 +29,6 @@ module SimpleConnect
     # | 500 | the handler raised, or gave what cannot be JSON; the same request may come again |
     #
     # @example In a config.ru
-    #   require "simple_connect/webhooks"
-    #
     #   app = SimpleConnect::Webhooks::App.new(secret: ENV.fetch("SIMPLECONNECT_WEBHOOK_SECRET"))
     #   app.register("message.status", version: "v1") { |payload, context| puts payload["data"]["status"] }
     #   run app
@@ -77,8 +77,7 @@ module SimpleConnect
       # @return [Registry]
       attr_reader :registry
 
-      # @param secret [String, Array<String>, nil] what webhooks are signed with, several while it is being rotated; by
-      #   default the manifest's
+      # @param secret [String, Array<String>] what webhooks are signed with, several while it is being rotated
       # @param scheme [:simple_connect, :kiket, :simplyq] how they are signed, see {Signature}
       # @param registry [Registry, #find] the handlers; apps may share one
       # @param tolerance [Numeric] how many seconds a timestamp may be away from now, in either direction
@@ -89,27 +88,12 @@ module SimpleConnect
       #   that a sender who lost the answer stops; or a 409
       # @param max_body_bytes [Integer] the largest body to take
       # @param expose_errors [Boolean] whether a 500 tells what the handler raised; for development
-      # @param manifest [Manifest, nil] where the secret, the settings, the id and the version are taken from that are
-      #   not given here
-      # @param settings [Hash] they win over the manifest's
-      # @param extension_id [String, nil] the app's id
-      # @param extension_version [String, nil] the app's version
-      # @param secrets [Secrets, Proc, nil] for handlers; by default those in the environment
-      # @param client [Object, Proc, nil] for handlers, whatever you like; a Proc is asked with the {Context}, whenever
-      #   a handler asks for it
-      # @param endpoints [Object, Proc, nil] likewise
-      # @param rate_limit [Object, Proc, nil] likewise
-      # @param feedback_hook [#call, nil] gets a record of each handled event, see {Telemetry}
-      # @param telemetry_url [String, nil] where to post these records
-      # @param telemetry_enabled [Boolean] whether there are any
       # @raise [ConfigurationError] where an option cannot be used; the message says what to write
       # @example While the secret is being rotated
       #   SimpleConnect::Webhooks::App.new(secret: [ENV.fetch("NEW_SECRET"), ENV.fetch("OLD_SECRET")])
       def initialize(secret: nil, scheme: :simple_connect, registry: Registry.new, tolerance: 300, replay_guard: nil,
-                     replay: :answer, max_body_bytes: 1024 * 1024, expose_errors: false, manifest: nil, settings: {},
-                     extension_id: nil, extension_version: nil, secrets: nil, client: nil, endpoints: nil,
-                     rate_limit: nil, feedback_hook: nil, telemetry_url: nil, telemetry_enabled: true)
-        @keys = SigningKeys.of(secret || manifest&.delivery_secret, scheme)
+                     replay: :answer, max_body_bytes: 1024 * 1024, expose_errors: false)
+        @keys = SigningKeys.of(secret, scheme)
         @tolerance = SigningKeys.tolerance(tolerance)
         @registry = registry
         unless %i[answer reject].include?(replay)
@@ -120,12 +104,6 @@ module SimpleConnect
         @replay_guard = guard(replay_guard)
         @max_body_bytes = checked(max_body_bytes)
         @expose_errors = expose_errors
-        @telemetry = Telemetry.new(feedback_hook:, url: telemetry_url, enabled: telemetry_enabled)
-        @parts = {
-          settings: (manifest&.settings || Settings.new).merge(Settings.of(settings)).freeze,
-          extension_id: extension_id || manifest&.id, extension_version: extension_version || manifest&.version,
-          secrets: secrets || Secrets.new(Secrets::EnvStore.new), client:, endpoints:, rate_limit:
-        }.freeze
       end
 
       # Registers a handler. The last one for an event and a version wins; `v1` and `1` are the same version, unless
@@ -317,16 +295,11 @@ module SimpleConnect
 
       # @return [String] the answer
       def handle(registration, payload, env)
-        started = now
-        context = Context.new(registration.event, registration.version, headers(env), @parts)
-        value = registration.handler.call(payload, context)
-        answer = Codec.generate(value.nil? ? OK : value)
-        @telemetry.record(registration.event, registration.version, now - started)
-        answer
-      rescue *FAILURES => e
-        @telemetry.record(registration.event, registration.version, now - started, e)
-        raise
+        value = registration.handler.call(payload, context(registration, headers(env)))
+        Codec.generate(value.nil? ? OK : value)
       end
+
+      def context(registration, headers) = Context.new(registration.event, registration.version, headers)
 
       def headers(env)
         fields = env.select { |name, _| name.match?(/\A(HTTP_|CONTENT_TYPE\z|CONTENT_LENGTH\z)/) }
@@ -357,8 +330,6 @@ module SimpleConnect
       end
 
       def text(segment) = segment && Wire.unescape(segment).scrub
-
-      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end
   end
 end

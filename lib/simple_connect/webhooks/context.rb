@@ -1,77 +1,147 @@
 # frozen_string_literal: true
 
-require_relative "../keeps_secrets"
+require_relative "../internal/autoload"
+require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Webhooks
-    # What a handler gets beside the payload. Each of these is a method, and can be read as `context[:event]`.
+    # What a handler gets beside the payload. Each of {#keys} is a method, and can be read as of a Hash.
+    #
+    # @example
+    #   context.event                  # => "order.paid"
+    #   context[:event_version]        # => "v1"
+    #   context => { event:, headers: }
     class Context
       include KeepsSecrets
 
-      # What can be read.
-      NAMES = %i[event event_version headers settings extension_id extension_version secrets client endpoints
-                 rate_limit].freeze
+      NAMES = %i[event event_version headers].freeze
+      private_constant :NAMES
 
       # @return [String] the event's name
       attr_reader :event
       # @return [String] the version that the handler was registered for
       attr_reader :event_version
-      # @return [Hash{String => String}] the request's header fields, their names in lower case
+      # @return [Headers] the request's header fields, by their names in any case
       attr_reader :headers
 
       # @api private
       # @param event [String]
       # @param event_version [String]
-      # @param headers [Hash{String => String}]
-      # @param parts [Hash{Symbol => Object}] the rest; a Proc is asked with the context, whenever its part is
-      def initialize(event, event_version, headers, parts)
+      # @param headers [Hash{String => String}] their names in lower case
+      def initialize(event, event_version, headers)
         @event = event
         @event_version = event_version
-        @headers = headers
-        @parts = parts
+        @headers = Headers.new.replace(headers).freeze
         freeze
       end
 
-      # @return [Settings] the app's settings
-      def settings = part(:settings)
+      # @return [Array<Symbol>] what can be read
+      def keys = NAMES
 
-      # @return [String, nil] the app's id
-      def extension_id = part(:extension_id)
+      # @param name [Symbol, String]
+      # @return [Boolean] whether it can be read
+      # @example
+      #   context.key?(:event) # => true
+      def key?(name) = (name.is_a?(Symbol) || name.is_a?(String)) && keys.include?(name.to_sym)
 
-      # @return [String, nil] the app's version
-      def extension_version = part(:extension_version)
-
-      # @return [Secrets] the app's secrets
-      def secrets = part(:secrets)
-
-      # @return [Object, nil] what the app was given as `client:`
-      def client = part(:client)
-
-      # @return [Object, nil] what the app was given as `endpoints:`
-      def endpoints = part(:endpoints)
-
-      # @return [Object, nil] what the app was given as `rate_limit:`
-      def rate_limit = part(:rate_limit)
-
-      # @param name [Symbol, String] one of {NAMES}
+      # @param name [Symbol, String] one of {#keys}
       # @return [Object, nil]
       # @raise [KeyError] for any other name
       # @example
       #   context[:event_version] # => "v1"
       def [](name)
-        return public_send(name) if NAMES.include?(name.is_a?(String) ? name.to_sym : name)
+        return public_send(name) if key?(name)
 
-        raise KeyError.new("the context has no #{name.inspect}, only #{NAMES.join(", ")}", receiver: self, key: name)
+        raise KeyError.new("the context has no #{name.inspect}, only #{keys.join(", ")}", receiver: self, key: name)
       end
 
-      # @return [String] without settings and secrets
+      # @param name [Symbol, String]
+      # @param default [Object] what to return for a name that is not among {#keys}; a block is called for it
+      # @return [Object, nil]
+      # @raise [KeyError] for such a name without default and block
+      # @example
+      #   context.fetch(:tenant, "none") # => "none"
+      def fetch(name, *default, &block)
+        return self[name] if key?(name) || (default.empty? && block.nil?)
+
+        to_h.fetch(name, *default, &block)
+      end
+
+      # @param name [Symbol, String] one of {#keys}
+      # @param path [Array<Object>] what to read of its value
+      # @return [Object, nil]
+      # @raise [KeyError] for any other name
+      # @example
+      #   context.dig(:headers, "x-request-id")
+      def dig(name, *path)
+        value = self[name]
+        path.empty? || value.nil? ? value : value.dig(*path)
+      end
+
+      # @param names [Array<Symbol, String>]
+      # @return [Array<Object, nil>]
+      # @raise [KeyError] for a name that is not among {#keys}
+      # @example
+      #   context.values_at(:event, :event_version) # => ["order.paid", "v1"]
+      def values_at(*names) = names.map { |name| self[name] }
+
+      # @param names [Array<Symbol>]
+      # @return [Hash{Symbol => Object}] those that are among {#keys}
+      # @example
+      #   context.slice(:event, :event_version) # => {:event=>"order.paid", :event_version=>"v1"}
+      def slice(*names) = (names & keys).to_h { |name| [name, self[name]] }
+
+      # @param others [Hash{Symbol => Object}]
+      # @return [Hash{Symbol => Object}] {#to_h} with these in addition
+      # @example
+      #   context.merge(tenant: "acme")
+      def merge(*others) = to_h.merge(*others)
+
+      # @return [Hash{Symbol => Object}] what can be read without a request of its own
+      # @example
+      #   audit(**context)
+      def to_h = slice(*keys)
+      alias to_hash to_h
+
+      # @param names [Array<Symbol>, nil] the names that a pattern asks for
+      # @return [Hash{Symbol => Object}]
+      def deconstruct_keys(names) = names ? slice(*names) : to_h
+
+      # @return [String] without what may be secret
       def inspect = "#<#{self.class.name} #{event} #{event_version}>"
 
-      private
+      # A request's header fields: a frozen Hash with names in lower case, read by names in any case.
+      #
+      # @example
+      #   context.headers["X-Request-Id"] # => "7f3a"
+      class Headers < Hash
+        # @param name [String]
+        # @return [String, nil]
+        def [](name) = super(name.to_s.downcase)
 
-      def part(name)
-        value = @parts[name]
-        value.is_a?(Proc) ? value.call(self) : value
+        # @param name [String]
+        # @return [String, nil]
+        # @raise [KeyError] where there is no such field, and neither default nor block
+        def fetch(name, ...) = super(name.to_s.downcase, ...)
+
+        # @param name [String]
+        # @return [Boolean]
+        def key?(name) = super(name.to_s.downcase)
+        alias has_key? key?
+        alias include? key?
+        alias member? key?
+
+        # @param name [String]
+        # @return [String, nil]
+        def dig(name, *path) = super(name.to_s.downcase, *path)
+
+        # @param names [Array<String>]
+        # @return [Array<String, nil>]
+        def values_at(*names) = super(*names.map { |name| name.to_s.downcase })
+
+        # @param names [Array<String>]
+        # @return [Hash{String => String}]
+        def slice(*names) = to_h.slice(*names.map { |name| name.to_s.downcase })
       end
     end
   end

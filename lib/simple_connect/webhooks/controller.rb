@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../internal/autoload"
+
 module SimpleConnect
   module Webhooks
     # Checks signatures in a Rails controller of your own. A request that is not believed gets a 401, with the reason as

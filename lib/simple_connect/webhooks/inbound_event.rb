@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../internal/autoload"
+
 module SimpleConnect
   module Webhooks
     # A webhook whose signature was checked: what {Webhooks.construct_event} gives.

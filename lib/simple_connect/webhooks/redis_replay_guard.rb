@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
-require_relative "../keeps_secrets"
+require_relative "../internal/autoload"
+require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Webhooks

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "../internal/autoload"
+
 module SimpleConnect
   module Webhooks
     # Which handler takes which version of which event. Handlers can be registered at any time, from any thread.

@@ -1,5 +1,10 @@
 # frozen_string_literal: true
 
+require_relative "../internal/autoload"
+require_relative "../internal/checks"
+require_relative "../internal/clock"
+require_relative "../internal/extension"
+
 module SimpleConnect
   module Webhooks
     # Remembers requests for a while, so that none is handled twice; an {App} has one. It is written in Rust, bounded,

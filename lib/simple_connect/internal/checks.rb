@@ -1,0 +1,55 @@
+# frozen_string_literal: true
+
+require_relative "../errors"
+
+module SimpleConnect
+  # What several classes ask of what they are given.
+  # @api private
+  module Checks
+    UID = /\A[a-zA-Z0-9\-_.]{1,255}\z/
+    UID_ERROR = "must be a String of 1 to 255 letters, digits, dashes, underscores and dots"
+    private_constant :UID
+
+    class << self
+      def uid?(uid) = uid.is_a?(String) && uid.b.match?(UID)
+
+      # @return [String, nil] a text or a Symbol as it can be sent in a header; nil where it cannot
+      def line(value)
+        value = value.name if value.is_a?(Symbol)
+        return unless value.is_a?(String) && !value.empty?
+
+        text = value.encode(Encoding::UTF_8)
+        text.freeze if text.valid_encoding? && !text.match?(/[[:cntrl:]]/)
+      rescue EncodingError
+        nil
+      end
+
+      # @return [Hash, nil] a Hash; or what a list of pairs, or whatever else knows `to_h`, makes of itself. What such
+      #   a `to_h` raises goes through, as that of parameters that are not permitted
+      def hash(value)
+        return value if value.nil? || value.is_a?(Hash)
+
+        hash = value.to_h if value.respond_to?(:to_h)
+        hash if hash.is_a?(Hash)
+      rescue TypeError, ArgumentError
+        # Its elements are no pairs.
+        raise unless value.is_a?(Enumerable)
+      end
+
+      def rate_limit_error(limit)
+        return if limit.nil? || (limit.is_a?(Integer) && limit.between?(1, 2**32))
+
+        "rate_limit: must be an Integer of 1 or more, the events a second, or nil for any number, " \
+          "not #{limit.inspect}"
+      end
+
+      # @return [Float]
+      def seconds(option, value, example, error = ConfigurationError)
+        return value.to_f if value.is_a?(Numeric) && value.real? && value.positive?
+
+        raise error, "#{option} must be a positive number of seconds, such as #{example}, not #{value.inspect}"
+      end
+    end
+  end
+  private_constant :Checks
+end

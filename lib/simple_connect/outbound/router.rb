@@ -1,0 +1,64 @@
+# frozen_string_literal: true
+
+require_relative "../internal/autoload"
+require_relative "../internal/extension"
+require_relative "../internal/keeps_secrets"
+
+module SimpleConnect
+  module Outbound
+    # Finds the endpoints that an event goes to, among thousands as quickly as among few: it looks them up in an index,
+    # which is written in Rust. Immutable; threads may share it.
+    #
+    # @example
+    #   router = SimpleConnect::Outbound::Router.new(application.endpoints)
+    #   router.route(event).map(&:uid) # => ["all"]
+    class Router
+      include KeepsSecrets
+
+      # @api private
+      # @return [Array<Endpoint>] a frozen copy of `endpoints`
+      # @raise [ConfigurationError] where one of them is none, or cannot be used
+      def self.check(endpoints)
+        unless endpoints.respond_to?(:each) && !endpoints.is_a?(Hash)
+          raise ConfigurationError, "endpoints: must be a list of Endpoints, not #{endpoints.class}"
+        end
+
+        endpoints.to_a.dup.freeze.each do |endpoint|
+          unless endpoint.is_a?(Endpoint)
+            raise ConfigurationError, "endpoints: must be SimpleConnect::Webhooks::Endpoints, not #{endpoint.class}"
+          end
+          next if endpoint.valid?
+
+          raise ConfigurationError, "the endpoint #{endpoint.uid} cannot be used: #{endpoint.errors.join("; ")}"
+        end
+      end
+
+      # @return [Array<Endpoint>]
+      attr_reader :endpoints
+
+      # @param endpoints [Array<Endpoint>]
+      # @raise [ConfigurationError] where one of them cannot be used
+      # @example
+      #   SimpleConnect::Outbound::Router.new([SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks")])
+      def initialize(endpoints)
+        @endpoints = Router.check(endpoints)
+        @index = EndpointIndex.new(@endpoints.map { |one| [one.active?, one.version, one.filter_types, one.topics] })
+        freeze
+      end
+
+      # @param event [Event]
+      # @return [Array<Endpoint>] those that it goes to (see {Endpoint#matches?}), in their order
+      # @raise [ArgumentError] where `event` is none
+      # @example
+      #   router.route(SimpleConnect::Outbound::Event.new(event_type: "parcel.sent", payload: { user: 7 }))
+      def route(event)
+        return @index.route(@endpoints, event.event_type, event.version, event.topics) if event.is_a?(Event)
+
+        raise ArgumentError, "event must be a SimpleConnect::Outbound::Event, not #{event.class}"
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name} endpoints=#{endpoints.size}>"
+    end
+  end
+end

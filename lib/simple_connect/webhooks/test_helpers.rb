@@ -1,0 +1,74 @@
+# frozen_string_literal: true
+
+require_relative "../internal/autoload"
+require_relative "../internal/extension"
+require_relative "../internal/transport"
+
+module SimpleConnect
+  module Webhooks
+    # Signs requests, for specs of your own. With rack-test, include it beside `Rack::Test::Methods`, and there is
+    # {#post_webhook}.
+    #
+    # @example
+    #   RSpec.describe "webhooks" do
+    #     include Rack::Test::Methods
+    #     include SimpleConnect::Webhooks::TestHelpers
+    #
+    #     it "takes order.paid" do
+    #       post_webhook("order.paid", { order: 7 }, version: "v1", secret: "s3cret")
+    #       expect(last_response.status).to eq(200)
+    #     end
+    #   end
+    module TestHelpers
+      # The headers of a signed request with this body.
+      #
+      # @param body [String]
+      # @param secret [String, Array<String>]
+      # @param scheme [:simple_connect, :kiket, :simplyq]
+      # @param timestamp [Time, Integer] when it is sent
+      # @return [Hash{String => String}] as {Signature.sign} gives them, and a Content-Type
+      # @raise [ConfigurationError] as {Signature.sign}
+      # @raise [ArgumentError] as {Signature.sign}
+      # @example In a request spec of Rails
+      #   body = { order: 7 }.to_json
+      #   headers = SimpleConnect::Webhooks::TestHelpers.signed_headers(body, secret: "s3cret")
+      #   post "/webhooks", params: body, headers: headers
+      def self.signed_headers(body, secret:, scheme: :simple_connect, timestamp: Time.now)
+        { "Content-Type" => "application/json", **Signature.sign(body, secret:, scheme:, timestamp:) }
+      end
+
+      # The same as a Rack env has them.
+      #
+      # @param body [String]
+      # @param options [Hash] as for {.signed_headers}
+      # @return [Hash{String => String}]
+      # @raise [ConfigurationError] as {Signature.sign}
+      # @raise [ArgumentError] as {Signature.sign}
+      # @example With rack-test
+      #   post "/v/1/webhooks/order.paid", body, SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: "s3cret")
+      def self.signed_env(body, **options)
+        signed_headers(body, **options).transform_keys do |name|
+          name = name.upcase.tr("-", "_")
+          name == "CONTENT_TYPE" ? name : "HTTP_#{name}"
+        end
+      end
+
+      # Posts a signed event with rack-test.
+      #
+      # @param event [String]
+      # @param payload [Hash, String] a String is sent as it is
+      # @param version [String, Integer]
+      # @param options [Hash] as for {.signed_headers}
+      # @return [Rack::MockResponse] rack-test's `last_response`
+      # @raise [ConfigurationError] as {Signature.sign}
+      # @raise [ArgumentError] as {Signature.sign}
+      # @example
+      #   post_webhook("order.paid", { order: 7 }, version: "v1", secret: "s3cret")
+      def post_webhook(event, payload, version:, **options)
+        body = payload.is_a?(String) ? payload : Codec.generate(payload)
+        event, version = { event:, version: }.map { |name, text| Transport.segment(name.to_s, text.to_s) }
+        post("/v/#{version}/webhooks/#{event}", body, TestHelpers.signed_env(body, **options))
+      end
+    end
+  end
+end
