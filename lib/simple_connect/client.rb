@@ -72,6 +72,8 @@ module SimpleConnect
     # @param user_agent [String, nil]
     # @param envelope [:nested, :flat, nil] the one layout to send; nil for whichever a call asks for
     # @param debug [Boolean] whether to log requests and answers in full, without credentials
+    # @param headers [Hash{String => String}, nil] up to 20 header fields to send with each request, such as a trace's
+    #   or a gateway's. They are not part of what is signed
     # @param connection [Hash] more on connections:
     # @option connection [Numeric] :open_timeout seconds for connecting; `timeout` by default
     # @option connection [Numeric] :write_timeout seconds for each silence while sending; `timeout` by default
@@ -88,7 +90,8 @@ module SimpleConnect
     # @raise [ConfigurationError] where an option cannot be used; the message says what to write
     # @raise [ArgumentError] for an unknown option
     def initialize(endpoint_url:, key_id:, secret:, timeout: DEFAULT_TIMEOUT, logger: nil, event_keys: nil,
-                   max_attempts: nil, retryable: nil, user_agent: nil, envelope: nil, debug: false, **connection)
+                   max_attempts: nil, retryable: nil, user_agent: nil, envelope: nil, debug: false, headers: nil,
+                   **connection)
       require_present(endpoint_url:, key_id:, secret:)
       unless ENVELOPES.include?(envelope)
         raise ConfigurationError, "envelope: must be :nested, :flat or nil for both, not #{envelope.inspect}"
@@ -101,7 +104,8 @@ module SimpleConnect
       transport = Transport.open({ url: endpoint_url, url_option: "endpoint_url" }, { key_id:, secret: },
                                  timeout:, user_agent:, **connection)
       shown = { "X-SimpleConnect-Key-Id" => @key_id, "X-SimpleConnect-Signature" => "[redacted]" }
-      attach(Request.new(transport, retryable:, log: log(logger, debug, transport, user_agent, shown)),
+      attach(Request.new(transport, retryable:, log: log(logger, debug, transport, user_agent, shown),
+                                    headers: Transport.headers(headers)),
              { timeout:, **connection })
     end
 

@@ -30,18 +30,20 @@ module SimpleConnect
     # @param user_agent [String, nil]
     # @param debug [Boolean] whether to log requests and answers in full, without the key
     # @param ip_version [:ipv4, :ipv6, nil] the one kind of address to use
+    # @param headers [Hash{String => String}, nil] header fields to send with each request, as for {Client#initialize}
     # @param connection [Hash] more on connections, as for {Client#initialize}
     # @raise [ConfigurationError] where an option cannot be used; the message says what to write
     # @raise [ArgumentError] for an unknown option
     def initialize(base_url:, api_key:, timeout: DEFAULT_TIMEOUT, logger: nil, max_attempts: nil, retryable: nil,
-                   user_agent: nil, debug: false, ip_version: nil, **connection)
+                   user_agent: nil, debug: false, ip_version: nil, headers: nil, **connection)
       require_present(base_url:, api_key:)
       retryable = policy(max_attempts, retryable)
       server = { url: base_url, url_option: "base_url", path: Api::Messages::MESSAGES_PATH }
       transport = Transport.open(server, { api_key: }, timeout:, user_agent:,
                                                        ip_version:, **connection)
       shown = { "Authorization" => "Bearer [redacted]" }
-      attach(Request.new(transport, retryable:, log: log(logger, debug, transport, user_agent, shown)),
+      attach(Request.new(transport, retryable:, log: log(logger, debug, transport, user_agent, shown),
+                                    headers: Transport.headers(headers)),
              { timeout:, **connection })
     end
 

@@ -18,7 +18,9 @@ const RESERVED: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// The same goes for fields whose names begin so.
+/// Fields that a client sends with each request, too; a webhook's endpoint may choose its own.
+const OF_CLIENTS: [&str; 4] = ["accept", "authorization", "content-type", "user-agent"];
+/// The same as for [`RESERVED`] goes for fields whose names begin so.
 const RESERVED_PREFIXES: [&str; 3] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-"];
 
 /// The most bytes that a sensitive value may have. Answers are searched for each of them.
@@ -89,11 +91,7 @@ impl HeaderLines {
         if self.has(name) {
             return Err(HeaderLinesError::Twice(name.to_owned()));
         }
-        // A String that grows by itself leaves its old text behind in memory.
-        let parts = [&self.text, name, ": ", value, "\r\n"];
-        let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
-        text.extend(parts);
-        self.text = text;
+        self.text = concat(&[&self.text, name, ": ", value, "\r\n"]);
         Ok(())
     }
 
@@ -112,10 +110,31 @@ impl HeaderLines {
 
     /// Whether there is a field of this name, in whatever case.
     pub fn has(&self, name: &str) -> bool {
-        self.text
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .any(|(other, _)| other.eq_ignore_ascii_case(name))
+        self.names().any(|other| other.eq_ignore_ascii_case(name))
+    }
+
+    /// The names of the fields, as they were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().map(name)
+    }
+
+    /// These fields, but for those that `changes` has, too; and behind them `changes`.
+    ///
+    /// ```
+    /// use simple_connect_core::http::headers::HeaderLines;
+    ///
+    /// let (mut own, mut changes) = (HeaderLines::default(), HeaderLines::default());
+    /// own.add("traceparent", "00-1").unwrap();
+    /// own.add("X-Tenant", "9").unwrap();
+    /// changes.add("Traceparent", "00-2").unwrap();
+    /// assert_eq!(own.with(&changes).as_str(), "X-Tenant: 9\r\nTraceparent: 00-2\r\n");
+    /// ```
+    #[must_use]
+    pub fn with(&self, changes: &Self) -> Self {
+        let kept = self.text.split_inclusive('\n').filter(|line| !changes.has(name(line)));
+        let parts: Vec<&str> = kept.chain([changes.as_str()]).collect();
+        let sensitive = [&self.sensitive[..], &changes.sensitive[..]].concat();
+        Self { text: concat(&parts), sensitive }
     }
 
     /// The lines as they are sent, each with its end.
@@ -203,6 +222,28 @@ pub fn check_name(name: &str) -> Result<(), HeaderLinesError> {
     if reserved { Err(HeaderLinesError::Reserved(name.to_owned())) } else { Ok(()) }
 }
 
+/// As [`check_name`], and refuses what each request of a client has already.
+///
+/// # Errors
+/// [`HeaderLinesError::Reserved`].
+pub fn check_name_for_client(name: &str) -> Result<(), HeaderLinesError> {
+    check_name(name)?;
+    let own = OF_CLIENTS.iter().any(|other| other.eq_ignore_ascii_case(name));
+    if own { Err(HeaderLinesError::Reserved(name.to_owned())) } else { Ok(()) }
+}
+
+/// The name of the field in this line.
+fn name(line: &str) -> &str {
+    line.split_once(':').map_or(line, |(name, _)| name)
+}
+
+/// The parts one behind the other. A String that grows by itself leaves its old text behind in memory.
+fn concat(parts: &[&str]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    text.extend(parts.iter().copied());
+    text
+}
+
 fn trim(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
@@ -216,10 +257,16 @@ mod tests {
     fn fields_that_frame_or_sign_a_request_are_reserved() {
         for name in ["Host", "content-LENGTH", "Transfer-Encoding", "X-Simplyq-Signature", "x-kiket-anything"]
         {
-            assert_eq!(check_name(name), Err(HeaderLinesError::Reserved(name.to_owned())));
+            for check in [check_name, check_name_for_client] {
+                assert_eq!(check(name), Err(HeaderLinesError::Reserved(name.to_owned())));
+            }
         }
-        for name in ["Authorization", "Content-Type", "User-Agent", "X-Simply"] {
+        for name in ["Accept", "Authorization", "content-type", "USER-agent"] {
             assert_eq!(check_name(name), Ok(()));
+            assert_eq!(check_name_for_client(name), Err(HeaderLinesError::Reserved(name.to_owned())));
+        }
+        for name in ["X-Simply", "traceparent", "Accept-Language"] {
+            assert_eq!((check_name(name), check_name_for_client(name)), (Ok(()), Ok(())));
         }
     }
 
@@ -230,6 +277,21 @@ mod tests {
         assert_eq!(lines.add_sensitive("x-tenant", "8"), Err(HeaderLinesError::Twice("x-tenant".to_owned())));
         assert_eq!(lines.as_str(), "X-Tenant: 9\r\n");
         assert_eq!(lines.redact(b"8"), b"8");
+    }
+
+    #[test]
+    fn changes_replace_what_has_their_names() {
+        let mut own = sensitive(&["s3cr3t", "t0ken"]);
+        own.add("Y", "1").unwrap();
+        let mut changes = HeaderLines::default();
+        changes.add("x-1", "2").unwrap();
+        changes.add_sensitive("Z", "k3y").unwrap();
+        let both = own.with(&changes);
+        assert_eq!(both.as_str(), "X-0: s3cr3t\r\nY: 1\r\nx-1: 2\r\nZ: k3y\r\n");
+        assert_eq!(both.names().collect::<Vec<_>>(), ["X-0", "Y", "x-1", "Z"]);
+        assert_eq!(both.redact(b"s3cr3t, k3y"), b"[redacted], [redacted]");
+        assert_eq!(HeaderLines::default().with(&own).as_str(), own.as_str());
+        assert_eq!(own.with(&HeaderLines::default()).as_str(), own.as_str());
     }
 
     fn sensitive(values: &[&str]) -> HeaderLines {

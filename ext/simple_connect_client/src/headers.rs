@@ -1,14 +1,19 @@
-//! `SimpleConnect::HeaderLines`: the header fields of an endpoint's own.
+//! `SimpleConnect::HeaderLines`: the header fields of an endpoint's own, or of a client's.
 
 use std::sync::Arc;
 
 use magnus::{
     Error, Module, RArray, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
 };
-use simple_connect_core::http::headers::{HeaderLines as Core, HeaderLinesError, check_name};
+use simple_connect_core::http::headers::{
+    HeaderLines as Core, HeaderLinesError, check_name, check_name_for_client,
+};
 
 use crate::error::{error, guard};
 use crate::raw::with_bytes;
+
+/// How many fields a client may add to its requests.
+const MOST_OF_CLIENT: usize = 20;
 
 /// Sensitive values are only in here, where Ruby cannot find them.
 #[magnus::wrap(class = "SimpleConnect::HeaderLines", free_immediately, size)]
@@ -38,6 +43,38 @@ impl HeaderLines {
                 .map_err(|cause| error(ruby, "ConfigurationError", format!("{option}: {cause}")))?;
             Ok(Self(Arc::new(lines)))
         })
+    }
+
+    /// A client's fields, pairs of a name and a value, added to those of `base`, which they replace by name.
+    fn of_client(ruby: &Ruby, base: Option<&Self>, pairs: RArray) -> Result<Self, Error> {
+        guard(ruby, || {
+            let mut changes = Core::default();
+            for pair in pairs {
+                let (name, value): (String, RString) = TryConvert::try_convert(pair)?;
+                let added =
+                    check_name_for_client(&name).and_then(|()| set(&mut changes, Core::add, &name, value));
+                added.map_err(|cause| {
+                    let cause = match &cause {
+                        HeaderLinesError::Reserved(name) if name.eq_ignore_ascii_case("user-agent") => {
+                            format!("{name:?} is set by this gem: pass user_agent: instead")
+                        }
+                        cause => cause.to_string(),
+                    };
+                    error(ruby, "ConfigurationError", format!("headers: {cause}"))
+                })?;
+            }
+            let lines = base.map(|base| base.0.with(&changes)).unwrap_or(changes);
+            let count = lines.names().count();
+            if count > MOST_OF_CLIENT {
+                let message = format!("headers: at most {MOST_OF_CLIENT}, not {count}");
+                return Err(error(ruby, "ConfigurationError", message));
+            }
+            Ok(Self(Arc::new(lines)))
+        })
+    }
+
+    fn names(ruby: &Ruby, this: &Self) -> RArray {
+        ruby.ary_from_iter(this.0.names())
     }
 
     fn redact(ruby: &Ruby, this: &Self, text: RString) -> Result<RString, Error> {
@@ -76,6 +113,8 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(HeaderLines::new, 2))?;
     class.define_singleton_method("secret", function!(HeaderLines::secret, 3))?;
+    class.define_singleton_method("of_client", function!(HeaderLines::of_client, 2))?;
+    class.define_method("names", method!(HeaderLines::names, 0))?;
     class.define_method("redact", method!(HeaderLines::redact, 1))?;
     let _: Value = module.funcall("private_constant", ("HeaderLines",))?;
     Ok(())

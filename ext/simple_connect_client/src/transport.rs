@@ -74,7 +74,7 @@ struct Call {
     target: Target,
     body: Option<RString>,
     /// Fields of this request alone.
-    headers: Option<Lines>,
+    headers: Option<Arc<Lines>>,
     /// Is told of each attempt, unless it is nil.
     log: Value,
     /// The `Batch` that this belongs to, or nil.
@@ -96,7 +96,8 @@ impl Call {
         let method = if body.is_some() { Method::Post } else { Method::Get };
         let (log, batch) = (call.aref(0)?, call.aref(1)?);
         let process = call.aref::<_, Option<u64>>(2)?.unwrap_or_else(generation);
-        Ok(Self { method, target, headers: None, body, log, batch, interceptor, process })
+        let headers = call.aref::<_, Option<&HeaderLines>>(5)?.map(|lines| lines.0.clone());
+        Ok(Self { method, target, headers, body, log, batch, interceptor, process })
     }
 }
 
@@ -252,7 +253,7 @@ impl Transport {
             let transport = <&Self>::try_convert(this)?;
             let method = Method::named(&method)
                 .ok_or_else(|| argument_error(ruby, format!("{method:?} is not a method that is sent")))?;
-            let (target, headers) = (checked(ruby, target)?, Some(lines(ruby, headers)?));
+            let (target, headers) = (checked(ruby, target)?, Some(Arc::new(lines(ruby, headers)?)));
             let nil = ruby.qnil().as_value();
             let process = generation();
             let call = Call { method, target, headers, body, log: nil, batch, interceptor, process };
@@ -283,7 +284,7 @@ impl Transport {
         // A handler may have forked while the delivery waited for this attempt.
         stay_in(ruby, *process)?;
         let start = |body: &[u8]| {
-            let request = Request { method: *method, target, body, headers: headers.as_ref() };
+            let request = Request { method: *method, target, body, headers: headers.as_deref() };
             self.core.attempt(request, timestamp, self.timeouts, deadline)
         };
         let mut exchange = match body {

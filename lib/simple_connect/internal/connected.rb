@@ -13,25 +13,30 @@ module SimpleConnect
     BOUNDS = %i[timeout open_timeout read_timeout write_timeout total_timeout].freeze
     private_constant :BOUNDS
 
-    # The same client within other bounds on time and on attempts. It shares the connections, so it costs next to
-    # nothing: make one for a single call.
+    # The same client within other bounds on time and on attempts, or with more header fields. It shares the
+    # connections, so it costs next to nothing: make one for a single call.
     #
     # @param changes [Hash] what is not named stays as it is
     # @option changes [Numeric] :timeout seconds, as for {Client#initialize}; so are `open_timeout:`, `read_timeout:`,
     #   `write_timeout:` and `total_timeout:`
     # @option changes [Integer] :max_attempts how often to try, at least once; otherwise by the client's own policy
+    # @option changes [Hash{String => String}] :headers header fields, as for {Client#initialize}; they are added to the
+    #   client's own, and replace those of the same names
     # @return [Client, MessagesClient]
-    # @raise [ConfigurationError] where a time is not a positive number, or `max_attempts:` is given to a client whose
-    #   `retryable:` is no {Retryable}
+    # @raise [ConfigurationError] where a time is not a positive number, a header field cannot be sent, or
+    #   `max_attempts:` is given to a client whose `retryable:` is no {Retryable}
     # @raise [ArgumentError] for any other option, and for `max_attempts:` below 1
     # @example A call that must not take longer than three seconds, attempts and waits together
     #   client.with(total_timeout: 3).events.deliver("order_paid", order: 7)
     # @example In a job queue that tries again by itself
     #   client.with(max_attempts: 1).events.deliver!("order_paid", order: 7)
+    # @example As a part of a trace
+    #   client.with(headers: { "traceparent" => "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" })
+    #         .events.deliver("order_paid", order: 7)
     def with(**changes)
       refuse_unknown(changes)
       bounds = @bounds.merge(changes.slice(*BOUNDS))
-      request = @request.within(Transport.bounds(**bounds), changes.slice(:max_attempts))
+      request = @request.within(Transport.bounds(**bounds), changes.slice(:max_attempts), changes[:headers])
       dup.tap { |client| client.__send__(:attach, request, bounds) }
     end
 
@@ -62,7 +67,7 @@ module SimpleConnect
     private
 
     def refuse_unknown(changes)
-      unknown = changes.keys - [*BOUNDS, :max_attempts]
+      unknown = changes.keys - [*BOUNDS, :max_attempts, :headers]
       raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
     end
 

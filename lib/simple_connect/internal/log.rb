@@ -37,6 +37,12 @@ module SimpleConnect
       end
     end
 
+    # @param names [Array<String>] of header fields whose values it does not show
+    # @return [Log] the same, with them
+    def naming(names)
+      dup.tap { |log| log.instance_variable_set(:@headers, @headers + names.map { |name| "#{name}: [redacted]" }) }
+    end
+
     def sending(verb, target, body, attempt)
       path = target[/\A[^?]*/].delete_suffix("/")
       write(:info, "#{verb} #{@host}#{path} (#{body.to_s.bytesize}B signed body)")

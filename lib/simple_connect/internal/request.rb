@@ -24,7 +24,8 @@ module SimpleConnect
     # @param retryable [#call]
     # @param log [Log, nil]
     # @param batch [Batch, nil] that its requests belong to
-    def initialize(transport, retryable:, log:, batch: nil)
+    # @param headers [HeaderLines, nil] more header fields of each request, see {Transport.headers}
+    def initialize(transport, retryable:, log:, batch: nil, headers: nil)
       @transport = transport
       @retryable = retryable
       @log = log
@@ -32,7 +33,8 @@ module SimpleConnect
       decides = retryable.method(:call).owner if retryable.is_a?(Retryable)
       @plain = decides.equal?(Retryable)
       @exponential = decides.equal?(Retryable::Exponential)
-      @call = Transport::Call.new(log, batch, nil, retryable, (retryable.attempt_limit if @plain)).freeze
+      log = log&.naming(headers.names) if headers
+      @call = Transport::Call.new(log, batch, nil, retryable, (retryable.attempt_limit if @plain), headers).freeze
     end
 
     # @param target [String] path and query
@@ -50,16 +52,18 @@ module SimpleConnect
 
     # @param bounds [Hash] see {Transport.bounds}
     # @param attempts [Hash] `max_attempts:`, where they are others
+    # @param fields [Hash, nil] header fields beside those it has, see {Transport.headers}
     # @return [Request] with the same connections, and other bounds on time and on attempts
-    # @raise [ConfigurationError] where the policy knows of no such number
-    def within(bounds, attempts)
-      self.class.new(@transport.with(bounds), retryable: limited(attempts), log: @log)
+    # @raise [ConfigurationError] where the policy knows of no such number, or a field cannot be sent
+    def within(bounds, attempts, fields)
+      headers = Transport.headers(fields, @call.headers)
+      self.class.new(@transport.with(bounds), retryable: limited(attempts), log: @log, headers:)
     end
 
     # @param batch [Batch]
     # @return [Request] the same, giving way to the others of a batch
     def in(batch)
-      self.class.new(@transport, retryable: @retryable, log: @log, batch:)
+      self.class.new(@transport, retryable: @retryable, log: @log, batch:, headers: @call.headers)
     end
 
     private

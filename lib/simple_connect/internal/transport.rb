@@ -26,8 +26,9 @@ module SimpleConnect
     private_constant :IP_VERSIONS, :MOST
 
     # What {Request}'s deliveries have in common: who is told of each attempt, the {Batch} that they belong to, the
-    # process that has begun them (nil for this one), and the policy. The extension goes by this order.
-    Call = Struct.new(:log, :batch, :process, :policy, :max_attempts)
+    # process that has begun them (nil for this one), the policy, and the client's own header fields, as HeaderLines (nil
+    # for none). The extension goes by this order.
+    Call = Struct.new(:log, :batch, :process, :policy, :max_attempts, :headers)
 
     # What requests call themselves unless told otherwise.
     USER_AGENT = "simple_connect-client/#{VERSION} ruby/#{RUBY_VERSION}".freeze
@@ -71,7 +72,29 @@ module SimpleConnect
       # @return [String] what requests call themselves
       def user_agent(user_agent) = text("user_agent", user_agent || USER_AGENT)
 
+      # @param fields [Hash{String, Symbol => String, Symbol, Numeric}, nil] header fields of a client's own
+      # @param base [HeaderLines, nil] what they are added to, replacing those of the same names
+      # @return [HeaderLines, nil] all of them; nil for none
+      # @raise [ConfigurationError] where one cannot be sent; the message does not show its value
+      def headers(fields, base = nil)
+        return base if fields.nil? || fields == {}
+
+        unless fields.is_a?(Hash)
+          raise ConfigurationError, "headers: must be a Hash, such as { \"traceparent\" => \"00-4bf9…\" }, " \
+                                    "not #{fields.class}"
+        end
+
+        HeaderLines.of_client(base, fields.map { |name, value| [name.to_s.scrub, header_value(name, value)] }).freeze
+      end
+
       private
+
+      def header_value(name, value)
+        return value.to_s if value.is_a?(String) || value.is_a?(Symbol) || value.is_a?(Numeric)
+
+        raise ConfigurationError,
+              "headers: the value of #{name.to_s.scrub.inspect} must be a String, not #{value.class}"
+      end
 
       def ip_version(version)
         return unless version
