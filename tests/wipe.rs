@@ -215,6 +215,9 @@ fn header_fields_are_wiped() {
         lines.add_sensitive("X-Token", SECRET).unwrap();
         lines.add("X-Other", "1").unwrap();
         lines.redact(b"nothing of that kind");
+        let mut changes = HeaderLines::default();
+        changes.add("x-other", SECRET).unwrap();
+        drop(lines.with(&changes).with(&lines));
     });
 }
 

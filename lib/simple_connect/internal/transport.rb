@@ -26,8 +26,8 @@ module SimpleConnect
     private_constant :IP_VERSIONS, :MOST
 
     # What {Request}'s deliveries have in common: who is told of each attempt, the {Batch} that they belong to, the
-    # process that has begun them (nil for this one), the policy, and the client's own header fields, as HeaderLines (nil
-    # for none). The extension goes by this order.
+    # process that has begun them (nil for this one), the policy, and its own header fields (HeaderLines or nil).
+    # The extension goes by this order.
     Call = Struct.new(:log, :batch, :process, :policy, :max_attempts, :headers)
 
     # What requests call themselves unless told otherwise.
