@@ -105,7 +105,8 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// Signs bodies with one secret.
 ///
-/// The secret itself is not kept, only the state that HMAC derives from it; that is wiped on drop.
+/// The secret itself is not kept, only the state that HMAC derives from it; that is wiped on drop. The `hmac` crate does
+/// not wipe the stack on which it computes that, and moving the state leaves copies there, too.
 ///
 /// ```
 /// use simple_connect_core::signature::{Scheme, Signer};
