@@ -192,14 +192,24 @@ module SimpleConnect
 
   # A request that is signed and came before.
   class ReplayError < Error
+    MESSAGES = {
+      handled: "this request came before",
+      under_way: "this request is being handled",
+      elsewhere: "this body and timestamp came before, with another event or version: sign again with a new timestamp"
+    }.freeze
+    private_constant :MESSAGES
+
     # @api private
-    # @param under_way [Boolean]
-    def initialize(under_way: false)
-      super(under_way ? "this request is being handled" : "this request came before")
-      @under_way = under_way
+    # @param verdict [:handled, :under_way, :elsewhere]
+    def initialize(verdict = :handled)
+      super(MESSAGES.fetch(verdict))
+      @verdict = verdict
     end
 
     # @return [Boolean] whether it is still being handled: it may have to come again
-    def under_way? = @under_way
+    def under_way? = @verdict == :under_way
+
+    # @return [Boolean] whether its body and timestamp came before, but to another path: it was not handled
+    def elsewhere? = @verdict == :elsewhere
   end
 end

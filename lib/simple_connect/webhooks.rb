@@ -2,6 +2,7 @@
 
 require_relative "internal/autoload"
 require_relative "internal/extension"
+require_relative "internal/once"
 require_relative "signature"
 
 module SimpleConnect
@@ -24,25 +25,51 @@ module SimpleConnect
     #
     # @param body [String, nil] the body, byte by byte as it came
     # @param headers [Hash, #each] the header fields, in any case, with dashes or underscores; or a Rack env
-    # @param replay_guard [#first_time?, nil] what remembers the requests that came, such as a {ReplayGuard}; nil for
-    #   nothing: a copy of a request is then as good as the request, for as long as its timestamp is
+    # @param replay_guard [#begin, #finish, #forget, #first_time?, nil] what remembers the requests that came, such as a
+    #   {ReplayGuard}; nil for nothing: a copy of a request is then as good as the request, for as long as its timestamp
+    #   is. One that has `first_time?` alone does as well; give it `forget` where you pass a block
     # @param options [Hash] `secret:`, `scheme:`, `tolerance:` and `now:`, as for {Signature.verify!}
-    # @return [InboundEvent]
+    # @yield Does the work, where there is a block: the request counts as handled once the block returns, and can come
+    #   again where the block raises. Without a block it counts as handled at once
+    # @yieldparam event [InboundEvent]
+    # @return [InboundEvent, Object] the event, or what the block gives
     # @raise [SignatureVerificationError] where it is not believed
     # @raise [MalformedPayloadError] where it is believed, but is no JSON object
-    # @raise [ReplayError] where it came before
+    # @raise [ReplayError] where it came before, or its block still runs
     # @raise [ConfigurationError] as {Signature.verify!}
     # @raise [ArgumentError] as {Signature.verify!}
     # @example
     #   event = SimpleConnect::Webhooks.construct_event(request.raw_post, request.headers, secret: "s3cret")
     #   event["order"] # => 7
-    def self.construct_event(body, headers, replay_guard: nil, **options)
+    # @example Once, unless the work fails
+    #   SimpleConnect::Webhooks.construct_event(body, headers, secret: "s3cret", replay_guard: GUARD) do |event|
+    #     Order.find(event["order"]).paid!
+    #   end
+    def self.construct_event(body, headers, replay_guard: nil, **options, &block)
       Signature.verify!(body, headers, **options)
       event = InboundEvent.new(parse(body))
-      raise ReplayError if replay_guard && !replay_guard.first_time?(fingerprint(body, headers, **options))
+      return block ? yield(event) : event unless replay_guard
+
+      key = fingerprint(body, headers, **options)
+      return once(Once.new(Once.guard(replay_guard), key), event, &block) if block
+      raise ReplayError unless replay_guard.first_time?(key)
 
       event
     end
+
+    def self.once(request, event)
+      verdict = request.begin
+      raise ReplayError, verdict unless verdict == :new
+
+      handled = false
+      value = yield event
+      handled = true
+      request.finish
+      value
+    ensure
+      request.forget if verdict == :new && !handled
+    end
+    private_class_method :once
 
     # @api private
     # @return [String] what makes a request that request: what is signed

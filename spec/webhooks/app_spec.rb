@@ -125,7 +125,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
     end
 
     it "200 to a copy of a request that was handled, also by another path, without its handler" do
-      paths = %w[/v/v1/webhooks/order.paid /v/1/webhooks/order.paid /v/v1/webhooks/other]
+      paths = %w[/v/v1/webhooks/order.paid /v/1/webhooks/order.paid /webhooks/order.paid?version=1]
       now = Time.now.to_i
       signed = { signed: { timestamp: now } }
       copy = [200, { "ok" => true, "duplicate" => true }]
@@ -133,6 +133,22 @@ RSpec.describe SimpleConnect::Webhooks::App do
       expect(calls.size).to eq(1)
       expect(post(paths.first, "{ }", **signed).first).to eq(200)
       expect(post(paths.first, "{}", signed: { timestamp: now - 1 }).first).to eq(200)
+    end
+
+    it "409 to the same bytes for another event or version, and runs no handler for them" do
+      app.register("order.paid", version: "v2") { calls << :other }
+      app.register("order.sent", version: "v1") { calls << :other }
+      now = Time.now.to_i
+      ask = ->(path, timestamp = now) { post(path, "{}", signed: { timestamp: }) }
+      expect(ask["/v/1/webhooks/order.paid"].first).to eq(200)
+      paths = %w[/v/2/webhooks/order.paid /v/1/webhooks/order.sent /v/1/webhooks/unknown /webhooks/order.paid]
+      elsewhere = [409, { "error" => "this body and timestamp came before, with another event or version: sign " \
+                                     "again with a new timestamp" }]
+      2.times { expect(paths.map(&ask).uniq).to eq([elsewhere]) }
+      expect(calls.size).to eq(1)
+      expect(ask["/v/1/webhooks/order.paid"]).to eq([200, { "ok" => true, "duplicate" => true }])
+      # As its sender does: nothing is lost.
+      expect(ask["/v/1/webhooks/order.sent", now - 1].first).to eq(200)
     end
 
     it "409 to a copy of a request that is under way, and says when to try again" do

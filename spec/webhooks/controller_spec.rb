@@ -13,6 +13,7 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
     "config/routes.rb" => <<~'RUBY',
       Rails.application.routes.draw do
         %w[kiket pages own events forgetful once].each { |name| post name, to: "#{name}#create" }
+        post "once/again", to: "once#again"
       end
     RUBY
     "app/controllers/kiket_controller.rb" => <<~RUBY,
@@ -79,6 +80,8 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
           GATE.pop if task == "wait"
           render json: { count: }
         end
+
+        def again = create
       end
     RUBY
     "app/controllers/forgetful_controller.rb" => <<~RUBY
@@ -151,6 +154,9 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
         now = Time.now
         headers = signed(body, timestamp: now)
         expect(Array.new(3) { post("#{server.url}/once", body, headers) }).to eq([[200, { "count" => 1 }], copy, copy])
+        # Another action has not had it.
+        expect(post("#{server.url}/once/again", body, headers))
+          .to match([409, { "error" => /\Athis body and timestamp came before, with another event/ }])
         expect(post("#{server.url}/once", body, signed(body, timestamp: now - 1))).to eq([200, { "count" => 2 }])
       end
     end

@@ -144,13 +144,14 @@ RSpec.describe SimpleConnect::Webhooks::RedisReplayGuard, skip: no_redis do
   end
 
   it "serves an app, and costs a 500 where Redis is away" do
-    ask = lambda do |guard, body|
+    ask = lambda do |guard, body, event = "a"|
       app = SimpleConnect::Webhooks::App.new(secret: "s", replay_guard: guard)
-      app.register("a", version: "v1") { nil }
+      %w[a b].each { |name| app.register(name, version: "v1") { nil } }
       @headers ||= SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: "s")
-      Rack::MockRequest.new(app).post("/v/1/webhooks/a", input: body, "rack.errors" => StringIO.new, **@headers).status
+      Rack::MockRequest.new(app)
+                       .post("/v/1/webhooks/#{event}", input: body, "rack.errors" => StringIO.new, **@headers).status
     end
-    expect([ask[guard, "{}"], ask[guard, "{}"]]).to eq([200, 200])
+    expect([ask[guard, "{}"], ask[guard, "{}"], ask[guard, "{}", "b"]]).to eq([200, 200, 409])
     away = described_class.new(Redis.new(url: "redis://127.0.0.1:1", reconnect_attempts: 0))
     expect(ask[away, "{}"]).to eq(500)
   end

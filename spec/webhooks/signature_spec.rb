@@ -252,6 +252,44 @@ RSpec.describe "SimpleConnect::Webhooks.construct_event" do
     expect(guard.size).to eq(2)
   end
 
+  describe "with a block" do
+    let(:guard) { SimpleConnect::Webhooks::ReplayGuard.new }
+    let(:headers) { SimpleConnect::Signature.sign('{"a":1}', secret: "s") }
+
+    def handle(guard: self.guard, &block)
+      SimpleConnect::Webhooks.construct_event('{"a":1}', headers, secret: "s", replay_guard: guard, &block)
+    end
+
+    it "gives the event, and what the block gives; a copy comes only where the work failed" do
+      expect { handle { raise KeyError } }.to raise_error(KeyError)
+      expect(catch(:out) { handle { throw :out, 7 } }).to eq(7)
+      Thread.new { handle { Thread.exit } }.join
+      expect(handle { |event| event["a"] + 1 }).to eq(2)
+      expect { handle { raise } }.to raise_error(SimpleConnect::ReplayError, "this request came before")
+    end
+
+    it "says so to a copy of what is under way" do
+      inner = nil
+      handle do
+        handle { nil }
+      rescue SimpleConnect::ReplayError => e
+        inner = e
+      end
+      expect(inner).to be_under_way
+    end
+
+    it "takes a guard that has first_time? alone, and none at all" do
+      keys = []
+      first_times = Object.new
+      first_times.define_singleton_method(:first_time?) { |key| !keys.include?(key) && keys.push(key) }
+      first_times.define_singleton_method(:forget) { |key| keys.delete(key) }
+      expect { handle(guard: first_times) { raise KeyError } }.to raise_error(KeyError)
+      expect(handle(guard: first_times) { 7 }).to eq(7)
+      expect { handle(guard: first_times) { 7 } }.to raise_error(SimpleConnect::ReplayError)
+      expect(Array.new(2) { handle(guard: nil) { |event| event["a"] } }).to eq([1, 1])
+    end
+  end
+
   def construct(body, **options)
     headers = SimpleConnect::Signature.sign(body, secret: "s")
     SimpleConnect::Webhooks.construct_event(body, headers, secret: "s", **options)

@@ -2,6 +2,7 @@
 
 require_relative "../internal/autoload"
 require_relative "../internal/keeps_secrets"
+require_relative "../internal/once"
 require_relative "../internal/server"
 require_relative "../internal/wire"
 require_relative "../signature"
@@ -24,7 +25,7 @@ module SimpleConnect
     # | 401 | the signature is not believed; `reason` says why |
     # | 404 | there is no handler for the event and its version, or nothing at all at this path |
     # | 405 | the method is another |
-    # | 409 | the same request is being handled, or came before and `replay:` is `:reject` |
+    # | 409 | the same request is being handled; or came before, and `replay:` is `:reject` or the event another |
     # | 413 | the body is too large |
     # | 500 | the handler raised, or gave what cannot be JSON; the same request may come again |
     #
@@ -60,19 +61,7 @@ module SimpleConnect
       # Handlers are the user's, and may be the registry and the replay guard: they can raise whatever there is, and the
       # sender is to get his answer nevertheless. What is none of these ends a thread or the process, on purpose.
       FAILURES = [StandardError, ScriptError, SystemStackError].freeze
-      # A replay guard that knows no more than which keys came before.
-      # @api private
-      FirstTimes = Struct.new(:guard) do
-        # See {ReplayGuard#begin}.
-        def begin(key) = guard.first_time?(key) ? :new : :handled
-
-        # It knows nothing of an end.
-        def finish(_key) = nil
-
-        # See {ReplayGuard#forget}.
-        def forget(key) = guard.respond_to?(:forget) && guard.forget(key)
-      end
-      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE, :FAILURES, :FirstTimes
+      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE, :FAILURES
 
       # @return [Registry]
       attr_reader :registry
@@ -180,8 +169,8 @@ module SimpleConnect
         window = (2 * @tolerance) + 1
         return ReplayGuard.new(window:) if guard.nil?
         return CacheReplayGuard.new(guard, window:) if CacheReplayGuard.cache?(guard)
-        return guard if guard == false || %i[begin finish forget].all? { |name| guard.respond_to?(name) }
-        return FirstTimes.new(guard) if @reject && guard.respond_to?(:first_time?)
+        return guard if guard == false || Once.guard?(guard)
+        return Once.guard(guard) if @reject && guard.respond_to?(:first_time?)
 
         raise ConfigurationError, "replay_guard: must have begin, finish and forget, as a ReplayGuard has, and " \
                                   "#{guard.class} has not; one with first_time? alone needs replay: :reject"
@@ -210,11 +199,11 @@ module SimpleConnect
         allow(env, %w[POST])
         body = read(env)
         authenticate(body, env)
-        once(body, env) do
-          version ||= version_beside_path(env)
+        version ||= version_beside_path(env)
+        registration = version && @registry.find(event, version)
+        place = registration ? [registration.event, registration.version] : [event, version]
+        once(body, env, place.join(" ")) do
           raise Refusal.new(400, "no version: write /v/<version>/webhooks/#{event}") unless version
-
-          registration = @registry.find(event, version)
           raise Refusal.new(404, "no handler for #{event} version #{version}") unless registration
 
           [200, handle(registration, payload(body), env), {}]
@@ -248,35 +237,36 @@ module SimpleConnect
         raise Refusal.new(401, e.to_h)
       end
 
-      # What is signed makes a request that request. The path is not signed: the same bytes for another event are a
-      # replay, too.
-      def once(body, env, &answer)
+      # What is signed makes a request that request. The path is not signed: the same bytes for another event may be a
+      # replay, and so its handler does not run; or an event of its own, and so its sender is not to take it for handled.
+      def once(body, env, place, &answer)
         return yield unless @replay_guard
 
-        key = @keys.fingerprint_of(body, env)
-        case @replay_guard.begin(key)
-        when :new then handle_once(key, env, &answer)
-        when :under_way then raise Refusal.new(409, "this request is being handled", { "retry-after" => "1" })
+        request = Once.new(@replay_guard, @keys.fingerprint_of(body, env), @reject ? nil : place)
+        case request.begin
+        when :new then handle_once(request, env, &answer)
+        when :under_way then raise Refusal.new(409, ReplayError.new(:under_way).message, { "retry-after" => "1" })
+        when :elsewhere then raise Refusal.new(409, ReplayError.new(:elsewhere).message)
         else
-          raise Refusal.new(409, "this request came before") if @reject
+          raise Refusal.new(409, ReplayError.new.message) if @reject
 
           [200, Codec.generate(DUPLICATE), {}]
         end
       end
 
-      def handle_once(key, env)
+      def handle_once(request, env)
         handled = false
         answer = yield
         handled = true
-        finish(key, env)
+        finish(request, env)
         answer
       ensure
-        @replay_guard.forget(key) unless handled
+        request.forget unless handled
       end
 
       # The handler has done its work, and its sender is to know; the lease ends by itself.
-      def finish(key, env)
-        @replay_guard.finish(key)
+      def finish(request, env)
+        request.finish
       rescue *FAILURES => e
         report(env["rack.errors"], "[SimpleConnect] the replay guard failed: #{told(e) { "#{e.class}: #{e.message}" }}")
       end

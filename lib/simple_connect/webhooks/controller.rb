@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../internal/autoload"
+require_relative "../internal/once"
 
 module SimpleConnect
   module Webhooks
@@ -46,7 +47,7 @@ module SimpleConnect
       # @return [Integer] which secret has signed, from 0
       # @raise [SignatureVerificationError] where it is not believed; answered with a 401
       # @raise [ReplayError] where it came before; answered with a 200 and `{"ok":true,"duplicate":true}`, or with a 409
-      #   while it is being handled
+      #   while it is being handled, or where it came to another path
       # @raise [ConfigurationError] as {Signature.verify!}
       # @example With a secret from elsewhere
       #   before_action { verify_simple_connect_signature!(secret: Rails.application.credentials.webhook_secret) }
@@ -65,18 +66,18 @@ module SimpleConnect
       def begin_simple_connect_request(guard, key)
         return if @simple_connect_begun
 
-        verdict = guard.begin(key)
-        raise ReplayError.new(under_way: verdict == :under_way) unless verdict == :new
+        once = Once.new(guard, key, request.path)
+        verdict = once.begin
+        raise ReplayError, verdict unless verdict == :new
 
-        @simple_connect_begun = [guard, key]
+        @simple_connect_begun = once
       end
 
       # Around callbacks and rescue_from.
       def process_action(*)
         super.tap { @simple_connect_handled = response.status < 400 }
       ensure
-        guard, key = @simple_connect_begun
-        guard&.public_send(@simple_connect_handled ? :finish : :forget, key)
+        @simple_connect_begun&.public_send(@simple_connect_handled ? :finish : :forget)
       end
 
       # The event that was signed.
@@ -109,9 +110,9 @@ module SimpleConnect
       end
 
       def answer_simple_connect_copy(error)
-        return render(json: { ok: true, duplicate: true }) unless error.under_way?
+        return render(json: { ok: true, duplicate: true }) unless error.under_way? || error.elsewhere?
 
-        response.set_header("Retry-After", "1")
+        response.set_header("Retry-After", "1") if error.under_way?
         render(json: { error: error.message }, status: :conflict)
       end
 

@@ -19,8 +19,8 @@ module SimpleConnect
 
       # @param window [Numeric] for how many seconds to remember: by default, for as long as a request can be good with
       #   the default tolerance, which is twice the tolerance and one
-      # @param capacity [Integer] how many to remember at the most: those that came last. Make it what comes within the
-      #   window
+      # @param capacity [Integer] how many keys to remember at the most: those that came last. An app needs two for
+      #   each request that comes within the window
       # @raise [ConfigurationError] where one of them is not positive
       # @example
       #   SimpleConnect::Webhooks::ReplayGuard.new(window: 600, capacity: 1_000_000)
