@@ -4,6 +4,7 @@ require_relative "internal/autoload"
 require_relative "api/events"
 require_relative "api/integrations"
 require_relative "internal/connected"
+require_relative "internal/lazy_client"
 
 module SimpleConnect
   # Delivers events to one integration.
@@ -43,7 +44,7 @@ module SimpleConnect
     # @example
     #   SIMPLECONNECT = SimpleConnect::Client.from_env(event_keys: %w[order_paid order_sent])
     def self.from_env(env = ENV, **options)
-      Deferred.new do
+      Deferred.new("the environment") do
         variables = VARIABLES.except(*options.keys)
         missing = variables.select { |_, name| env[name].to_s.scrub.strip.empty? }
         unless missing.empty?
@@ -128,39 +129,13 @@ module SimpleConnect
     # A client that is built when it is first used.
     # @api private
     class Deferred < Client
-      # @yieldreturn [Client]
-      def initialize(&build) # rubocop:disable Lint/MissingSuper -- it stands for another
-        @build = build
-        # The client, when it is there: this one may be frozen.
-        @built = []
-        @lock = Mutex.new
-      end
+      include LazyClient
 
       # See {Client#events}.
       def events = client.events
 
       # See {Client#integrations}.
       def integrations = client.integrations
-
-      # See {Connected#with}.
-      def with(**changes)
-        return client.with(**changes) if @built.any?
-
-        refuse_unknown(changes)
-        Deferred.new { client.with(**changes) }
-      end
-
-      # See {Connected#close}.
-      def close = @built.first&.close
-
-      # See {Connected#inspect}.
-      def inspect = @built.any? ? client.inspect : "#<#{Client.name} of the environment>"
-      alias to_s inspect
-
-      private
-
-      def client = @built.first || @lock.synchronize { @built.first || @built.push(@build.call).first }
     end
-    private_constant :Deferred
   end
 end

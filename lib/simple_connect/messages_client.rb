@@ -3,6 +3,7 @@
 require_relative "internal/autoload"
 require_relative "api/messages"
 require_relative "internal/connected"
+require_relative "internal/lazy_client"
 
 module SimpleConnect
   # Sends WhatsApp template messages with an API key, past any integration.
@@ -47,6 +48,21 @@ module SimpleConnect
              { timeout:, **connection })
     end
 
+    # @see Api::Messages#deliver
+    def deliver(...) = messages.deliver(...)
+
+    # @see Api::Messages#deliver!
+    def deliver!(...) = messages.deliver!(...)
+
+    # @see Api::DeliverAll#deliver_all
+    def deliver_all(...) = messages.deliver_all(...)
+
+    # @see Api::Messages#detail
+    def detail(...) = messages.detail(...)
+
+    # @see Api::Messages#detail!
+    def detail!(...) = messages.detail!(...)
+
     private
 
     def attach(request, options)
@@ -55,5 +71,14 @@ module SimpleConnect
     end
 
     def identity = "api_key=[redacted]"
+
+    # A client that is built when it is first used.
+    # @api private
+    class Deferred < MessagesClient
+      include LazyClient
+
+      # See {MessagesClient#messages}.
+      def messages = client.messages
+    end
   end
 end

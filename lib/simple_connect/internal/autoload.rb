@@ -6,12 +6,59 @@ require_relative "../version"
 module SimpleConnect # rubocop:disable Style/Documentation -- it has that where the gem is loaded
   # Whatever file is loaded first, every public name is there: what an application does not use is not loaded.
   {
-    Client: "client", MessagesClient: "messages_client", Retryable: "retryable", Result: "result",
+    Client: "client", MessagesClient: "messages_client", Configuration: "configuration",
+    ClientSettings: "client_settings", Retryable: "retryable", Result: "result",
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
     Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
     Sandbox: "sandbox", Testing: "testing", CLI: "cli", WebMockAdapter: "webmock"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
   private_constant :WebMockAdapter
+
+  @configuration_lock = Mutex.new
+
+  class << self
+    # Configures the clients of this process: see {Configuration}. Nothing is built or read before the first use.
+    #
+    # @yieldparam config [Configuration]
+    # @return [void]
+    # @raise [ArgumentError] without a block
+    # @example
+    #   SimpleConnect.configure do |config|
+    #     config.logger = Logger.new($stdout)
+    #     config.total_timeout = 5
+    #   end
+    def configure
+      raise ArgumentError, "SimpleConnect.configure takes a block: { |config| config.timeout = 5 }" unless block_given?
+
+      yield configuration
+      configuration.reset
+    end
+
+    # @return [Configuration]
+    def configuration = @configuration || @configuration_lock.synchronize { @configuration ||= Configuration.new }
+
+    # The client of this process, or another that is configured by name. It is built when it is first used, and is the
+    # same for each call. Threads and forked processes may share it.
+    #
+    # @param name [Symbol, String, nil] see {Configuration#client}; nil for the one without a name
+    # @return [Client]
+    # @raise [ConfigurationError] where no client has this name
+    # @raise [ArgumentError] for a blank name
+    # @example
+    #   SimpleConnect.client.events.deliver("order_paid", order: 7)
+    #   SimpleConnect.client(:billing).events.deliver("invoice_ready", invoice: 9)
+    def client(name = nil) = configuration.built(Client, name)
+
+    # The messages client of this process, or another; as {.client}.
+    #
+    # @param name [Symbol, String, nil]
+    # @return [MessagesClient]
+    # @raise [ConfigurationError] where no client has this name
+    # @raise [ArgumentError] for a blank name
+    # @example
+    #   SimpleConnect.messages.deliver(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
+    def messages(name = nil) = configuration.built(MessagesClient, name)
+  end
 
   # Turns test mode on: nothing is sent any more, by no client. What would be is encoded and signed, recorded, and
   # answered as by the service; see {Testing}. Waits between attempts take no time. Nor does anything else of this gem

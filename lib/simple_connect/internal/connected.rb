@@ -48,6 +48,21 @@ module SimpleConnect
       nil
     end
 
+    # @return [Symbol, nil] what the configuration calls it, such as `:default`; nil for a client that was built by hand
+    attr_reader :name
+
+    # @api private
+    # @param name [Symbol]
+    # @param configuration [Configuration] that has it by this name
+    # @return [Client, MessagesClient] the same, which knows that
+    def named(name, configuration)
+      dup.tap do |client|
+        client.name = name
+        client.configuration = configuration
+        client.__send__(:attach, @request, @bounds)
+      end
+    end
+
     # @return [String] without secrets
     def inspect
       "#<#{self.class.name} #{@request.transport.origin} #{identity}>"
@@ -63,6 +78,10 @@ module SimpleConnect
     def encode_with(_coder)
       marshal_dump
     end
+
+    protected
+
+    attr_writer :name, :configuration
 
     private
 

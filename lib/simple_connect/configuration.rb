@@ -1,0 +1,208 @@
+# frozen_string_literal: true
+
+require "monitor"
+require_relative "client"
+require_relative "client_settings"
+require_relative "messages_client"
+
+module SimpleConnect
+  # What the clients of {SimpleConnect.client} and {SimpleConnect.messages} are built with; see
+  # {SimpleConnect.configure}. In Rails, `config.simple_connect` is the same object.
+  #
+  # Each value is taken from the first place that has it: set here; the environment; in Rails, `simple_connect` in the
+  # credentials, at first below the name of the Rails environment. A Proc is called when the client is first used. The
+  # key id and the secret come from the same place.
+  #
+  # @example
+  #   SimpleConnect.configure do |config|
+  #     config.key_id = -> { Vault.read("simple_connect/key_id") }
+  #     config.secret = -> { Vault.read("simple_connect/secret") }
+  #     config.total_timeout = 5
+  #   end
+  class Configuration < ClientSettings
+    # By option, the environment variable that has it.
+    VARIABLES = %i[endpoint_url key_id secret base_url api_key]
+                .to_h { |option| [option, "SIMPLECONNECT_#{option.upcase}"] }.freeze
+    # What each client cannot do without, and what it takes beside that.
+    NEEDED = { Client => %i[endpoint_url key_id secret].freeze, MessagesClient => %i[base_url api_key].freeze }.freeze
+    SHARED = %i[logger timeout open_timeout read_timeout write_timeout total_timeout max_attempts retryable headers
+                user_agent debug proxy ca_file ip_version pool_size idle_timeout max_response_bytes].freeze
+    OPTIONAL = { Client => [*SHARED, :event_keys, :envelope].freeze, MessagesClient => SHARED }.freeze
+    # How many clients that {#clients} builds are kept.
+    KEPT = 100
+    private_constant :NEEDED, :SHARED, :OPTIONAL, :KEPT
+
+    # @api private
+    # @return [Proc, nil] gives the values of Rails' credentials, by the names of their places
+    attr_accessor :credentials
+
+    # @api private
+    # @param env [Hash{String => String}, ENV]
+    def initialize(env: ENV)
+      super()
+      @env = env
+      @named = {}
+      @built = {}
+      @lock = Monitor.new
+    end
+
+    # Configures a client of its own, for {SimpleConnect.client}. What is not set for it is taken from the rest of the
+    # configuration.
+    #
+    # @param name [Symbol, String]
+    # @yieldparam client [ClientSettings]
+    # @return [void]
+    # @raise [ArgumentError] without a block, and for a name that is blank
+    # @example
+    #   config.client(:billing) do |client|
+    #     client.endpoint_url = "https://app.simplewaconnect.com/api/v1/integrations/billing/events"
+    #     client.key_id = -> { Rails.application.credentials.dig(:billing, :key_id) }
+    #     client.secret = -> { Rails.application.credentials.dig(:billing, :secret) }
+    #   end
+    def client(name)
+      raise ArgumentError, "config.client takes a block, which sets the options of #{name.inspect}" unless block_given?
+
+      yield(@lock.synchronize { @named[checked(name)] ||= ClientSettings.new })
+      reset
+    end
+
+    # Builds clients by name when they are first used, such as one for each tenant. The 100 used last are kept.
+    #
+    # @yieldparam name [Symbol] one that {#client} has not configured
+    # @yieldreturn [Client, nil] nil where there is no such client
+    # @return [void]
+    # @raise [ArgumentError] without a block
+    # @example
+    #   config.clients do |name|
+    #     tenant = Tenant.find_by(slug: name) or next
+    #     SimpleConnect::Client.new(endpoint_url: tenant.url, key_id: tenant.key_id, secret: tenant.secret)
+    #   end
+    def clients(&block)
+      @clients = block or raise ArgumentError, "config.clients takes a block, which builds the client of a name"
+      reset
+    end
+
+    # Forgets the clients that were built, and closes their idle connections: the next use builds them again, such as
+    # with another secret.
+    #
+    # @return [void]
+    # @example
+    #   SimpleConnect.configuration.reset
+    def reset
+      built = @lock.synchronize do
+        before = @built
+        @built = {}
+        before
+      end
+      built.each_value(&:close)
+      nil
+    end
+
+    # @return [String] without secrets
+    def inspect = "#<#{self.class.name} #{[:default, *@named.keys].join(", ")}>"
+    alias to_s inspect
+
+    # @api private
+    # @param type [Class] {Client} or {MessagesClient}
+    # @param name [Symbol, String, nil]
+    # @return [Client, MessagesClient] that is built when it is first used
+    # @raise [ConfigurationError] where no client has this name
+    def built(type, name)
+      name = checked(name || :default)
+      unless known?(name) || (@clients && type == Client)
+        raise ConfigurationError, "no client is configured as #{name.inspect}: use config.client(#{name.inspect}) { … }"
+      end
+
+      @lock.synchronize do
+        # What was used last comes last.
+        client = @built.delete([type, name]) || deferred(type, name)
+        @built[[type, name]] = client
+        drop_oldest
+        client
+      end
+    end
+
+    # Where a value comes from.
+    # @api private
+    # @param option [Symbol]
+    # @param name [Symbol] of the client
+    # @return [Array(String, Object), nil] the place and the value
+    def find(option, name = :default)
+      places(name).each do |place, values|
+        value = values.call(option)
+        value = value.call if value.is_a?(Proc)
+        return [place, value] unless value.nil? || (value.is_a?(String) && value.scrub.strip.empty?)
+      end
+      nil
+    end
+
+    private
+
+    def checked(name)
+      return name.to_sym if (name.is_a?(Symbol) || name.is_a?(String)) && !name.to_s.strip.empty?
+
+      raise ArgumentError, "name must be a Symbol or a String, such as :billing, not #{name.inspect}"
+    end
+
+    def known?(name) = name == :default || @named.key?(name)
+
+    # Those that are configured by name are few, and stay.
+    def drop_oldest
+      others = @built.keys.reject { |_, name| known?(name) }
+      @built.delete(others.first).close if others.size > KEPT
+    end
+
+    def deferred(type, name)
+      source = name == :default ? "the configuration" : "the configuration's #{name.inspect}"
+      type::Deferred.new(source) do
+        client = known?(name) ? type.new(**options(type, name)) : of_tenant(name)
+        client.named(name, self)
+      end
+    end
+
+    def of_tenant(name)
+      client = @clients.call(name)
+      return client if client.is_a?(Client)
+
+      raise ConfigurationError, "config.clients knows no client #{name.inspect}" if client.nil?
+
+      raise ConfigurationError, "config.clients must return a SimpleConnect::Client for #{name.inspect}, " \
+                                "not #{client.class}"
+    end
+
+    def options(type, name)
+      found = NEEDED[type].to_h { |option| [option, find(option, name)] }
+      missing = NEEDED[type].select { |option| found[option].nil? }
+      raise ConfigurationError, message(missing, name) unless missing.empty?
+
+      refuse_halves(found)
+      given = OPTIONAL[type].to_h { |option| [option, find(option, name)&.last] }.compact
+      # Rails' own is the default: false is for none.
+      given.delete(:logger) unless given[:logger]
+      { **given, **found.transform_values(&:last) }
+    end
+
+    # By their names, what gives an option's value.
+    def places(name)
+      own = { "config.client(#{name.inspect})" => @named[name], "the configuration" => self }.compact
+      { **own.transform_values { |settings| settings.method(:public_send) },
+        "the environment" => ->(option) { @env[VARIABLES[option]] if VARIABLES.key?(option) },
+        **(credentials&.call || {}).transform_values { |values| values.slice(*VARIABLES.keys).method(:[]) } }
+    end
+
+    # A key id of another place belongs to another secret.
+    def refuse_halves(found)
+      key_id, secret = found.values_at(:key_id, :secret).compact.map(&:first)
+      return if key_id == secret
+
+      raise ConfigurationError, "key_id is set in #{key_id}, but secret in #{secret}: they belong together, so set " \
+                                "both in the same place"
+    end
+
+    def message(missing, name)
+      ways = missing.map { |option| "config.#{option} or #{VARIABLES[option]}" }
+      "not configured#{" for the client #{name.inspect}" unless name == :default}: #{missing.join(", ")}; set " \
+        "#{ways.join(", ")}; looked in #{places(name).keys.join(", ")}"
+    end
+  end
+end
