@@ -22,7 +22,8 @@ Gem::Specification.new do |spec|
   spec.extensions = ["ext/requirements/extconf.rb", "ext/simple_connect_client/Cargo.toml"]
   spec.files = Dir.chdir(__dir__) do
     Dir["lib/**/*.rb", "sig/**/*.rbs", "exe/*", "src/**/*.rs", "ext/**/*.rs", "ext/**/Cargo.toml", "ext/requirements/*",
-        "Cargo.{toml,lock}", "README.md", "docs/*.md", "CHANGELOG.md", "LICENSE.txt"]
+        "Cargo.{toml,lock}", "{README,UPGRADING,SECURITY,CHANGELOG}.md", "docs/*.md",
+        "LICENSE.txt", ".yardopts", "docs/yard.rb"]
   end
   spec.bindir = "exe"
   spec.executables = ["simple_connect"]

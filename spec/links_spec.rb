@@ -24,6 +24,6 @@ RSpec.describe "The documents" do
 
   it "are searched for links" do
     expect(targets["README.md"]).to include("docs/webhooks.md")
-    expect(targets["docs/webhooks.md"]).to include("docs/endpoints.md")
+    expect(targets["docs/webhooks.md"]).to include("docs/outbound.md")
   end
 end

@@ -4,14 +4,41 @@ require "open3"
 require "shellwords"
 require_relative "support/command"
 require_relative "support/documented_code"
+require_relative "support/scripted_server"
+require_relative "support/suite"
 
 RSpec.describe "README.md", skip: DocumentedCode.missing do
-  let(:readme) { File.read(File.expand_path("../README.md", __dir__)) }
+  readme = File.read(File.expand_path("../README.md", __dir__))
+  specs, code = DocumentedCode.blocks(readme).partition { |text, _| text.start_with?("# spec/") }
+  # What the application has already.
+  application = <<~RUBY
+    require "simple_connect" # as Bundler does
+    require "active_support/core_ext/integer/time"
+    ApplicationJob = Class.new(ActiveJob::Base)
+    Payment = Struct.new(:id, :customer_name, :mobile_no, :amount, keyword_init: true)
+  RUBY
 
   it "shows only what works" do
-    # As Bundler does for the line that it shows.
-    output, fine = DocumentedCode.run(DocumentedCode.blocks(readme), 'require "simple_connect"')
-    expect(fine).to be(true), output
+    credentials = <<~RUBY
+      Rails.define_singleton_method(:application) do
+        client = { endpoint_url: SANDBOX.endpoint_url, key_id: SANDBOX.key_id, secret: SANDBOX.secret }
+        Struct.new(:credentials).new(Struct.new(:simple_connect).new(client))
+      end
+    RUBY
+    ScriptedServer.open do |endpoint|
+      blocks = code.map { |text, line| [text.gsub("https://acme.example", endpoint.url), line] }
+      output, fine = DocumentedCode.run(blocks, application + credentials)
+      expect(fine).to be(true), output
+      expect(endpoint.requests.map(&:body)).to eq(['{"parcel":1203}'])
+    end
+  end
+
+  it "shows a job and its spec, which passes" do
+    job = code.map(&:first).grep(/^# (config|app).*(from_env|Job)/m)
+    expect(job.size).to eq(2)
+    rails = "require 'active_job'\nrequire 'rails'\nActiveJob::Base.logger = nil"
+    output, = Suite.rspec([rails, application, *job, *specs.map(&:first)].join("\n"))
+    expect(output).to match(/^1 example, 0 failures$/)
   end
 
   it "shows commands that work as typed, in two terminals" do
@@ -30,7 +57,20 @@ RSpec.describe "README.md", skip: DocumentedCode.missing do
     end
   end
 
-  it "is checked: a value that is not so is told" do
+  it "shows files that the import accepts" do
+    csv, json = readme.scan(/^```(?:csv|json)\n(.*?)^```$/m).flatten
+    [csv, json].each do |rows|
+      printed, = Open3.capture2e(*Command::LINE, "import", "-", "--dry-run", stdin_data: rows)
+      expect(printed).to match(/^#{rows == csv ? 1 : 2} can be delivered, 0 cannot/)
+    end
+  end
+
+  it "has each of its sections in its contents" do
+    sections = readme.scan(/^## (.+)$/).flatten - %w[Contents License]
+    expect(sections - readme[/^## Contents\n(.*?)^## /m, 1].scan(/\[([^\]]+)\]/).flatten).to eq([])
+  end
+
+  it "is checked: a wrong value is reported" do
     output, fine = DocumentedCode.run([["6 * 7 # => 41\n", 1]])
     expect([output.strip, fine]).to eq(["line 1: gives 42, not 41", false])
   end

@@ -3,9 +3,9 @@
 require_relative "../support/documented_code"
 require_relative "../support/rack_process"
 
-RSpec.describe "docs/endpoints.md", skip: DocumentedCode.missing do
+RSpec.describe "docs/outbound.md", skip: DocumentedCode.missing do
   it "shows only what works, in two terminals" do
-    document = File.read(File.expand_path("../../docs/endpoints.md", __dir__))
+    document = File.read(File.expand_path("../../docs/outbound.md", __dir__))
     receiver, *blocks = DocumentedCode.blocks(document)
     name, secret, port = document.match(/^export (\w+)=(\S+)\npuma --port (\d+)$/).captures
     output = fine = log = nil
