@@ -19,8 +19,9 @@ module JsonTexts
   }.freeze
   PIECES = ["[", "]", "{", "}", ",", ":", "\"", "\\", "1", "0", "e", "E", "-", "+", ".", "/*", "*/", "//", "true",
             "false", "null", "NaN", "Infinity", "-Infinity", "\u00fc", "\u{1f600}", "\u2028", "\ufeff", "\\u",
-            "\\ud83d", "\\ude00", "\\u0000", "\\u00fc", "\\n", "\n", "\r", "\t", " ", "\0", "\v", "\u00a0", "1e400", "-0", "-0.0",
-            "0.1e-7", "12345678901234567890", "1#{"0" * 400}", "[[", "{\"a\":", "\"\"", "[]", "{}"].freeze
+            "\\ud83d", "\\ude00", "\\u0000", "\\u00fc", "\\n", "\n", "\r", "\t", " ", "\0", "\v", "\u00a0", "-0",
+            "-0.0", "1e400", "0.1e-7", "12345678901234567890", "1#{"0" * 400}", "[[", "{\"a\":", "\"\"", "[]",
+            "{}"].freeze
   # How many changes a text gets: mostly few, so that many are still JSON.
   CHANGES = [0, 1, 1, 1, 2, 2, 3, 8].freeze
   private_constant :ROOT, :UNITS, :PIECES, :CHANGES
