@@ -83,9 +83,11 @@ RSpec.describe "docs/webhooks.md", skip: Libraries.missing("puma", "rails") do
     more = <<~RUBY
       require "json"
       require "simple_connect"
+      require "stringio"
       ENV["REDIS_URL"] = "redis://127.0.0.1:1"
       body = '{"order":7}'
-      request = Struct.new(:raw_post, :headers).new(body, SimpleConnect::Signature.sign(body, secret: "s3cret"))
+      env = SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: "s3cret")
+      request = Struct.new(:body, :env).new(StringIO.new(body), env)
     RUBY
     output, fine = DocumentedCode.run(ruby, more)
     expect(fine).to be(true), output
