@@ -3,6 +3,7 @@
 require_relative "simple_connect/internal/autoload"
 require_relative "simple_connect/client"
 require_relative "simple_connect/messages_client"
+require_relative "simple_connect/rails/railtie" if defined?(::Rails::Railtie)
 
 # Delivers a business's domain events to SimpleConnect, which turns them into WhatsApp messages.
 #

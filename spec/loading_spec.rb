@@ -72,9 +72,9 @@ RSpec.describe "Loading" do
     expect([out, status.success?]).to match([a_string_ending_with("SimpleConnect::MessagesClient"), true])
   end
 
-  # These two load with the library that they adapt to.
-  files = Dir.glob("**/*.rb", base: File.expand_path("../lib", __dir__)).sort -
-          %w[active_job sidekiq].map { |library| "simple_connect/outbound/#{library}_delivery.rb" }
+  # Jobs load with the library that they adapt to, generators by Rails.
+  files = Dir.glob("**/*.rb", base: File.expand_path("../lib", __dir__)).sort
+             .grep_v(%r{outbound/(active_job|sidekiq)_delivery|^generators/|simple_connect/(active_job|sidekiq|rails)/})
   # Which this Ruby may not have.
   libraries = { "simple_connect/webmock.rb" => "webmock", "simple_connect/minitest.rb" => "minitest" }
 

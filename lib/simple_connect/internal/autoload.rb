@@ -60,6 +60,18 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     def messages(name = nil) = configuration.built(MessagesClient, name)
   end
 
+  # Loads what an application needs in production, so that forked processes share it. Rails calls this where it loads
+  # eagerly.
+  #
+  # @return [void]
+  def self.eager_load!
+    [Configuration, RateLimiter, Responses, Retryable, Signature].each(&:name)
+    { Webhooks => %i[App CacheReplayGuard Context Controller InboundEvent Registry ReplayGuard],
+      Outbound => %i[Application DeliveryAttempt Dispatcher Endpoint Event RetrySchedule Router] }.each do |home, names|
+      names.each { |name| home.const_get(name) }
+    end
+  end
+
   # Turns test mode on: nothing is sent any more, by no client. What would be is encoded and signed, recorded, and
   # answered as by the service; see {Testing}. Waits between attempts take no time. Nor does anything else of this gem
   # send: see {Testing.requests}.
