@@ -57,6 +57,19 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher do
       end
     end
 
+    it "signs with each of several secrets where the scheme has a list, and with the first elsewhere" do
+      { simplyq: %w[new old], simple_connect: %w[new], kiket: %w[new] }.each do |scheme, signing|
+        serve do |server|
+          dispatcher(endpoint(server, secret: %w[new old]), scheme:).publish(event)
+          request = server.requests.first
+          signed = %w[new old other].select do |secret|
+            SimpleConnect::Signature.valid?(request.body, request.headers, secret:, scheme:)
+          end
+          expect(signed).to eq(signing)
+        end
+      end
+    end
+
     %i[simple_connect kiket].each do |scheme|
       it "signs by #{scheme}, too: our own receiver takes it", skip: Libraries.missing("puma") do
         received = []
@@ -416,7 +429,7 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher do
       hooks = endpoint("http://127.0.0.1:9/", secret: "hush-hush", headers: { sensitive: { "X-Token" => "s3cr3t" } })
       [{ scheme: :md5 }, { timeout: 0 }, { proxy: "x y" }, { ca_file: "/none" }, { on_attempt: 7 },
        { jobs: :cron }, { jobs: :sidekiq }].each do |options|
-        application = SimpleConnect::Outbound::Application.new(name: "Acme", endpoints: [hooks])
+        application = SimpleConnect::Outbound::Application.new(name: "Acme", uid: "acme", endpoints: [hooks])
         expect { described_class.new(application, **options) }
           .to raise_error(SimpleConnect::ConfigurationError) { |error|
             expect(those_that_tell(error.message, error.full_message)).to eq([])

@@ -29,6 +29,26 @@ RSpec.describe SimpleConnect::Outbound::Endpoint do
     expect(endpoint(secret: "s3cret").secret).to eq("s3cret")
   end
 
+  it "has several secrets while one is being rotated, and shows none" do
+    given = %w[hush-new hush-old]
+    endpoint = endpoint(uid: "a", secret: given)
+    given << "later"
+    expect([endpoint.secret, endpoint.generated, endpoint.errors]).to eq([%w[hush-new hush-old], [], []])
+    expect([endpoint.secret, *endpoint.secret]).to all(be_frozen)
+    expect([endpoint.inspect, endpoint.to_h.inspect].grep(/hush/)).to eq([])
+  end
+
+  it "equals another of the same members, whatever application it belongs to" do
+    options = { uid: "a", secret: %w[new old], headers: { sensitive: { "X-Token" => "hush" } } }
+    one, other = Array.new(2) { endpoint(**options) }
+    SimpleConnect::Outbound::Application.new(name: "Acme", endpoints: [one])
+    expect([one == other, one.eql?(other), one.hash == other.hash]).to eq([true, true, true])
+    others = [{ uid: "b" }, { secret: "new" }, { headers: { sensitive: { "X-Token" => "other" } } }, { active: false }]
+    expect(others.map { |changes| endpoint(**options, **changes) }).not_to include(one)
+    expect(one).not_to eq(one.to_h)
+    expect(Array.new(2) { endpoint }.uniq.size).to eq(2)
+  end
+
   it "takes latest for no version, and Symbols for texts" do
     expect(endpoint(version: "latest").version).to be_nil
     expect(endpoint(filter_types: %i[created], topics: %i[north])).to have_attributes(filter_types: %w[created],
@@ -63,7 +83,8 @@ RSpec.describe SimpleConnect::Outbound::Endpoint do
       active: { nil => /active: must be true or false, not nil/, "no" => /active/ },
       rate_limit: { 0 => /rate_limit: must be an Integer of 1 or more, the events a second, or nil .*, not 0/,
                     1.5 => /1.5/, "9" => /"9"/ },
-      secret: { "" => /secret: must be a String, and not blank/, " \n" => /secret/, 7 => /secret/ },
+      secret: { "" => /secret: must be a String, or several in an Array, and not blank/, " \n" => /secret/,
+                7 => /secret/, [] => /secret/, ["new", ""] => /secret/, ["new", nil] => /secret/ },
       headers: {
         "X: 1" => /headers: must be a Hash such as \{ headers: .*, not String/,
         { "X-Tenant" => "9" } => /headers: must be a Hash such as/, { headers: ["X"] } => /headers: must be a Hash/,
@@ -176,8 +197,27 @@ RSpec.describe SimpleConnect::Outbound::Endpoint do
 
     it "finds an endpoint by its uid" do
       endpoint = SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example", uid: "all")
-      expect(application(endpoints: [endpoint]).endpoint("all")).to be(endpoint)
-      expect(application(endpoints: [endpoint]).endpoint("none")).to be_nil
+      application = application(endpoints: [endpoint])
+      expect([application.endpoint("all"), application.endpoint("none")]).to eq([endpoint, nil])
+    end
+
+    it "has its endpoints to itself" do
+      one, other = %w[one other].map do |uid|
+        SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example", uid:, secret: "s")
+      end
+      expect(one.application).to be_nil
+      first = application(uid: "first", endpoints: [one])
+      expect(one.application).to be(first)
+      expect { application(uid: "second", endpoints: [other, one]) }
+        .to raise_error(SimpleConnect::ConfigurationError,
+                        "endpoints: one belongs to the application first already, and cannot belong to second: " \
+                        "build another Endpoint")
+      # What was refused took none.
+      expect([other.application, one.application]).to eq([nil, first])
+      expect(application(uid: "second", endpoints: [one.dup, other]).endpoint("one")).to eq(one)
+      # The same application once more, with an endpoint replaced.
+      again = application(uid: "first", endpoints: [one])
+      expect(one.application).to be(again)
     end
 
     it "refuses what cannot be used", unchecked: true do
@@ -207,7 +247,9 @@ RSpec.describe SimpleConnect::Outbound::Endpoint do
     it "can be made of what it is" do
       event = described_class.new(event_type: :created, payload: { a: 1 }, version: "1", topics: [:north], uid: "e")
       expect(event.to_h).to eq(event_type: "created", payload: '{"a":1}', version: "1", topics: ["north"], uid: "e")
-      expect(described_class.new(**event.to_h).to_h).to eq(event.to_h)
+      again = described_class.new(**event.to_h)
+      expect([again.to_h, again, again.hash, again.eql?(event)]).to eq([event.to_h, event, event.hash, true])
+      expect([described_class.new(**event.to_h, uid: "f"), event.to_h]).not_to include(event)
     end
 
     it "refuses what could not be sent", unchecked: true do

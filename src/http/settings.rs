@@ -20,8 +20,8 @@ pub enum Credentials {
         scheme: Scheme,
         /// Which secret signed it, where the receiver has several to choose from.
         key_id: Option<String>,
-        /// Signs with that secret.
-        signer: Signer,
+        /// Sign with that secret; with several while it is being rotated, where the scheme has a list.
+        signers: Vec<Signer>,
     },
     /// Each request carries this token.
     Bearer(Zeroizing<String>),

@@ -340,7 +340,11 @@ pub(crate) fn settings(url: &str) -> Settings {
     let key_id = Some("k".to_owned());
     Settings {
         endpoint: Url::parse(url).unwrap(),
-        credentials: Credentials::Signed { scheme: Scheme::SimpleConnect, key_id, signer: Signer::new(b"s") },
+        credentials: Credentials::Signed {
+            scheme: Scheme::SimpleConnect,
+            key_id,
+            signers: vec![Signer::new(b"s")],
+        },
         user_agent: "test".to_owned(),
         headers: Arc::default(),
         proxy: None,

@@ -13,6 +13,7 @@ use crate::http::request::{Method, Request};
 use crate::http::settings::{Credentials, Settings, Timeouts};
 use crate::process::per_process::PerProcess;
 use crate::secret::Secret;
+use crate::signature::header_value;
 
 /// A text that cannot be a header's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -118,9 +119,10 @@ impl Transport {
         let Settings { endpoint, credentials, proxy, .. } = &*self.settings;
         let origin = if proxy.is_some() && !endpoint.tls { endpoint.origin() } else { String::new() };
         let signature = match credentials {
-            Credentials::Signed { scheme, signer, .. } => {
+            Credentials::Signed { scheme, signers, .. } => {
                 let (prefix, timestamp) = (scheme.header_prefix(), timestamp.to_string());
-                let signature = signer.sign_as(*scheme, timestamp.as_bytes(), body);
+                let signature =
+                    header_value(*scheme, signers, timestamp.as_bytes(), body).unwrap_or_default();
                 format!("{prefix}-Timestamp: {timestamp}\r\n{prefix}-Signature: {signature}\r\n")
             }
             Credentials::Bearer(_) | Credentials::Anonymous => String::new(),

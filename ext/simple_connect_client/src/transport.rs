@@ -115,17 +115,20 @@ impl Transport {
                 Some(path) => endpoint.at(Target::try_from(path).map_err(|cause| invalid("path", &cause))?),
                 None => endpoint,
             };
-            let secret: Option<RString> = option(options, "secret")?;
-            let signer = secret.map(|secret| with_bytes(secret, Signer::new));
+            let secrets: Option<RArray> = option(options, "secret")?;
+            let signer = |secret: Value| Ok(with_bytes(RString::try_convert(secret)?, Signer::new));
+            let signers = secrets
+                .map(|secrets| secrets.into_iter().map(signer).collect::<Result<_, Error>>())
+                .transpose()?;
             let api_key: Option<RString> = option(options, "api_key")?;
             let scheme = match option::<Option<String>>(options, "scheme")? {
                 Some(name) => Scheme::named(&name).ok_or_else(|| invalid("scheme", &"there is no such"))?,
                 None => Scheme::SimpleConnect,
             };
-            let credentials = match (api_key, signer) {
+            let credentials = match (api_key, signers) {
                 (Some(api_key), _) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
-                (None, Some(signer)) => {
-                    Credentials::Signed { scheme, key_id: option(options, "key_id")?, signer }
+                (None, Some(signers)) => {
+                    Credentials::Signed { scheme, key_id: option(options, "key_id")?, signers }
                 }
                 (None, None) => Credentials::Anonymous,
             };

@@ -46,7 +46,8 @@ module SimpleConnect
       #
       # @param server [Hash] `url:`, the `url_option:` that it was given as, the `path:` to use instead of its own, and
       #   `headers:` of its own, as HeaderLines
-      # @param credentials [Hash] `key_id:` and `secret:`, or `api_key:`, or the `scheme:` of webhooks and `secret:`
+      # @param credentials [Hash] `key_id:` and `secret:`, or `api_key:`, or the `scheme:` of webhooks and
+      #   `secret:`, one or several
       # @raise [ConfigurationError] where an option cannot be used
       # @raise [ArgumentError] for an unknown option
       def open(server, credentials, timeout:, user_agent:, ip_version: nil, proxy: nil, ca_file: nil, pool_size: 25,
@@ -123,9 +124,9 @@ module SimpleConnect
         raise ConfigurationError, "#{option} must be a text in UTF-8"
       end
 
-      # A secret may be any bytes.
+      # A secret may be any bytes, and there may be several.
       def credentials(**credentials)
-        credentials.to_h { |name, value| [name, name == :secret ? value.to_s : text(name, value)] }
+        credentials.to_h { |name, value| [name, name == :secret ? [*value].map(&:to_s) : text(name, value)] }
       end
 
       def proxy(proxy, url)

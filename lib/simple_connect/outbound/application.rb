@@ -31,7 +31,7 @@ module SimpleConnect
       # @param name [String]
       # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; generated if nil. Where a job
       #   queue drives the retries it must be the same in every process
-      # @param endpoints [Array<Endpoint>] with different uids
+      # @param endpoints [Array<Endpoint>] with different uids; each belongs to this application from now on
       # @param rate_limit [Integer, nil] how many events a second each endpoint takes that does not say so itself; nil
       #   for any number
       # @param retry_schedule [RetrySchedule, nil] nil for {RetrySchedule}'s own table
@@ -50,6 +50,7 @@ module SimpleConnect
         @rate_limit = rate_limit
         @retry_schedule = schedule(retry_schedule)
         @by_uid = @endpoints.to_h { |endpoint| [endpoint.uid, endpoint] }.freeze
+        Endpoint.give(@endpoints, self)
         freeze
       end
 

@@ -98,6 +98,10 @@ module SimpleConnect
       # @param other [Object]
       # @return [Boolean]
       def ==(other) = other.instance_of?(self.class) && to_h == other.to_h
+      alias eql? ==
+
+      # @return [Integer] the same for attempts that are equal
+      def hash = to_h.hash
 
       # @api private
       # @param changes [Hash{Symbol => Object}]

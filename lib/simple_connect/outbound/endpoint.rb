@@ -8,7 +8,7 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Outbound
-    # Where events are sent on to, and which of them. Immutable.
+    # Where events are sent on to, and which of them. Immutable, but for the {Application} that it belongs to.
     #
     # An event goes to an endpoint if all of these hold; texts are compared as a whole, and by case:
     #
@@ -50,7 +50,7 @@ module SimpleConnect
       attr_reader :topics
       # @return [Integer, nil] how many events a second it takes; nil for any number
       attr_reader :rate_limit
-      # @return [String] what its events are signed with
+      # @return [String, Array<String>] what its events are signed with
       attr_reader :secret
       # @return [Array<String>] what is wrong with it; empty where it can be used
       attr_reader :errors
@@ -65,9 +65,13 @@ module SimpleConnect
       # @param rate_limit [Integer, nil] how many events a second it takes; nil for what the application says
       # @param headers [Hash, nil] `headers:`, up to 10 fields to send with each event, and `sensitive:`, up to 10 more
       #   of up to 8 KiB each, whose values are never shown again. A Content-Type wins over `application/json`
-      # @param secret [String, nil] what its events are signed with; generated for this process if nil
+      # @param secret [String, Array<String>, nil] what its events are signed with; several while it is being rotated:
+      #   each signs where the scheme has a list of signatures, as `:simplyq` does, else the first. Generated for this
+      #   process if nil
       # @example
       #   SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["north"])
+      # @example While the secret is being rotated
+      #   SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks", secret: [new_secret, old_secret])
       def initialize(url:, uid: nil, version: nil, filter_types: nil, topics: nil, active: true, rate_limit: nil,
                      headers: nil, secret: nil)
         @errors = []
@@ -79,11 +83,18 @@ module SimpleConnect
         @topics = list("topics:", topics, "north")
         @active = boolean(active)
         @rate_limit = checked_rate_limit(rate_limit)
-        @headers, @sensitive, @header_lines = checked_headers(headers)
+        @headers, @sensitive, @header_lines, sensitive = checked_headers(headers)
         @secret = secret.nil? ? "enps_#{SecureRandom.base64(24)}".freeze : checked_secret(secret)
         @errors.freeze
+        @fingerprint = [to_h, @secret, @errors, sensitive].hash
+        @home = []
         freeze
       end
+
+      # @return [Application, nil] the one that it belongs to; nil before one was made with it
+      # @example
+      #   application.endpoint("all").application.uid # => "acme"
+      def application = @home.first
 
       # @return [Boolean] whether it gets anything
       def active? = @active
@@ -112,6 +123,15 @@ module SimpleConnect
       # @return [Hash{Symbol => Object}] everything but the secret and the sensitive headers' values
       def to_h = { uid:, url:, version:, filter_types:, topics:, active: active?, rate_limit:, headers: }
 
+      # @param other [Object]
+      # @return [Boolean] whether it is an endpoint with the same members, secret and sensitive headers included;
+      #   whatever application each belongs to
+      def ==(other) = other.instance_of?(self.class) && to_h == other.to_h && fingerprint == other.fingerprint
+      alias eql? ==
+
+      # @return [Integer] the same for endpoints that are equal
+      def hash = fingerprint
+
       # @return [String] without the secret and the sensitive headers' values
       def inspect
         "#<#{self.class.name} #{uid} #{url}#{" inactive" unless active?}#{" invalid" unless valid?}>"
@@ -126,7 +146,43 @@ module SimpleConnect
       # @return [HeaderLines] its own header fields
       attr_reader :header_lines
 
+      @lock = Mutex.new
+
+      # Gives endpoints to an application: all of them, or none.
+      # @api private
+      # @param endpoints [Array<Endpoint>]
+      # @param application [Application]
+      # @return [void]
+      # @raise [ConfigurationError] where one belongs to another
+      def self.give(endpoints, application)
+        @lock.synchronize do
+          # One that is built again, such as with an endpoint replaced, takes the others over.
+          taken = endpoints.find { |each| each.application && each.application.uid != application.uid }
+          if taken
+            raise ConfigurationError, "endpoints: #{taken.uid} belongs to the application #{taken.application.uid} " \
+                                      "already, and cannot belong to #{application.uid}: build another Endpoint"
+          end
+
+          endpoints.each { |each| each.__send__(:home).replace([application]) }
+        end
+      end
+
+      protected
+
+      # What stands for everything that makes it that endpoint, secrets included.
+      attr_reader :fingerprint
+
+      # Its application, if it has one.
+      attr_reader :home
+
       private
+
+      # A copy belongs to nobody.
+      def initialize_copy(other)
+        super
+        @home = []
+        freeze
+      end
 
       def shown = to_h
 
@@ -172,9 +228,11 @@ module SimpleConnect
 
       # Nothing of this is shown in an error: it may be a secret.
       def checked_secret(secret)
-        usable = secret.is_a?(String) && !secret.scrub.strip.empty?
-        refuse("secret: must be a String, and not blank; nil generates one") unless usable
-        secret.to_s.dup.freeze
+        secrets = secret.is_a?(Array) ? secret : [secret]
+        usable = secrets.any? && secrets.all? { |each| each.is_a?(String) && !each.scrub.strip.empty? }
+        refuse("secret: must be a String, or several in an Array, and not blank; nil generates one") unless usable
+        secrets = secrets.map { |each| each.to_s.dup.freeze }.freeze
+        secret.is_a?(Array) ? secrets : secrets.first
       end
 
       def checked_headers(headers)
@@ -185,7 +243,8 @@ module SimpleConnect
           refuse("headers: at most #{MAX_HEADERS} in #{kind}, not #{fields.size}") if fields.size > MAX_HEADERS
         end
         lines = HeaderLines.new(plain.to_a, sensitive.to_a)
-        [plain.transform_values { |value| value.dup.freeze }.freeze, sensitive.keys.freeze, lines]
+        # The values are in Rust alone. Ruby's hash stands for them: it is another in each process, and shows nothing.
+        [plain.transform_values { |value| value.dup.freeze }.freeze, sensitive.keys.freeze, lines, sensitive.hash]
       rescue ConfigurationError => e
         refuse(e.message)
         [{}.freeze, [].freeze, HeaderLines.new([], [])]

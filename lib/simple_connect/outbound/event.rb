@@ -46,6 +46,14 @@ module SimpleConnect
       #   SimpleConnect::Outbound::Event.new(**event.to_h)
       def to_h = { uid:, event_type:, version:, topics:, payload: body }
 
+      # @param other [Object]
+      # @return [Boolean] whether it is an event with the same members
+      def ==(other) = other.instance_of?(self.class) && to_h == other.to_h
+      alias eql? ==
+
+      # @return [Integer] the same for events that are equal
+      def hash = to_h.hash
+
       # @return [String] without the payload, which is nobody's business in a log
       def inspect = "#<#{self.class.name} #{uid} #{event_type}>"
       alias to_s inspect

@@ -238,7 +238,7 @@ module SimpleConnect
       end
 
       # What is signed makes a request that request. The path is not signed: the same bytes for another event may be a
-      # replay, and so its handler does not run; or an event of its own, and so its sender is not to take it for handled.
+      # replay, and so its handler does not run; or another event, and so its sender must not take it for handled.
       def once(body, env, place, &answer)
         return yield unless @replay_guard
 
