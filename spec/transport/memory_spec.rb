@@ -50,13 +50,29 @@ RSpec.describe "The memory of a process that has used a secret" do
   # so it is looked for in pieces.
   def occurrences(pid, text)
     parts = Regexp.union(text.scan(/.{50}/).each_slice(10).map(&:last))
-    ranges = File.readlines("/proc/#{pid}/maps").filter_map do |line|
-      first, last = line[/\A(\h+-\h+) rw/, 1]&.split("-")&.map(&:hex)
-      first...last if first
-    end
     File.open("/proc/#{pid}/mem", "rb") do |memory|
-      ranges.sum { |range| memory.pread(range.size, range.begin).scan(parts).size }
+      writable(pid).sum { |first, last| read(memory, first, last).scan(parts).size }
     end
+  end
+
+  # Where the memory that the process can write to begins and ends.
+  def writable(pid)
+    File.readlines("/proc/#{pid}/maps").filter_map { |line| line[/\A(\h+-\h+) rw/, 1]&.split("-")&.map(&:hex) }
+  end
+
+  # What lies there; what nobody can read is left out, such as the guard of a stack.
+  def read(memory, first, last)
+    bytes = +"".b
+    while first < last
+      piece = begin
+        memory.pread([last - first, 1 << 20].min, first)
+      rescue Errno::EIO, EOFError
+        ""
+      end
+      bytes << piece
+      first += piece.empty? ? 4096 : piece.bytesize
+    end
+    bytes
   end
 
   ["an API key of messages", "Kiket's API key", "header fields of a client",

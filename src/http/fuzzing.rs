@@ -39,7 +39,7 @@ impl Plan {
         let mut next = || input.next().unwrap_or_default();
         let mut sizes = || (0..next() % 8 + 1).map(|_| size(next())).collect();
         let (records, pieces) = (sizes(), sizes());
-        let (kind, place) = (next(), usize::from(next()) << 8 | usize::from(next()));
+        let (kind, place) = (next(), (usize::from(next()) << 8) | usize::from(next()));
         let harm = match kind % 4 {
             0 | 1 => Harm::None,
             2 => Harm::Cut(place),

@@ -18,7 +18,7 @@ pub mod proxy;
 pub mod request;
 pub mod settings;
 // A fuzz target uses a part of it.
-#[expect(clippy::unwrap_used, reason = "tests may state what they take for granted")]
+#[allow(clippy::unwrap_used, reason = "tests may state what they take for granted")]
 #[cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
