@@ -264,6 +264,66 @@ RSpec.describe SimpleConnect::Kiket do
       end
     end
 
+    describe "for now" do
+      def ask(client, verb) = client.public_send(verb, "/x", *([{}] if %i[get delete].none?(verb)))
+
+      def seconds
+        started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+        yield
+        Process.clock_gettime(Process::CLOCK_MONOTONIC) - started
+      end
+
+      { get: true, put: true, delete: true, post: false, patch: false }.each do |verb, again|
+        it "is#{" not" unless again} repeated by #{verb}: it was answered a 503, or not at all" do
+          ScriptedServer.open([{ "status" => 503 }, { "fault" => "close" }, { "body" => '{"third":1}' }]) do |server|
+            client = described_class::Client.new(server.url, workspace_token: "wk")
+            if again
+              expect(ask(client, verb)).to eq("third" => 1)
+            else
+              2.times { expect { ask(client, verb) }.to raise_error(SimpleConnect::Kiket::RequestError) }
+            end
+            expect(server.requests.size).to eq(again ? 3 : 2)
+          end
+        end
+
+        it "is repeated by #{verb} where nobody listened" do
+          client = described_class::Client.new("http://127.0.0.1:1", workspace_token: "wk")
+          expect { ask(client, verb) }
+            .to raise_error(SimpleConnect::Kiket::RequestError) { |error| expect(error.result.attempts).to eq(3) }
+        end
+      end
+
+      it "is repeated twice at the most, and not where the request is refused" do
+        { 503 => 3, 429 => 3, 404 => 1 }.each do |status, requests|
+          ScriptedServer.open([{ "status" => status }]) do |server|
+            client = described_class::Client.new(server.url, workspace_token: "wk")
+            expect { client.get("/x") }.to raise_error(SimpleConnect::Kiket::RequestError, /HTTP #{status}/)
+            expect(server.requests.size).to eq(requests)
+          end
+        end
+      end
+
+      it "is repeated when the answer says, unless that is beyond ten seconds" do
+        retry_after = ->(value) { { "status" => 429, "headers" => { "Retry-After" => value } } }
+        ScriptedServer.open([retry_after["1"], { "body" => "{}" }, retry_after["11"]]) do |server|
+          client = described_class::Client.new(server.url, workspace_token: "wk")
+          expect(seconds { client.get("/x") }).to be_between(1, 5)
+          expect(seconds { expect { client.get("/x") }.to raise_error(SimpleConnect::Kiket::RequestError) }).to be < 1
+          expect(server.requests.size).to eq(3)
+        end
+      end
+
+      it "takes ten seconds at the most, all attempts together" do
+        silent = ->(connection, _) { connection.io.read.nil? }
+        ScriptedServer.open([silent, { "status" => 503, "headers" => { "Retry-After" => "3" } }, silent]) do |server|
+          client = described_class::Client.new(server.url, workspace_token: "wk")
+          expect(seconds { expect { client.get("/x") }.to raise_error(SimpleConnect::Kiket::RequestError) })
+            .to be_between(9, 10.5)
+          expect(server.requests.size).to eq(3)
+        end
+      end
+    end
+
     it "is told what is missing, before anything is sent", unchecked: true do
       nobody = described_class::Client.new("http://127.0.0.1:1")
       expect { nobody.get("/x") }.to raise_error(SimpleConnect::ConfigurationError, /KIKET_WORKSPACE_TOKEN/)

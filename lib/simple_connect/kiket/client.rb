@@ -2,8 +2,10 @@
 
 require_relative "../internal/autoload"
 require_relative "../internal/checks"
+require_relative "../internal/clock"
 require_relative "../internal/keeps_secrets"
 require_relative "../internal/transport"
+require_relative "../retryable"
 
 module SimpleConnect
   class Kiket < Webhooks::App
@@ -20,15 +22,21 @@ module SimpleConnect
       end
     end
 
-    # Calls Kiket's API, each time once. Threads may share it; connections are kept alive. Paths begin with a slash, and
-    # are written as they go out, percent-encoded.
+    # Calls Kiket's API. Threads may share it; connections are kept alive. Paths begin with a slash, and are written as
+    # they go out, percent-encoded.
+    #
+    # Each call makes up to three attempts, in 10 seconds together. GET, PUT and DELETE are repeated where no answer came,
+    # and after a 429 or a 5xx; POST and PATCH only where no request went out, such as with nobody listening.
     class Client
       include KeepsSecrets
 
       # Seconds for connecting and for each silence, and for all together: a webhook's sender does not wait for ever.
       TIMEOUT = 5
       TOTAL_TIMEOUT = 10
-      private_constant :TIMEOUT, :TOTAL_TIMEOUT
+      # What may be sent twice, and what any request may be repeated after: it did not go out.
+      IDEMPOTENT = %w[GET PUT DELETE].freeze
+      UNSENT = %i[resolve connect proxy tls].freeze
+      private_constant :TIMEOUT, :TOTAL_TIMEOUT, :IDEMPOTENT, :UNSENT
 
       # @param base_url [String] such as `"https://kiket.dev"`
       # @param workspace_token [String, nil]
@@ -126,11 +134,27 @@ module SimpleConnect
         end
 
         body = Codec.generate(data.first) unless data.empty?
-        result = @transport.request(verb, @base_path + path, headers: @headers, body:)
+        result = repeat(IDEMPOTENT.include?(verb)) do |transport|
+          transport.request(verb, @base_path + path, headers: @headers, body:)
+        end
         # The query may tell more than a log should know.
         raise RequestError.new("#{verb} #{path[/\A[^?]*/]}: #{result.error}", result) unless result.success?
 
         parse(result.response_body)
+      end
+
+      def repeat(idempotent)
+        policy = Retryable.exponential(max_attempts: 3, max: TOTAL_TIMEOUT, **(idempotent ? {} : { statuses: [] }))
+        deadline = Clock.now + TOTAL_TIMEOUT
+        unanswered = lambda do |result|
+          idempotent ? result.network_error != :too_large : UNSENT.include?(result.network_phase)
+        end
+        policy.call(retriable_if: unanswered, deadline:) do |attempt|
+          next yield(@transport) if attempt == 1
+
+          total_timeout = [deadline - Clock.now, 0.001].max
+          yield(@transport.with(Transport.bounds(timeout: TIMEOUT, total_timeout:))).with(attempts: attempt)
+        end
       end
 
       def parse(body)
