@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../errors"
+require_relative "keeps_secrets"
 require_relative "log"
 require_relative "request"
 require_relative "../retryable"
@@ -9,6 +10,8 @@ require_relative "transport"
 module SimpleConnect
   # What the two clients have in common.
   module Connected
+    include KeepsSecrets
+
     # The bounds on time that {#with} takes.
     BOUNDS = %i[timeout open_timeout read_timeout write_timeout total_timeout].freeze
     private_constant :BOUNDS
@@ -68,16 +71,6 @@ module SimpleConnect
       "#<#{self.class.name} #{@request.transport.origin} #{identity}>"
     end
     alias to_s inspect
-
-    # @raise [TypeError] always: a client holds a secret, and connections, that must not end up in a file
-    def marshal_dump
-      raise TypeError, "a #{self.class.name} cannot be dumped: build one where it is needed"
-    end
-
-    # @raise [TypeError] always, see {#marshal_dump}
-    def encode_with(_coder)
-      marshal_dump
-    end
 
     protected
 
