@@ -36,55 +36,56 @@ module SimpleConnect
       Usage: simple_connect COMMAND
 
         deliver KEY [options] FIELD…   deliver an event
-          --to NUMBER                  to this number, such as +919812345678; without it the flat layout is sent
-          --name NAME                  the recipient's name, with --to
-          --event-id ID                the idempotency key; by default a new one
-          --language CODE              of the message; by default en
+          --to NUMBER                  the recipient's number, such as +919812345678; without it, the layout is flat
+          --name NAME                  the recipient's name; needs --to
+          --event-id ID                the idempotency key; default: a new one
+          --language CODE              the message's language; default: en
           FIELD is name=text, or name:=JSON for a number, true, false, null, a list or an object
 
         detail EVENT_ID                show what became of an event
-        verify                         show how the integration is doing
+        verify                         show the state of the integration
 
-        import FILE [options]          deliver many events: one as JSON on each line, or CSV with a header; - for stdin
-          --concurrency N              how many at a time; by default 8
-          --failures FILE              where those that fail are kept, to be imported again; by default beside FILE
-          --dry-run                    only tell which rows cannot be delivered
+        import FILE [options]          deliver the events of a file: JSON lines, or CSV with a header; - for stdin
+          --concurrency N              how many at once; default: 8
+          --failures FILE              where to write the rows that failed; default: FILE.failures.jsonl
+          --dry-run                    send nothing; show which rows are invalid
 
-        sandbox [options]              run a service to try all this on, until Ctrl-C
-          --port N                     the port; by default any that is free
-          --host HOST                  the address to listen on; by default 127.0.0.1
-          --callback-url URL           where to post what becomes of messages, as signed webhooks
+        sandbox [options]              run the service on this machine, until Ctrl-C
+          --port N                     the port; default: a free one
+          --host HOST                  the address to listen on; default: 127.0.0.1
+          --callback-url URL           post the status of each message here, as a signed webhook
 
         sign FILE [options]            print the headers that sign a webhook's body; - for stdin
-          --scheme NAME                simple_connect (the default), kiket or simplyq
-          --timestamp N                when it is sent, in seconds since 1970; by default now
+          --scheme NAME                simple_connect (default), kiket or simplyq
+          --timestamp N                the time to sign, in seconds since 1970; default: now
 
         webhooks serve [options]       receive webhooks and print them, until Ctrl-C
-          --port N, --host HOST        where to listen; by default 127.0.0.1:8080
+          --port N, --host HOST        where to listen; default: 127.0.0.1:8080
           --scheme NAME                as for sign
-        webhooks send EVENT [options] FIELD…  sign a payload of these fields, and send it
-          --url URL                    the receiver; by default http://127.0.0.1:8080
-          --version VERSION            of the event; by default v1
+        webhooks send EVENT [options] FIELD…  sign a payload of these fields and send it
+          --url URL                    the receiver; default: http://127.0.0.1:8080
+          --version VERSION            the event's version; default: v1
           --scheme NAME                as for sign
 
-        help, --help                   show this
+        help [COMMAND], --help         show this, or one command
         --version                      show the version
 
-      With --json, deliver, detail and verify print the result as one JSON object.
+      With --json, deliver, detail and verify print the result as a JSON object.
 
-      The service to talk to is set in the environment:
+      Environment variables:
         SIMPLECONNECT_ENDPOINT_URL     such as https://app.simplewaconnect.com/api/v1/integrations/<provider>/events
-        SIMPLECONNECT_KEY_ID, SIMPLECONNECT_SECRET
-        SIMPLECONNECT_WEBHOOK_SECRET   what webhooks are signed with
+        SIMPLECONNECT_KEY_ID           which secret signs
+        SIMPLECONNECT_SECRET           the signing secret
+        SIMPLECONNECT_WEBHOOK_SECRET   the secret of webhooks
 
       Exit codes:
-        0    done
-        1    the service refused it (3xx, 4xx but for 408 and 429), or the integration is not connected; of an import,
-             some failed for good
-        2    the command or the environment is wrong
-        70   the service took it, but its answer is malformed or too large: do not repeat it
-        75   the network or the service (5xx, 408, 429) failed, also when tried again: repeat it later, with the same
-             --event-id; of an import, all that failed did so, or it was stopped because nothing else came any more
+        0    success
+        1    the service refused the request (3xx or 4xx), or the integration is not connected; after an import: some
+             rows need correction
+        2    the command or the environment is invalid
+        70   the service accepted the request, but its answer is malformed or too large: do not repeat it
+        75   the network or the service failed (5xx, 408, 429) in every attempt: repeat it later with the same
+             --event-id; after an import: run it again, or import its failures later
         130  interrupted
     TEXT
 
