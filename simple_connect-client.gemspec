@@ -21,7 +21,8 @@ Gem::Specification.new do |spec|
   # Built by RubyGems itself, with cargo: no gem is needed for that. Before it, what the machine lacks is reported.
   spec.extensions = ["ext/requirements/extconf.rb", "ext/simple_connect_client/Cargo.toml"]
   spec.files = Dir.chdir(__dir__) do
-    Dir["lib/**/*.{rb,rake}", "sig/**/*.rbs", "exe/*", "src/**/*.rs", "ext/**/*.rs", "ext/**/Cargo.toml", "ext/requirements/*",
+    Dir["lib/**/*.{rb,rake}", "sig/**/*.rbs", "rbi/*.rbi", "exe/*", "src/**/*.rs", "ext/**/*.rs",
+        "ext/**/Cargo.toml", "ext/requirements/*",
         "Cargo.{toml,lock}", "{README,UPGRADING,SECURITY,CHANGELOG}.md", "docs/*.md",
         "LICENSE.txt", ".yardopts", "docs/yard.rb"]
   end
