@@ -20,6 +20,8 @@ module GuideLinks
     linked = text.gsub(LINK) { "](file.#{$LAST_MATCH_INFO[:name]}.html#{$LAST_MATCH_INFO[:anchor]})" }
     super(linked).gsub(HEADING) do
       level, heading = $LAST_MATCH_INFO.captures
+      # Newer versions of RDoc link a heading to the name that they give to it.
+      heading = heading.gsub(%r{</?(?:a|span)\b[^>]*>|&para;|&uarr;}, "").strip
       %(<h#{level} id="#{GuideLinks.anchor(heading)}">#{heading}</h#{level}>)
     end
   end
