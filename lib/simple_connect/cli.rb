@@ -4,9 +4,7 @@ require "json"
 require "optparse"
 require "shellwords"
 require_relative "internal/autoload"
-require_relative "internal/sender"
 require_relative "internal/server"
-require_relative "internal/transport"
 
 module SimpleConnect
   # The command `simple_connect`; `simple_connect help` shows what it can do.
@@ -45,6 +43,9 @@ module SimpleConnect
         detail EVENT_ID                show what became of an event
         verify                         show the state of the integration
 
+        doctor                         check the settings, the installation, the network and the service
+          --client NAME                a client of your Rails configuration: rails simple_connect:doctor -- --client NAME
+
         import FILE [options]          deliver the events of a file: JSON lines, or CSV with a header; - for stdin
           --concurrency N              how many at once; default: 8
           --failures FILE              where to write the rows that failed; default: FILE.failures.jsonl
@@ -70,7 +71,7 @@ module SimpleConnect
         help [COMMAND], --help         show this, or one command
         --version                      show the version
 
-      With --json, deliver, detail and verify print the result as a JSON object.
+      With --json, deliver, detail, verify and doctor print the result as a JSON object.
 
       Environment variables:
         SIMPLECONNECT_ENDPOINT_URL     such as https://app.simplewaconnect.com/api/v1/integrations/<provider>/events
@@ -81,7 +82,7 @@ module SimpleConnect
       Exit codes:
         0    success
         1    the service refused the request (3xx or 4xx), or the integration is not connected; after an import: some
-             rows need correction
+             rows need correction; after doctor: a check is red
         2    the command or the environment is invalid
         70   the service accepted the request, but its answer is malformed or too large: do not repeat it
         75   the network or the service failed (5xx, 408, 429) in every attempt: repeat it later with the same
@@ -95,6 +96,7 @@ module SimpleConnect
                     [["--to NUMBER"], ["--name NAME"], ["--event-id ID"], ["--language CODE"], ["--json"]]],
       "detail" => ["EVENT_ID", [["--json"]]],
       "verify" => ["", [["--json"]]],
+      "doctor" => ["", [["--client NAME"], ["--json"]]],
       "import" => ["FILE", [["--concurrency N", Integer], ["--failures FILE"], ["--dry-run"]]],
       "sandbox" => ["", [["--port N", Integer], ["--host HOST"], ["--callback-url URL"]]],
       "sign" => ["FILE", [["--scheme NAME"], ["--timestamp N", Integer]]],
@@ -122,12 +124,14 @@ module SimpleConnect
     # @param err [IO] for errors
     # @param env [Hash{String => String}, ENV] the environment
     # @param input [IO] what `import -` reads
-    def initialize(argv, out: $stdout, err: $stderr, env: ENV, input: $stdin)
+    # @param configuration [Configuration, nil] what `doctor` goes by; nil for what the environment has alone
+    def initialize(argv, out: $stdout, err: $stderr, env: ENV, input: $stdin, configuration: nil)
       @argv = argv
       @input = input
       @out = Output.new(out)
       @err = Output.new(err)
       @env = env
+      @configuration = configuration
     end
 
     # Does what the arguments say. `sandbox` returns when the process gets INT or TERM.
@@ -175,6 +179,7 @@ module SimpleConnect
       in ["deliver", key, *fields] then deliver(key, fields, options)
       in ["detail", event_id] then detail(event_id, options)
       in ["verify"] then verify(options)
+      in ["doctor"] then doctor(**options)
       in ["import", path] then import(path, options)
       in ["sandbox"] then sandbox(**options.transform_keys("callback-url": :callback_url))
       in ["sign", path] then sign(path, **options)
@@ -273,6 +278,24 @@ module SimpleConnect
       result = ask { |client| client.integrations.verify }
       code = report(result, options) { |data| integration(data) }
       code == OK && !result.data.connected? ? REFUSED : code
+    end
+
+    def doctor(client: nil, json: false)
+      if client && !@configuration
+        raise UsageError, "--client needs an application: write rails simple_connect:doctor -- --client #{client}"
+      end
+
+      known(client)
+      report = Doctor.new(env: @env, configuration: @configuration, client: client&.to_sym).report
+      json ? @out.puts(report.json) : report.print(@out, colour: @out.tty? && @env["NO_COLOR"].to_s.empty?)
+      report.level == :red ? REFUSED : OK
+    end
+
+    # Refuses a name that nobody has configured.
+    def known(client)
+      @configuration&.built(Client, client)
+    rescue ArgumentError => e
+      raise UsageError, "--client: #{e.message}"
     end
 
     def import(path, options)
@@ -427,6 +450,8 @@ module SimpleConnect
     end
 
     def send_webhook(event, fields, url: "http://127.0.0.1:8080", version: "v1", **scheme)
+      # These need the extension, which doctor is to miss.
+      require_relative "internal/sender"
       secret = webhook_secret
       body = JSON.generate(fields_of(fields))
       path = "v/#{Transport.segment("--version", version)}/webhooks/#{Transport.segment("event", event)}"

@@ -109,7 +109,7 @@ module SimpleConnect
     # @raise [ConfigurationError] where no client has this name
     def built(type, name)
       name = checked(name || :default)
-      unless known?(name) || (@clients && type == Client)
+      unless configured?(name) || (@clients && type == Client)
         raise ConfigurationError, "no client is configured as #{name.inspect}: use config.client(#{name.inspect}) { … }"
       end
 
@@ -121,6 +121,11 @@ module SimpleConnect
         client
       end
     end
+
+    # @api private
+    # @param name [Symbol]
+    # @return [Boolean] whether {#client} has configured it; else {#clients} may build it
+    def configured?(name) = name == :default || @named.key?(name)
 
     # Where a value comes from.
     # @api private
@@ -144,18 +149,16 @@ module SimpleConnect
       raise ArgumentError, "name must be a Symbol or a String, such as :billing, not #{name.inspect}"
     end
 
-    def known?(name) = name == :default || @named.key?(name)
-
     # Those that are configured by name are few, and stay.
     def drop_oldest
-      others = @built.keys.reject { |_, name| known?(name) }
+      others = @built.keys.reject { |_, name| configured?(name) }
       @built.delete(others.first).close if others.size > KEPT
     end
 
     def deferred(type, name)
       source = name == :default ? "the configuration" : "the configuration's #{name.inspect}"
       type::Deferred.new(source) do
-        client = known?(name) ? type.new(**options(type, name)) : of_tenant(name)
+        client = configured?(name) ? type.new(**options(type, name)) : of_tenant(name)
         client.named(name, self)
       end
     end

@@ -10,9 +10,9 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     ClientSettings: "client_settings", Retryable: "retryable", Result: "result",
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
     Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
-    Sandbox: "sandbox", Testing: "testing", CLI: "cli", WebMockAdapter: "webmock"
+    Sandbox: "sandbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
-  private_constant :WebMockAdapter
+  private_constant :WebMockAdapter, :Doctor
 
   @configuration_lock = Mutex.new
 

@@ -2,6 +2,7 @@
 
 require_relative "autoload"
 require_relative "checks"
+require_relative "environment_proxy"
 require_relative "../errors"
 require_relative "extension"
 require_relative "resolver"
@@ -130,7 +131,7 @@ module SimpleConnect
       end
 
       def proxy(proxy, url)
-        return proxy_of_environment(url) if proxy.nil?
+        return EnvironmentProxy.options(url) if proxy.nil?
 
         unless proxy == false || proxy.is_a?(String) || proxy.respond_to?(:host)
           raise ConfigurationError, "proxy must be a URL, such as \"http://proxy.example:3128\", or false for none, " \
@@ -138,26 +139,6 @@ module SimpleConnect
         end
 
         { proxy: proxy ? proxy.to_s : nil, proxy_variable: nil, no_proxy: nil }
-      end
-
-      # For https the variable of its own comes first; Net::HTTP, and so the pure-Ruby gem, goes by http_proxy alone.
-      # HTTP_PROXY can be set by a request in a CGI script, and does not count there.
-      def proxy_of_environment(url)
-        names = ["http_proxy", *("HTTP_PROXY" unless ENV.key?("REQUEST_METHOD"))]
-        names.unshift("https_proxy", "HTTPS_PROXY") if url.match?(/\Ahttps:/i)
-        name = names.find { |variable| ENV.key?(variable) }
-        found = in_plain_http(ENV.fetch(name)) if name
-        no_proxy = ENV["no_proxy"] || ENV["NO_PROXY"] || ""
-        { proxy: found.to_s.empty? ? nil : found, proxy_variable: name, no_proxy: }
-      end
-
-      # Like Net::HTTP, which takes host and port alone: many write https for a proxy that speaks plain HTTP.
-      def in_plain_http(url)
-        plain = url.b.sub(%r{\Ahttps://([^/?#]*)}i) do
-          server = Regexp.last_match(1)
-          "http://#{server}#{":443" unless server.match?(/:\d+\z/)}"
-        end
-        plain.force_encoding(Encoding::UTF_8)
       end
     end
 

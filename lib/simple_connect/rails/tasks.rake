@@ -1,8 +1,9 @@
 # frozen_string_literal: true
 
 namespace :simple_connect do
-  desc "Check the configuration, the network and the integration of SimpleConnect"
+  desc "Check the settings, the installation, the network and the integration of SimpleConnect (options follow --)"
   task doctor: :environment do
-    exit SimpleConnect::CLI.new(["doctor"]).run
+    arguments = ARGV.include?("--") ? ARGV.drop(ARGV.index("--") + 1) : []
+    exit SimpleConnect::CLI.new(["doctor", *arguments], configuration: SimpleConnect.configuration).run
   end
 end

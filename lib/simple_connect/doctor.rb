@@ -1,0 +1,53 @@
+# frozen_string_literal: true
+
+require_relative "internal/autoload"
+
+module SimpleConnect
+  # Checks what a delivery needs, from the settings to the service, and says what to do where something is wrong. It
+  # sends no event, and needs no compiled extension to begin with. The command `simple_connect doctor` shows what it
+  # finds.
+  # @api private
+  class Doctor
+    autoload :Checks, File.expand_path("doctor/checks.rb", __dir__)
+    autoload :Installation, File.expand_path("doctor/installation.rb", __dir__)
+    autoload :Network, File.expand_path("doctor/network.rb", __dir__)
+    autoload :Report, File.expand_path("doctor/report.rb", __dir__)
+    autoload :Route, File.expand_path("doctor/route.rb", __dir__)
+    autoload :Service, File.expand_path("doctor/service.rb", __dir__)
+    autoload :Settings, File.expand_path("doctor/settings.rb", __dir__)
+    autoload :SidekiqRedis, File.expand_path("doctor/sidekiq_redis.rb", __dir__)
+
+    # How many seconds a check may take.
+    LIMIT = 5
+
+    # What a check has found: its `level` is `:green`, `:yellow`, `:red`, or `:skipped` where an earlier failure leaves
+    # nothing to check. `advice` says what to do.
+    Finding = Struct.new(:name, :level, :seen, :advice)
+
+    # @param env [Hash{String => String}, ENV] the environment
+    # @param configuration [Configuration, nil] nil for what the environment has alone
+    # @param client [Symbol, nil] which client of the configuration
+    def initialize(env:, configuration: nil, client: nil)
+      @env = env
+      @settings = Settings.new(env:, configuration:, client: client || :default)
+    end
+
+    # @return [Report]
+    def report = Report.new(findings)
+
+    # @return [Array<Finding>] of all checks; none hides another
+    def findings
+      settings = @settings.findings
+      installation = Installation.new(@env).findings
+      network = Network.new(@settings).findings
+      unreachable = network.find { |finding| finding.level == :red }
+      extension = installation.find { |finding| finding.name == "extension" && finding.level == :red }
+      service = Service.new(@settings, missing: extension, unreachable:).findings
+      [*settings, *installation, *network, *service, *SidekiqRedis.new.findings]
+    end
+
+    # @return [String] without secrets
+    def inspect = "#<#{self.class.name}>"
+  end
+  private_constant :Doctor
+end

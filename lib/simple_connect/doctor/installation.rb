@@ -1,0 +1,120 @@
+# frozen_string_literal: true
+
+require "etc"
+require_relative "../internal/autoload"
+require_relative "checks"
+
+module SimpleConnect
+  class Doctor
+    # The gem as it is installed: its compiled extension, and the platforms that Bundler locks it for.
+    # @api private
+    class Installation
+      include Checks
+
+      LIB = File.expand_path("../..", __dir__)
+      RUBY = RUBY_VERSION[/\A\d+\.\d+/]
+      private_constant :LIB, :RUBY
+
+      # @param env [Hash{String => String}, ENV]
+      def initialize(env) = @env = env
+
+      # @return [Array<Finding>]
+      def findings
+        [check("extension", slow: "see whether its disk answers") { extension },
+         check("lockfile", slow: "see whether its disk answers") { lockfile }]
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name}>"
+
+      private
+
+      def extension
+        require_relative "../internal/extension"
+        green("extension", "version #{VERSION}, #{here}")
+      rescue LoadError => e
+        refused(e.message)
+      end
+
+      def here = "Ruby #{RUBY_VERSION}, #{RUBY_PLATFORM}, #{libc}"
+
+      def refused(message)
+        built = Dir.glob("simple_connect_client/*/simple_connect_client.*", base: LIB).map { |path| path.split("/")[1] }
+        incompatible = message.match?(/incompatible library version|libruby/)
+        if incompatible || (built.any? && !built.include?(RUBY))
+          versions = built.reject { |version| version == RUBY }.sort
+          red("extension", "built for #{versions.empty? ? "another Ruby" : "Ruby #{versions.join(", ")}"}, not for " \
+                           "#{here}", "install the gem with this Ruby: gem pristine simple_connect-client")
+        elsif built.empty? && message.include?("is in none of the places")
+          red("extension", "it is missing; this is #{here}",
+              "in a checkout, run rake compile; else gem pristine simple_connect-client")
+        else
+          red("extension", "it cannot be loaded on #{here}: #{message.lines.first.chomp[0, 300]}",
+              "install the gem on this machine, or in an image with the same libc: gem pristine simple_connect-client")
+        end
+      end
+
+      def libc
+        Etc.confstr(Etc::CS_GNU_LIBC_VERSION)
+      rescue SystemCallError, NameError
+        RUBY_PLATFORM.include?("musl") ? "musl" : "no glibc"
+      end
+
+      def lockfile
+        path = lockfile_path
+        return skipped("lockfile", "there is no #{path}") unless File.file?(path)
+
+        text = File.read(path, encoding: Encoding::UTF_8).scrub
+        return skipped("lockfile", "simple_connect-client is not in #{path}") unless text.match?(GEM)
+
+        names = text[/^PLATFORMS\n((?:  .+\n?)+)/, 1].to_s.split("\n").map(&:strip)
+        judged(path, names)
+      end
+
+      GEM = /^    simple_connect-client \(/
+      private_constant :GEM
+
+      def lockfile_path
+        gemfile = @env["BUNDLE_GEMFILE"].to_s
+        gemfile = File.file?("gems.rb") ? "gems.rb" : "Gemfile" if gemfile.empty?
+        File.basename(gemfile) == "gems.rb" ? gemfile.sub(/rb\z/, "locked") : "#{gemfile}.lock"
+      end
+
+      def judged(path, names)
+        seen = "#{path} is for #{names.join(", ")}"
+        return green("lockfile", seen) if names.any? { |name| here?(name) }
+
+        add = "bundle lock --add-platform #{platform}"
+        if names.include?("ruby")
+          yellow("lockfile", "#{seen}: the extension is compiled when the gem is installed, which takes Rust",
+                 "for the compiled gem: #{add}")
+        else
+          red("lockfile", "#{seen}, but not for #{platform}: a frozen bundle cannot be installed here", "run: #{add}")
+        end
+      end
+
+      # Without a libc in its name, a platform of Linux is that of glibc.
+      def here?(name)
+        platform = Gem::Platform.new(name)
+        local = Gem::Platform.local
+        return false unless platform.is_a?(Gem::Platform) && [platform.cpu, platform.os] == [local.cpu, local.os]
+        return platform.version.nil? || platform.version == local.version unless local.os == "linux"
+
+        name.include?("musl") == RUBY_PLATFORM.include?("musl")
+      end
+
+      # As Bundler takes it; RubyGems knows no -gnu before 3.3.22.
+      def platform
+        local = Gem::Platform.local
+        return [local.cpu, local.os].join("-") if local.os == "darwin"
+        return local.to_s unless local.os == "linux"
+
+        libc = if RUBY_PLATFORM.include?("musl") then "-musl"
+               elsif Gem.rubygems_version >= Gem::Version.new("3.3.22") then "-gnu"
+               end
+        "#{local.cpu}-linux#{libc}"
+      end
+    end
+    private_constant :Installation
+  end
+end

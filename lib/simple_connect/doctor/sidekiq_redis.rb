@@ -1,0 +1,49 @@
+# frozen_string_literal: true
+
+require_relative "checks"
+
+module SimpleConnect
+  class Doctor
+    # The Redis of Sidekiq, where that is loaded.
+    # @api private
+    class SidekiqRedis
+      include Checks
+
+      # By Sidekiq's major version, what it refuses to start below.
+      LEAST = { 6 => "4.0.0", 7 => "6.2.0", 8 => "7.0.0" }.freeze
+      # What Sidekiq takes where Redis keeps its version to itself.
+      HIDDEN = "9.9.9"
+      private_constant :LEAST, :HIDDEN
+
+      # @return [Array<Finding>] none without Sidekiq
+      def findings
+        return [] unless defined?(::Sidekiq::VERSION) && ::Sidekiq.respond_to?(:redis)
+
+        [check("redis", slow: "see whether Redis works") { redis }]
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name}>"
+
+      private
+
+      def redis
+        version = info["redis_version"].to_s
+        major = ::Sidekiq::VERSION.to_i
+        least = LEAST.fetch(major) { LEAST.values.last }
+        seen = "version #{version}; Sidekiq #{::Sidekiq::VERSION} takes #{least} or later"
+        return yellow("redis", "its version is hidden", "see that it is #{least} or later") if version == HIDDEN
+        return green("redis", seen) if Gem::Version.new(version) >= Gem::Version.new(least)
+
+        red("redis", seen, "use a newer Redis")
+      rescue StandardError => e
+        # The message may show a password.
+        red("redis", "Sidekiq's Redis cannot be asked: #{e.class}", "see REDIS_URL and Sidekiq's config.redis")
+      end
+
+      # Sidekiq 7 has it elsewhere.
+      def info = (::Sidekiq.respond_to?(:redis_info) ? ::Sidekiq : ::Sidekiq.default_configuration).redis_info
+    end
+    private_constant :SidekiqRedis
+  end
+end
