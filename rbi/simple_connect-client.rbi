@@ -157,8 +157,17 @@ class SimpleConnect::CLI
   TEMPORARY = T.let(T.unsafe(nil), ::Integer)
   INTERRUPTED = T.let(T.unsafe(nil), ::Integer)
 
-  sig { params(argv: T::Array[::String], out: T.untyped, err: T.untyped, env: T.untyped, input: T.untyped).void }
-  def initialize(argv, out: T.unsafe(nil), err: T.unsafe(nil), env: T.unsafe(nil), input: T.unsafe(nil)); end
+  sig do
+    params(
+      argv: T::Array[::String],
+      out: T.untyped,
+      err: T.untyped,
+      env: T.untyped,
+      input: T.untyped,
+      configuration: T.nilable(::SimpleConnect::Configuration)
+    ).void
+  end
+  def initialize(argv, out: T.unsafe(nil), err: T.unsafe(nil), env: T.unsafe(nil), input: T.unsafe(nil), configuration: T.unsafe(nil)); end
 
   sig { returns(::Integer) }
   def run; end

@@ -220,7 +220,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
       err.string.delete_prefix("simple_connect: ").delete_suffix(" (simple_connect help shows how to use it)\n")
     end
 
-    commands = "deliver, detail, verify, import, sandbox, sign, webhooks serve, webhooks send, help"
+    commands = "deliver, detail, verify, doctor, import, sandbox, sign, webhooks serve, webhooks send, help"
     {
       %w[send] => "the command must be one of: #{commands}",
       %w[deliver] => "write: simple_connect deliver KEY [FIELD…]",

@@ -305,8 +305,9 @@ RSpec.describe "simple_connect doctor", unchecked: true do
 
     it "goes past it as the clients do", skip: Namespace.unavailable(mounts: false) do
       entries = ["", "*", "192.0.2.7", "192.0.2.0/24", "192.0.3.0/24", "192.0.2.7:80", "192.0.2.7:443", "10.0.0.0/8",
-                 "app.invalid", ".invalid", "*.invalid", "invalid:443", "APP.invalid.", "pp.invalid", "x, app.invalid y",
-                 "[2001:db8::7]", "2001:db8::7", "[2001:db8::7]:443", "[2001:db8::7]:80", "2001:db8::/32", "192.0.2.7/x"]
+                 "app.invalid", ".invalid", "*.invalid", "invalid:443", "APP.invalid.", "pp.invalid", "192.0.2.7/x",
+                 "x, app.invalid y", "[2001:db8::7]", "2001:db8::7", "[2001:db8::7]:443", "[2001:db8::7]:80",
+                 "2001:db8::/32"]
       hosts = %w[192.0.2.7 app.invalid [2001:db8::7] 127.0.0.1 localhost]
       # Nothing listens: the error names whom the client would have asked.
       differing = Namespace.run(<<~RUBY)

@@ -99,6 +99,24 @@ RSpec.describe "In a Rails application", skip: Libraries.missing("rails", "sqlit
     expect(@app.rails("-T", "simple_connect")).to include("rails simple_connect:doctor")
   end
 
+  it "has a doctor that goes by the application's configuration" do
+    answer = { "status" => 200, "body" => '{"integration":{"provider":"demo","status":"connected"}}' }
+    ScriptedServer.open([answer]) do |server|
+      @app.write("config/initializers/zzz.rb", <<~RUBY)
+        SimpleConnect.configure { |config| config.client(:billing) { |client| client.endpoint_url = "#{server.endpoint}" } }
+      RUBY
+      env = { "SIMPLECONNECT_ENDPOINT_URL" => server.endpoint, "SIMPLECONNECT_KEY_ID" => "k",
+              "SIMPLECONNECT_SECRET" => "a secret of this spec" }
+      printed = @app.rails("simple_connect:doctor", env:)
+      expect(printed).to match(/^green   endpoint_url +\S+ \(SIMPLECONNECT_ENDPOINT_URL in the environment\)$/)
+      expect(printed).to match(/^green   verify +demo is connected$/)
+      expect(printed).not_to match(/a secret/)
+      printed = @app.rails("simple_connect:doctor", "--", "--json", "--client", "billing", env:)
+      expect(JSON.parse(printed)["checks"].first["seen"]).to end_with(" (config.client(:billing))")
+      expect { @app.rails("simple_connect:doctor") }.to raise_error(/red +endpoint_url +not set$/)
+    end
+  end
+
   describe "rails g simple_connect:install" do
     it "adds what it says, and nothing a second time" do
       files = @app.files
