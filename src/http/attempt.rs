@@ -32,6 +32,10 @@ pub struct Outcome {
     pub reused: bool,
     /// How often a reused connection turned out to be dead and was replaced; at most once.
     pub reconnects: u32,
+    /// The bytes of the request that have left.
+    pub sent: usize,
+    /// The bytes that came for it; with TLS, of its records.
+    pub received: usize,
 }
 
 /// What an attempt needs next.
@@ -68,6 +72,8 @@ pub struct Attempt {
     started: Instant,
     reused: bool,
     reconnects: u32,
+    sent: usize,
+    received: usize,
     /// Whether the server has taken what must not be sent twice.
     taken: bool,
     /// Where a new connection leads to.
@@ -129,6 +135,8 @@ impl Attempt {
             started: Instant::now(),
             reused: false,
             reconnects: 0,
+            sent: 0,
+            received: 0,
             taken: false,
             address: None,
             stage: Stage::Start,
@@ -211,7 +219,10 @@ impl Attempt {
             Stage::Start => {
                 let idle = if self.reconnects == 0 { self.local.pool.take(now) } else { None };
                 self.stage = match idle {
-                    Some(connection) => self.talking(connection, now)?,
+                    Some(connection) => {
+                        self.local.stats.reused.add(1);
+                        self.talking(connection, now)?
+                    }
                     None => self.looking_up(now),
                 };
                 Ok(Move::On)
@@ -224,6 +235,7 @@ impl Attempt {
             Stage::Connecting(mut dial) => match dial.step(now)? {
                 Dialled::Connected(socket, address) => {
                     self.address = Some(address);
+                    self.local.stats.opened.add(1);
                     self.stage = self.connected(Connection::new(socket), dial.until, now)?;
                     Ok(Move::On)
                 }
@@ -265,6 +277,9 @@ impl Attempt {
                 let step = talk.step(&mut connection, &self.request, self.timeouts, now);
                 self.taken = !self.repeatable
                     && talk.reader.status().is_some_and(|status| (200..300).contains(&status));
+                if !matches!(step, Ok(Some(_))) {
+                    self.count(&connection);
+                }
                 match step {
                     Ok(Some(interest)) => {
                         let until = talk.until;
@@ -298,6 +313,12 @@ impl Attempt {
                 Err(Failure::new(ErrorKind::Io, Phase::Read, Cause::Other, "this attempt has ended"))
             }
         }
+    }
+
+    fn count(&mut self, connection: &Connection) {
+        (self.sent, self.received) = (connection.sent, connection.received);
+        self.local.stats.sent.add(connection.sent);
+        self.local.stats.received.add(connection.received);
     }
 
     /// Whether a connection that had been idle was simply dead: then the request goes out once more, on a new one,
@@ -408,7 +429,8 @@ impl Attempt {
 
     /// The outcome where this is the answer, whoever gave it.
     pub fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
-        Outcome { answer, elapsed: self.started.elapsed(), reused: self.reused, reconnects: self.reconnects }
+        let Self { reused, reconnects, sent, received, .. } = *self;
+        Outcome { answer, elapsed: self.started.elapsed(), reused, reconnects, sent, received }
     }
 
     /// The outcome where the system does not have what it takes to wait: its error of this number.

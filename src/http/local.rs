@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 
 use crate::http::pool::Pool;
 use crate::http::settings::Settings;
+use crate::http::stats::Stats;
 use crate::http::tls::{TlsError, client_config};
 use crate::http::trust::Authorities;
 use crate::process::per_process::Abandon;
@@ -18,9 +19,10 @@ const ADDRESS_LIFETIME: Duration = Duration::from_secs(5);
 /// Names have new addresses from time to time.
 const MOST_FAILED: usize = 16;
 
-/// The idle connections, the TLS settings and the addresses.
+/// The idle connections, the TLS settings, the addresses and the counters.
 pub(crate) struct Local {
     pub(crate) pool: Pool,
+    pub(crate) stats: Stats,
     /// The settings of TLS, where it is used.
     pub(crate) tls: Option<Result<Arc<ClientConfig>, TlsError>>,
     addresses: Mutex<Option<(Instant, Vec<IpAddr>)>>,
@@ -58,7 +60,7 @@ impl Local {
         let Settings { endpoint, trust, pool_size, idle_timeout, .. } = settings;
         let tls = endpoint.tls.then(|| client_config(Authorities::of(trust)));
         let pool = Pool::new(*pool_size, *idle_timeout);
-        Self { pool, tls, addresses: Mutex::default(), experience: Mutex::default() }
+        Self { pool, stats: Stats::default(), tls, addresses: Mutex::default(), experience: Mutex::default() }
     }
 
     /// The server's addresses, where they were resolved not long ago.

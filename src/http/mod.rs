@@ -17,6 +17,7 @@ pub mod pool;
 pub mod proxy;
 pub mod request;
 pub mod settings;
+pub mod stats;
 // A fuzz target uses a part of it.
 #[allow(clippy::unwrap_used, reason = "tests may state what they take for granted")]
 #[cfg_attr(fuzzing, allow(dead_code, unused_imports))]

@@ -11,6 +11,7 @@ use crate::http::headers::{HeaderLines, MAX_SENSITIVE};
 use crate::http::local::Local;
 use crate::http::request::{Method, Request};
 use crate::http::settings::{Credentials, Settings, Timeouts};
+use crate::http::stats::{Stats, Totals};
 use crate::process::per_process::PerProcess;
 use crate::secret::Secret;
 use crate::signature::header_value;
@@ -103,6 +104,28 @@ impl Transport {
         {
             answer.head = secrets.redact(&answer.head);
             answer.body = answer.body.as_deref().map(|body| secrets.redact(body));
+        }
+    }
+
+    /// What was done in this process.
+    ///
+    /// Call it, and those that count, where no other thread may fork, as [`Self::attempt`].
+    pub fn totals(&self) -> Totals {
+        self.local.existing().map(|local| local.stats.totals()).unwrap_or_default()
+    }
+
+    /// Counts an attempt.
+    pub fn count_attempt(&self) {
+        if let Some(local) = self.local.existing() {
+            local.stats.attempts.add(1);
+        }
+    }
+
+    /// Counts a call that has come to a result.
+    pub fn count_call(&self, success: bool) {
+        if let Some(local) = self.local.existing() {
+            let Stats { succeeded, failed, .. } = &local.stats;
+            if success { succeeded } else { failed }.add(1);
         }
     }
 

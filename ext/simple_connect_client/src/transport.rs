@@ -15,6 +15,7 @@ use simple_connect_core::http::headers::HeaderLines as Lines;
 use simple_connect_core::http::proxy::{self, Proxy, ProxyError};
 use simple_connect_core::http::request::{Method, Request};
 use simple_connect_core::http::settings::{Credentials, IpVersion, Settings, Timeouts};
+use simple_connect_core::http::stats::Totals;
 use simple_connect_core::http::transport::Transport as Core;
 use simple_connect_core::http::trust::Trust;
 use simple_connect_core::http::url::{Target, Url, segment};
@@ -214,7 +215,10 @@ impl Transport {
                 let attempts = retry.attempt();
                 match retry.after(verdict(&outcome)) {
                     Next::Wait { failed } if transport.pause(policy, failed, deadline, call.batch)? => {}
-                    _ => return result(this, response_class, attempts, outcome),
+                    _ => {
+                        transport.core.count_call(succeeded(&outcome));
+                        return result(this, response_class, attempts, outcome);
+                    }
                 }
             }
         })
@@ -248,7 +252,7 @@ impl Transport {
         target: String,
         headers: RArray,
         body: Option<RString>,
-        batch: Value,
+        call: RStruct,
         interceptor: Value,
     ) -> Result<Value, Error> {
         let ruby = &Ruby::get_with(this);
@@ -258,9 +262,10 @@ impl Transport {
                 .ok_or_else(|| argument_error(ruby, format!("{method:?} is not a method that is sent")))?;
             let (target, headers) = (checked(ruby, target)?, Some(Arc::new(lines(ruby, headers)?)));
             let nil = ruby.qnil().as_value();
-            let process = generation();
-            let call = Call { method, target, headers, body, log: nil, batch, interceptor, process };
+            let (log, batch, process) = (call.aref(0)?, call.aref(1)?, generation());
+            let call = Call { method, target, headers, body, log, batch, interceptor, process };
             let outcome = transport.attempt_once(ruby, &call, 1, transport.deadline())?;
+            transport.core.count_call(succeeded(&outcome));
             result(this, nil, 1, outcome)
         })
     }
@@ -279,8 +284,13 @@ impl Transport {
     ) -> Result<Outcome, Error> {
         let Call { method, target, headers, body, log, batch, process, .. } = call;
         let verb = method.name();
+        let mut headers = headers.clone();
         if !log.is_nil() {
-            let _: Value = log.funcall("sending", (verb, target.as_str(), *body, attempt))?;
+            let more: Option<&HeaderLines> =
+                log.funcall("sending", (verb, target.as_str(), *body, attempt))?;
+            if let Some(HeaderLines(more)) = more {
+                headers = Some(headers.map_or_else(|| more.clone(), |base| Arc::new(base.with(more))));
+            }
         }
         let now: Value = ruby.class_time().funcall(*NOW, ())?;
         let timestamp: i64 = now.funcall(*TO_I, ())?;
@@ -305,13 +315,19 @@ impl Transport {
                 outcome
             }
         };
+        self.core.count_attempt();
         if !log.is_nil() {
+            let Outcome { elapsed, reused, sent, received, .. } = outcome;
+            let wire = (elapsed.as_secs_f64(), reused, sent, received);
             let _: Value = match &outcome.answer {
                 Ok(answer) => {
                     let body = answer.body.as_deref().map(|body| utf8(ruby, body));
-                    log.funcall("answered", (answer.status, utf8(ruby, &answer.head), body))?
+                    log.funcall("answered", (answer.status, utf8(ruby, &answer.head), body, wire))?
                 }
-                Err(error) => log.funcall("failed", (verb, explain(ruby, error)?))?,
+                Err(error) => {
+                    let kind = ruby.to_symbol(error.kind.name());
+                    log.funcall("failed", (verb, explain(ruby, error)?, kind, wire))?
+                }
             };
         }
         Ok(outcome)
@@ -351,6 +367,32 @@ impl Transport {
 
     fn deadline(&self) -> Option<Instant> {
         self.total.and_then(|total| Instant::now().checked_add(total))
+    }
+
+    /// What this process has done, by the names of `Client#stats`.
+    fn stats(ruby: &Ruby, this: &Self) -> Result<RHash, Error> {
+        guard(ruby, || {
+            let Totals { succeeded, failed, attempts, opened, reused, sent, received } = this.core.totals();
+            let stats = ruby.hash_new();
+            for (name, total) in [
+                ("succeeded", succeeded),
+                ("failed", failed),
+                ("attempts", attempts),
+                ("retries", attempts.saturating_sub(succeeded + failed)),
+                ("connections_opened", opened),
+                ("connections_reused", reused),
+                ("bytes_sent", sent),
+                ("bytes_received", received),
+            ] {
+                stats.aset(ruby.to_symbol(name), total)?;
+            }
+            Ok(stats)
+        })
+    }
+
+    /// Counts a call that a policy of Ruby's has brought to its result.
+    fn count_call(&self, success: bool) {
+        self.core.count_call(success);
     }
 
     fn close(ruby: &Ruby, this: &Self) -> Result<(), Error> {
@@ -407,6 +449,10 @@ fn checked(ruby: &Ruby, target: String) -> Result<Target, Error> {
     Target::try_from(target).map_err(|cause| argument_error(ruby, cause.to_string()))
 }
 
+fn succeeded(outcome: &Outcome) -> bool {
+    outcome.answer.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status))
+}
+
 fn verdict(outcome: &Outcome) -> Verdict {
     match &outcome.answer {
         Ok(answer) => Verdict::on_status(answer.status),
@@ -458,6 +504,8 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.define_method("deliver", method!(Transport::deliver, 5))?;
     class.define_method("attempt", method!(Transport::attempt, 6))?;
     class.define_private_method("send_once", method!(Transport::send_once, 6))?;
+    class.define_method("stats", method!(Transport::stats, 0))?;
+    class.define_method("count_call", method!(Transport::count_call, 1))?;
     class.define_method("close", method!(Transport::close, 0))?;
     class.define_method("target", method!(Transport::target, 0))?;
     class.define_method("status_target", method!(Transport::status_target, 0))?;

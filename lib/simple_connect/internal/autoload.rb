@@ -10,9 +10,10 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     ClientSettings: "client_settings", Retryable: "retryable", Result: "result",
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
     Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
-    Sandbox: "sandbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock"
+    Sandbox: "sandbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
+    Instrumentation: "internal/instrumentation"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
-  private_constant :WebMockAdapter, :Doctor
+  private_constant :WebMockAdapter, :Doctor, :Instrumentation
 
   @configuration_lock = Mutex.new
 
@@ -59,6 +60,33 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     #   SimpleConnect.messages.deliver(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
     def messages(name = nil) = configuration.built(MessagesClient, name)
   end
+
+  # Calls a hook with what happens, after it has happened; see docs/observability.md for names and payloads. What the
+  # hook raises is reported, and fails no delivery. ActiveSupport::Notifications has the same events where it is loaded.
+  #
+  # @param name [String, nil] such as `"deliver.simple_connect"`; nil for each event
+  # @yieldparam name [String]
+  # @yieldparam payload [Hash{Symbol => Object}] frozen
+  # @return [Proc] what {.off_event} takes
+  # @raise [ArgumentError] without a block
+  # @example
+  #   SimpleConnect.on_event("deliver.simple_connect") do |_name, event|
+  #     StatsD.timing("simple_connect.deliver", event[:elapsed] * 1000, tags: ["success:#{event[:success]}"])
+  #   end
+  def self.on_event(name = nil, &hook)
+    raise ArgumentError, "SimpleConnect.on_event takes a block: { |name, event| … }" unless hook
+
+    Instrumentation.subscribe(name, hook)
+  end
+
+  # Calls a hook no more.
+  #
+  # @param hook [Proc] what {.on_event} returned
+  # @return [void]
+  # @example
+  #   hook = SimpleConnect.on_event { |name, event| p name, event }
+  #   SimpleConnect.off_event(hook)
+  def self.off_event(hook) = Instrumentation.unsubscribe(hook)
 
   # Loads what an application needs in production, so that forked processes share it. Rails calls this where it loads
   # eagerly.

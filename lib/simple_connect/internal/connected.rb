@@ -43,6 +43,14 @@ module SimpleConnect
       dup.tap { |client| client.__send__(:attach, request, bounds) }
     end
 
+    # What this client has done since the process began, or since it was forked; also by {#with}.
+    #
+    # @return [Hash{Symbol => Integer}] `succeeded` and `failed` calls; `attempts` and `retries`; `connections_opened`
+    #   and `connections_reused`; `bytes_sent` and `bytes_received`
+    # @example
+    #   client.stats[:retries] # => 3
+    def stats = @request.transport.stats
+
     # Closes the idle connections. The client can still be used: it opens new ones.
     #
     # @return [void]
@@ -62,7 +70,7 @@ module SimpleConnect
       dup.tap do |client|
         client.name = name
         client.configuration = configuration
-        client.__send__(:attach, @request, @bounds)
+        client.__send__(:attach, @request.of(name), @bounds)
       end
     end
 

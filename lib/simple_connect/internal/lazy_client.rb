@@ -25,6 +25,9 @@ module SimpleConnect
     # See {Connected#close}.
     def close = @built.first&.close
 
+    # See {Connected#stats}.
+    def stats = client.stats
+
     # See {Connected#name}.
     def name = client.name
 

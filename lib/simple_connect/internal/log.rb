@@ -43,16 +43,20 @@ module SimpleConnect
       dup.tap { |log| log.instance_variable_set(:@headers, @headers + names.map { |name| "#{name}: [redacted]" }) }
     end
 
-    def sending(verb, target, body, attempt)
+    # @return [Log] the same, whose lines say which event, which attempt and how long
+    def detailed = dup.tap { |log| log.instance_variable_set(:@detailed, true) }
+
+    # `event` has its key and its id.
+    def sending(verb, target, body, attempt, event)
       path = target[/\A[^?]*/].delete_suffix("/")
-      write(:info, "#{verb} #{@host}#{path} (#{body.to_s.bytesize}B signed body)")
+      write(:info, "#{verb} #{@host}#{path} (#{body.to_s.bytesize}B signed body)#{details(**event, attempt:)}")
       return unless @debug
 
       show("--> #{verb} #{@origin}#{target} (attempt #{attempt})", @headers, body)
     end
 
-    def answered(status, head, body)
-      write(status.between?(200, 299) ? :info : :warn, "Response #{status}")
+    def answered(status, head, body, details)
+      write(status.between?(200, 299) ? :info : :warn, "Response #{status}#{details(**details)}")
       return unless @debug
 
       status_line, *fields = head.scrub.split(/\r?\n/)
@@ -60,11 +64,22 @@ module SimpleConnect
       show("<-- #{status_line.split(" ", 2).last}", fields, body)
     end
 
-    def failed(verb, error)
-      write(:warn, "#{verb} failed: #{error}")
+    def failed(verb, error, details)
+      write(:warn, "#{verb} failed: #{error}#{details(**details)}")
     end
 
     private
+
+    # What tells the lines of two threads apart.
+    def details(event_key: nil, event_id: nil, attempt: nil, seconds: nil, request_id: nil, **)
+      return unless @detailed
+
+      milliseconds = seconds && (seconds * 1000).round(1)
+      { event_key:, event_id:, attempt:, ms: milliseconds, request_id: }.compact.map do |name, value|
+        value = value.to_s
+        " #{name}=#{value.match?(/\A[\w.:@+-]+\z/) ? value : value.inspect}"
+      end.join
+    end
 
     def write(level, text)
       @logger&.public_send(level, PREFIX + text)

@@ -1,8 +1,10 @@
 # frozen_string_literal: true
 
 require_relative "clock"
+require_relative "observation"
 require_relative "../result"
 require_relative "../retryable"
+require_relative "tracing"
 require_relative "transport"
 
 module SimpleConnect
@@ -24,17 +26,20 @@ module SimpleConnect
     # @param retryable [#call]
     # @param log [Log, nil]
     # @param batch [Batch, nil] that its requests belong to
-    # @param headers [HeaderLines, nil] more header fields of each request, see {Transport.headers}
-    def initialize(transport, retryable:, log:, batch: nil, headers: nil)
+    # @param headers [HeaderLines, nil] fields of its own
+    # @param client [Symbol, nil] the client's name
+    def initialize(transport, retryable:, log:, batch: nil, headers: nil, client: nil)
       @transport = transport
       @retryable = retryable
-      @log = log
+      @log = headers ? log&.naming(headers.names) : log
+      @client = client
       # A subclass that decides for itself when to try again must be asked.
-      decides = retryable.method(:call).owner if retryable.is_a?(Retryable)
-      @plain = decides.equal?(Retryable)
-      @exponential = decides.equal?(Retryable::Exponential)
-      log = log&.naming(headers.names) if headers
-      @call = Transport::Call.new(log, batch, nil, retryable, (retryable.attempt_limit if @plain), headers).freeze
+      @plain = retryable.is_a?(Retryable) && retryable.method(:call).owner.equal?(Retryable)
+      @bounds = bounds_of(retryable)
+      # Where the call is made: a batch goes on in fibers of its own.
+      @parent = Tracing.context if batch
+      limit = retryable.attempt_limit if @plain
+      @call = Transport::Call.new(nil, batch, nil, retryable, limit, headers).freeze
     end
 
     # @param target [String] path and query
@@ -52,21 +57,31 @@ module SimpleConnect
 
     # @param bounds [Hash] see {Transport.bounds}
     # @param attempts [Hash] `max_attempts:`, where they are others
-    # @param fields [Hash, nil] header fields beside those it has, see {Transport.headers}
+    # @param fields [Hash, nil] header fields in addition to its own
     # @return [Request] with the same connections, and other bounds on time and on attempts
     # @raise [ConfigurationError] where the policy knows of no such number, or a field cannot be sent
     def within(bounds, attempts, fields)
-      headers = Transport.headers(fields, @call.headers)
-      self.class.new(@transport.with(bounds), retryable: limited(attempts), log: @log, headers:)
+      with(@transport.with(bounds), retryable: limited(attempts), headers: Transport.headers(fields, @call.headers))
     end
 
     # @param batch [Batch]
     # @return [Request] the same, giving way to the others of a batch
-    def in(batch)
-      self.class.new(@transport, retryable: @retryable, log: @log, batch:, headers: @call.headers)
-    end
+    def in(batch) = with(@transport, batch:)
+
+    # @param client [Symbol]
+    # @return [Request] the same, by the name of its client
+    def of(client) = with(@transport, log: @log&.detailed, client:)
 
     private
+
+    def with(transport, **changes)
+      self.class.new(transport, retryable: @retryable, log: @log, headers: @call.headers, client: @client, **changes)
+    end
+
+    # Those of `deadline:` and `batch:` that a policy takes.
+    def bounds_of(policy)
+      policy.method(:call).parameters.filter_map { |kind, name| name if kind == :key } & %i[deadline batch]
+    end
 
     def limited(attempts)
       return @retryable if attempts.empty?
@@ -77,19 +92,30 @@ module SimpleConnect
     end
 
     def perform(target, body, response_class)
+      return deliver(@call, target, body, response_class) unless Observation.wanted?(@log)
+
+      observation = Observation.new(body, origin: @transport.origin, log: @log, client: @client,
+                                          parent: @parent || Tracing.context)
+      call = @call.dup
+      call.log = observation
+      observation.of_call { deliver(call, target, body, response_class) }
+    end
+
+    def deliver(call, target, body, response_class)
       exchange = Transport.testing&.exchange(target, response_class)
       interceptor = exchange || Transport.interceptor
-      return @transport.deliver(@call, target, body, response_class, interceptor) if @plain
+      return @transport.deliver(call, target, body, response_class, interceptor) if @plain
 
       total_timeout = @transport.total_timeout
-      deadline = total_timeout && (now + total_timeout)
-      call = @call.dup
+      deadline = total_timeout && (Clock.now + total_timeout)
       # Where a fork during a wait brings the delivery into a child, it is the parent's alone.
+      call = call.dup
       call.process = Transport.generation
-      bounds = @exponential ? { deadline:, batch: call.batch } : {}
+      bounds = { deadline:, batch: call.batch }.slice(*@bounds)
       result = @retryable.call(retriable_if: RETRIABLE, **bounds) do |attempt|
-        @transport.attempt(call, target, body, attempt, deadline && (deadline - now), interceptor)
+        @transport.attempt(call, target, body, attempt, deadline && (deadline - Clock.now), interceptor)
       end
+      @transport.count_call(result.success?)
       with_data(result, response_class)
     end
 
@@ -99,8 +125,6 @@ module SimpleConnect
 
       result.decode(response_class)
     end
-
-    def now = Clock.now
   end
   private_constant :Request
 end

@@ -26,7 +26,7 @@ module SimpleConnect
     MOST = (2**63) - 1
     private_constant :IP_VERSIONS, :MOST
 
-    # What {Request}'s deliveries have in common: who is told of each attempt, the {Batch} that they belong to, the
+    # What {Request}'s deliveries have in common: the {Observation} of one, or nil; the {Batch} that they belong to; the
     # process that has begun them (nil for this one), the policy, and its own header fields (HeaderLines or nil).
     # The extension goes by this order.
     Call = Struct.new(:log, :batch, :process, :policy, :max_attempts, :headers)
@@ -149,9 +149,11 @@ module SimpleConnect
     # @param headers [Hash{String => String}] beside those of every request
     # @param body [String, nil]
     # @param batch [Batch, nil] that it belongs to
+    # @param observation [Observation, nil] that is told of it
     # @return [Result] without data
-    def request(verb, target, headers: {}, body: nil, batch: nil)
-      send_once(verb, target, headers.to_a, body, batch, Transport.testing&.interceptor || Transport.interceptor)
+    def request(verb, target, headers: {}, body: nil, batch: nil, observation: nil)
+      interceptor = Transport.testing&.interceptor || Transport.interceptor
+      send_once(verb, target, headers.to_a, body, Call.new(observation, batch), interceptor)
     end
 
     private

@@ -5,6 +5,7 @@ require_relative "../internal/autoload"
 require_relative "../internal/batch"
 require_relative "../internal/keeps_secrets"
 require_relative "../internal/log"
+require_relative "../internal/observation"
 require_relative "../internal/transport"
 require_relative "../signature"
 
@@ -61,10 +62,11 @@ module SimpleConnect
       # Of how many endpoints the idle connections are kept, and how many of each.
       KEPT = 100
       POOL_SIZE = 2
+      EVENT = "dispatch.simple_connect"
       # What can wait for attempts that are due later, and whether it is loaded. This must not load ActiveJob::Base:
       # later initializers of a Rails application could no longer configure it.
       JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
-      private_constant :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
+      private_constant :EVENT, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
       # By the uid of their applications, those that jobs may ask for.
       @dispatchers = {}
@@ -306,15 +308,36 @@ module SimpleConnect
       def post(attempt, event, endpoint, batch)
         attempted_at = Time.now
         transport = transport(endpoint)
-        result = transport.request("POST", transport.target, headers: event_headers(event), body: event.body, batch:)
-        lines = endpoint.header_lines
+        result = transport.request("POST", transport.target, headers: event_headers(event), body: event.body, batch:,
+                                                             observation: observation(transport))
         status = result.success? ? :success : :failure
         attempt = attempt.with(status:, attempted_at:, started_at: attempt.started_at || attempted_at)
+        report(attempt, event, result)
         return attempt.with(error: result.error) if result.network_error
 
+        lines = endpoint.header_lines
         attempt.with(response: result.response_body && Webhooks.utf8(lines.redact(result.response_body)),
                      response_status_code: result.status_code,
                      response_headers: result.headers.transform_values { |value| lines.redact(value) }.freeze)
+      end
+
+      # A hook's path may be its secret.
+      def observation(transport)
+        return unless Observation.wanted?(nil)
+
+        Observation.new(nil, origin: transport.origin, log: nil, client: nil, parent: Tracing.context, path: false)
+      end
+
+      def report(attempt, event, result)
+        return unless Instrumentation.listening?(EVENT)
+
+        Instrumentation.publish(
+          EVENT,
+          { application_uid: application.uid, endpoint_uid: attempt.endpoint_uid, event_uid: event.uid,
+            event_type: event.event_type, attempt_id: attempt.id, retry_count: attempt.retry_count,
+            status: attempt.status, status_code: result.status_code, network_error: result.network_error,
+            elapsed: result.elapsed }
+        )
       end
 
       def event_headers(event)

@@ -28,6 +28,12 @@ module SimpleConnect
 
     initializer("simple_connect.filter_parameters") { |app| app.config.filter_parameters << SECRETS }
 
+    # Where the application loads nothing else of ActiveSupport's, this loads little.
+    initializer("simple_connect.log_subscriber") do
+      require_relative "log_subscriber"
+      LogSubscriber.attach_to(:simple_connect)
+    end
+
     rake_tasks { load File.expand_path("tasks.rake", __dir__) }
 
     # @api private

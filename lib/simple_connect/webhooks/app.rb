@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../internal/autoload"
+require_relative "../internal/clock"
 require_relative "../internal/keeps_secrets"
 require_relative "../internal/once"
 require_relative "../internal/server"
@@ -57,11 +58,12 @@ module SimpleConnect
       WEBHOOK = %r{\A(?:/v/([^/]+))?/webhooks/([^/]+)/?\z}n
       HEALTH = %r{\A/health/?\z}n
       OK = { ok: true }.freeze
-      DUPLICATE = { ok: true, duplicate: true }.freeze
+      DUPLICATE_JSON = '{"ok":true,"duplicate":true}'
+      EVENT = "webhook.simple_connect"
       # Handlers are the user's, and may be the registry and the replay guard: they can raise whatever there is, and the
       # sender is to get his answer nevertheless. What is none of these ends a thread or the process, on purpose.
       FAILURES = [StandardError, ScriptError, SystemStackError].freeze
-      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE, :FAILURES
+      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE_JSON, :EVENT, :FAILURES
 
       # @return [Registry]
       attr_reader :registry
@@ -136,7 +138,9 @@ module SimpleConnect
       # @example
       #   Rack::MockRequest.new(app).get("/health").status # => 200
       def call(env)
+        started = Clock.now
         status, json, headers = respond(env)
+        report_webhook(env, status, json, Clock.now - started) if Instrumentation.listening?(EVENT)
         [status, { "content-type" => "application/json", **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : [json]]
       end
 
@@ -157,6 +161,16 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{@registry.inspect}>"
 
       private
+
+      # The event and the version are what the sender says, which may be anything where the status is not 200.
+      def report_webhook(env, status, json, elapsed)
+        version, event = WEBHOOK.match(env["PATH_INFO"].to_s.b)&.captures
+        return unless event
+
+        version = text(version) || version_beside_path(env)
+        Instrumentation.publish(EVENT, { event: text(event), version:, status:, duplicate: json.equal?(DUPLICATE_JSON),
+                                         elapsed: })
+      end
 
       def checked(max_body_bytes)
         return max_body_bytes if max_body_bytes.is_a?(Integer) && max_body_bytes.positive?
@@ -250,7 +264,7 @@ module SimpleConnect
         else
           raise Refusal.new(409, ReplayError.new.message) if @reject
 
-          [200, Codec.generate(DUPLICATE), {}]
+          [200, DUPLICATE_JSON, {}]
         end
       end
 

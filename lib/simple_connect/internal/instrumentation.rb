@@ -1,0 +1,66 @@
+# frozen_string_literal: true
+
+require_relative "log"
+
+module SimpleConnect
+  # Tells those who listen what happens: the hooks of {SimpleConnect.on_event}, and ActiveSupport::Notifications where
+  # that is loaded. Neither can fail a delivery.
+  # @api private
+  module Instrumentation
+    # Pairs of a name, nil for each, and a hook; replaced as a whole, so that threads read it without a lock.
+    @hooks = [].freeze
+    @lock = Mutex.new
+
+    class << self
+      # @return [#call] what {#unsubscribe} takes
+      def subscribe(name, hook)
+        @lock.synchronize { @hooks = [*@hooks, [name, hook].freeze].freeze }
+        hook
+      end
+
+      def unsubscribe(hook)
+        @lock.synchronize { @hooks = @hooks.reject { |_, each| each.equal?(hook) }.freeze }
+        nil
+      end
+
+      # Whether anybody listens to one of these names: where nobody does, nothing is built.
+      def listening?(*names)
+        return true unless @hooks.empty?
+        return false unless defined?(::ActiveSupport::Notifications)
+
+        notifier = ::ActiveSupport::Notifications.notifier
+        names.any? { |name| notifier.listening?(name) }
+      end
+
+      # @param name [String] such as `"deliver.simple_connect"`
+      # @param payload [Hash{Symbol => Object}]
+      # @return [void]
+      def publish(name, payload)
+        payload.freeze
+        @hooks.each { |wanted, hook| call(name) { hook.call(name, payload) } if wanted.nil? || wanted == name }
+        return unless defined?(::ActiveSupport::Notifications)
+
+        # A copy: ActiveSupport's subscribers may change it.
+        call(name) { ::ActiveSupport::Notifications.instrument(name, payload.dup) }
+      end
+
+      private
+
+      # A hook is the user's: it can fail in any way, and none may cost or repeat a delivery.
+      def call(name)
+        yield
+      rescue StandardError, ScriptError => e
+        report(name, e)
+      end
+
+      def report(name, error)
+        return ::Rails.error.report(error, handled: true) if defined?(::Rails.error) && ::Rails.error
+
+        Log.stderr { "a subscriber of #{name} failed: #{error.class}: #{error.message}" }
+      rescue StandardError, ScriptError
+        nil
+      end
+    end
+  end
+  private_constant :Instrumentation
+end

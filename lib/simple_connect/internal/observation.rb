@@ -1,0 +1,110 @@
+# frozen_string_literal: true
+
+require_relative "clock"
+require_relative "extension"
+require_relative "instrumentation"
+require_relative "../result"
+require_relative "tracing"
+
+module SimpleConnect
+  # What is seen of one call: the transport tells it of each attempt, and it tells the log, those who listen to events,
+  # and OpenTelemetry. It is built only where one of them is there.
+  # @api private
+  class Observation
+    NAMES = %w[deliver.simple_connect request.simple_connect retry.simple_connect rotation.simple_connect].freeze
+    private_constant :NAMES
+
+    # @param log [Log, nil]
+    # @return [Boolean] whether there is anybody to tell
+    def self.wanted?(log) = !log.nil? || Tracing.on? || Instrumentation.listening?(*NAMES)
+
+    # @param body [String, nil] JSON; nil for a GET
+    # @param origin [String] scheme, host and port
+    # @param log [Log, nil]
+    # @param client [Symbol, nil] its name
+    # @param parent [OpenTelemetry::Context, nil] the trace that the call belongs to
+    # @param path [Boolean] whether a trace may show the path
+    def initialize(body, origin:, log:, client:, parent:, path: true)
+      @origin = origin
+      @path = path
+      @log = log
+      @event = { client:, **identify(body) }
+      @delivery = !body.nil?
+      @events = Instrumentation.listening?(*NAMES)
+      @parent = parent
+    end
+
+    # @yieldreturn [Result]
+    # @return [Result]
+    def of_call
+      started = Clock.now
+      result = yield
+    ensure
+      # Also where a Timeout or Thread#kill ends it: then there is no result.
+      called(result, Clock.now - started) if @events && @delivery
+    end
+
+    # Before an attempt.
+    # @return [HeaderLines, nil] fields to send along
+    def sending(verb, target, body, attempt)
+      retrying(attempt) if attempt > 1 && @events
+      @attempt = attempt
+      @log&.sending(verb, target, body, attempt, @event)
+      return unless Tracing.on?
+
+      url = @path ? @origin + target[/\A[^?]*/] : @origin
+      @span = Tracing.start(verb, url, attempt, @parent)
+      @span&.headers
+    end
+
+    # After an answer; `wire` has the seconds, whether the connection was used before, and the bytes sent and received.
+    def answered(status, head, body, wire)
+      request_id = head[/^x-request-id:[ \t]*(.*?)[ \t]*\r?$/i, 1]
+      @log&.answered(status, head, body, { **@event, attempt: @attempt, seconds: wire[0], request_id: })
+      ended(wire, status:, network_error: nil, request_id:)
+    end
+
+    # After an attempt without answer.
+    def failed(verb, error, kind, wire)
+      @log&.failed(verb, error, { **@event, attempt: @attempt, seconds: wire[0] })
+      ended(wire, status: 0, network_error: kind, request_id: nil)
+    end
+
+    private
+
+    def identify(body)
+      json = Codec.parse(body) if body
+      return { event_key: nil, event_id: nil } unless json.is_a?(Hash)
+
+      event = json["event"]
+      return { event_key: event["name"], event_id: event["event_id"] } if event.is_a?(Hash)
+
+      { event_key: event, event_id: json["event_id"] }
+    end
+
+    def ended(wire, **outcome)
+      elapsed, reused, bytes_sent, bytes_received = wire
+      @last = { **@event, attempt: @attempt, **outcome, elapsed:, reused:, bytes_sent:, bytes_received: }
+      @span&.finish(**outcome.slice(:status, :network_error))
+      Instrumentation.publish("request.simple_connect", @last) if @events
+    end
+
+    def retrying(attempt)
+      Instrumentation.publish("retry.simple_connect", { **(@last || @event), attempt: })
+    end
+
+    # A policy of the user's own may have given anything for a result.
+    def called(result, elapsed)
+      result = nil unless result.is_a?(Result)
+      last = @last || { status: 0, network_error: nil, request_id: nil }
+      outcome = { attempts: @attempt || 0, success: result ? result.success? : false, elapsed:,
+                  **last.slice(:status, :network_error, :request_id) }
+      Instrumentation.publish("deliver.simple_connect", { **@event, **outcome })
+      data = result&.data
+      return unless data.respond_to?(:used_previous_secret?) && data.used_previous_secret?
+
+      Instrumentation.publish("rotation.simple_connect", @event.dup)
+    end
+  end
+  private_constant :Observation
+end

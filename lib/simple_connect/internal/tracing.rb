@@ -1,0 +1,72 @@
+# frozen_string_literal: true
+
+require_relative "../version"
+require_relative "log"
+require_relative "transport"
+
+module SimpleConnect
+  # A CLIENT span of OpenTelemetry for each attempt, where its API is loaded; by the names of the stable conventions for
+  # HTTP. None of it can fail a delivery.
+  # @api private
+  class Tracing
+    class << self
+      def on? = defined?(::OpenTelemetry::Trace) ? true : false
+
+      # What a call belongs to. It is asked for where the call is made: a batch goes on in fibers of its own.
+      # @return [OpenTelemetry::Context, nil]
+      def context = (::OpenTelemetry::Context.current if on?)
+
+      # @param url [String] without query
+      # @param attempt [Integer]
+      # @param parent [OpenTelemetry::Context, nil]
+      # @return [Tracing, nil]
+      def start(verb, url, attempt, parent)
+        guarded { new(verb, url, attempt, parent || ::OpenTelemetry::Context.current) }
+      end
+
+      # What the block gives; nil where it fails.
+      def guarded
+        yield
+      rescue StandardError, ScriptError => e
+        # It is another library's, with exporters of the user's.
+        Log.stderr { "OpenTelemetry failed: #{e.class}: #{e.message}" }
+        nil
+      end
+    end
+
+    # @return [HeaderLines, nil] that lead the server to this span
+    attr_reader :headers
+
+    def initialize(verb, url, attempt, parent)
+      server = URL.match(url)
+      attributes = { "http.request.method" => verb, "url.full" => url, "server.address" => server[:host],
+                     "server.port" => Integer(server[:port] || PORTS.fetch(server[:scheme])) }
+      attributes["http.request.resend_count"] = attempt - 1 if attempt > 1
+      tracer = ::OpenTelemetry.tracer_provider.tracer("simple_connect", VERSION)
+      @span = tracer.start_span(verb, with_parent: parent, attributes:, kind: :client)
+      fields = {}
+      context = ::OpenTelemetry::Trace.context_with_span(@span, parent_context: parent)
+      ::OpenTelemetry.propagation.inject(fields, context:)
+      @headers = Transport.headers(fields) unless fields.empty?
+    end
+
+    # @param status [Integer] 0 where no answer came
+    # @param network_error [Symbol, nil]
+    def finish(status:, network_error:)
+      Tracing.guarded do
+        @span.set_attribute("http.response.status_code", status) if status.positive?
+        failed = network_error&.to_s || (status.to_s if status >= 400)
+        if failed
+          @span.set_attribute("error.type", failed)
+          @span.status = ::OpenTelemetry::Trace::Status.error(failed)
+        end
+        @span.finish
+      end
+    end
+
+    URL = %r{\A(?<scheme>https?)://(?<host>\[[^\]]*\]|[^:/]*)(?::(?<port>\d+))?}
+    PORTS = { "http" => 80, "https" => 443 }.freeze
+    private_constant :URL, :PORTS
+  end
+  private_constant :Tracing
+end

@@ -1,0 +1,34 @@
+# frozen_string_literal: true
+
+require "active_support/log_subscriber"
+
+module SimpleConnect
+  # Writes to Rails' log what no client's own lines say: webhooks that were received, attempts to send webhooks, and
+  # deliveries that were signed with the previous secret.
+  # @api private
+  class LogSubscriber < ::ActiveSupport::LogSubscriber
+    # @param event [ActiveSupport::Notifications::Event]
+    def webhook(event)
+      line("webhook", event.payload, %i[event version status duplicate])
+    end
+
+    # @param event [ActiveSupport::Notifications::Event]
+    def dispatch(event)
+      line("dispatch", event.payload,
+           %i[event_type event_uid endpoint_uid status status_code network_error retry_count])
+    end
+
+    # @param event [ActiveSupport::Notifications::Event]
+    def rotation(event)
+      warn("[SimpleConnect] the previous secret has signed event_id=#{event.payload[:event_id]}: " \
+           "change to the new one within 24 hours of the rotation")
+    end
+
+    private
+
+    def line(name, payload, fields)
+      shown = payload.slice(*fields).compact.map { |field, value| "#{field}=#{value}" }
+      info("[SimpleConnect] #{name} #{shown.join(" ")} ms=#{(payload[:elapsed] * 1000).round(1)}")
+    end
+  end
+end
