@@ -14,6 +14,17 @@ module SimpleConnect
   sig { void }
   def self.eager_load!; end
 
+  sig do
+    params(
+      name: T.nilable(::String),
+      block: T.proc.params(name: ::String, payload: T::Hash[::Symbol, T.untyped]).void
+    ).returns(::Proc)
+  end
+  def self.on_event(name = T.unsafe(nil), &block); end
+
+  sig { params(hook: ::Proc).void }
+  def self.off_event(hook); end
+
   sig { params(name: T.nilable(T.any(::Symbol, ::String))).returns(::SimpleConnect::Client) }
   def self.client(name = T.unsafe(nil)); end
 
@@ -257,6 +268,9 @@ class SimpleConnect::Client
 
   sig { returns(T.nilable(::Symbol)) }
   def name; end
+
+  sig { returns(T::Hash[::Symbol, ::Integer]) }
+  def stats; end
 
   sig { returns(::String) }
   def inspect; end
@@ -950,6 +964,9 @@ class SimpleConnect::MessagesClient
 
   sig { returns(T.nilable(::Symbol)) }
   def name; end
+
+  sig { returns(T::Hash[::Symbol, ::Integer]) }
+  def stats; end
 
   sig { returns(::String) }
   def inspect; end

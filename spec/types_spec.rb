@@ -12,7 +12,7 @@ RSpec.describe "sig/", skip: Libraries.missing("rbs", "yard"), unchecked: true d
     YARD::Logger.instance.level = YARD::Logger::ERROR
     YARD::Registry.clear
     # The types of what Rails loads, and of what a library's own job is, are theirs.
-    YARD.parse(Dir["#{root}/lib/**/*.rb"].grep_v(%r{/(generators|rails|active_job|sidekiq)/}))
+    YARD.parse(Dir["#{root}/lib/**/*.rb"].grep_v(%r{/lib/(generators|simple_connect/(rails|active_job|sidekiq))/}))
   end
 
   # Each public constant, and its public methods: those are written as `Client#close` and `Client.new`.

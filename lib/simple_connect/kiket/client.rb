@@ -25,8 +25,8 @@ module SimpleConnect
     # Calls Kiket's API. Threads may share it; connections are kept alive. Paths begin with a slash, and are written as
     # they go out, percent-encoded.
     #
-    # Each call makes up to three attempts, in 10 seconds together. GET, PUT and DELETE are repeated where no answer came,
-    # and after a 429 or a 5xx; POST and PATCH only where no request went out, such as with nobody listening.
+    # Each call makes up to three attempts, in 10 seconds together. GET, PUT and DELETE are repeated where no answer
+    # came, and after a 429 or a 5xx; POST and PATCH only where no request went out, such as with nobody listening.
     class Client
       include KeepsSecrets
 
