@@ -33,7 +33,7 @@ module SimpleConnect
         thread.kill if name != "dns"
         red(name, "nothing within #{LIMIT} seconds", slow)
       rescue StandardError, ScriptError => e
-        red(name, "raised #{e.class}", "look for it in what this check goes by")
+        red(name, "the check failed with #{e.class}", "this is a bug of simple_connect doctor: please report it")
       end
     end
     private_constant :Checks

@@ -64,7 +64,7 @@ module SimpleConnect
         path = lockfile_path
         return skipped("lockfile", "there is no #{path}") unless File.file?(path)
 
-        text = File.read(path, encoding: Encoding::UTF_8).scrub
+        text = File.read(path, encoding: Encoding::UTF_8).scrub.delete("\r")
         return skipped("lockfile", "simple_connect-client is not in #{path}") unless text.match?(GEM)
 
         names = text[/^PLATFORMS\n((?:  .+\n?)+)/, 1].to_s.split("\n").map(&:strip)

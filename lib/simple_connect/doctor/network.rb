@@ -149,8 +149,18 @@ module SimpleConnect
       rescue OpenSSL::X509::StoreError
         red("tls", "the certificates of ca_file cannot be read", "write the path of a PEM file")
       rescue OpenSSL::SSL::SSLError => e
-        red("tls", "the handshake failed: #{e.message[/state=(?:error: )?(.*)/, 1] || "the connection ended"}",
-            "see whether TLS 1.2 or 1.3 is spoken on this port, and whether the URL should be http")
+        red("tls", "no TLS: #{refusal(e.message)}",
+            "see whether the port is right, and whether it speaks TLS 1.2 or 1.3")
+      end
+
+      # Of OpenSSL's words.
+      def refusal(message)
+        case message
+        when /SYSCALL|EOF/i then "the connection was closed during the handshake"
+        when /wrong version number|http request|packet length/ then "what answers on this port does not speak it"
+        when /alert|unsupported protocol|no protocols/ then "the server accepts neither version nor cipher"
+        else message[/state=(?:error: )?(.*)/, 1].to_s
+        end
       end
 
       # Trusts whom the clients trust. What is wrong is collected, so that the chain can be shown.
@@ -179,7 +189,7 @@ module SimpleConnect
         chain = ssl.peer_cert_chain
         days = ((chain.map(&:not_after).min - Time.now) / DAY).floor
         subjects = chain.map { |certificate| certificate.subject.to_utf8 }.join(" < ")
-        seen = "#{ssl.ssl_version}, #{subjects}, #{days} day#{"s" unless days.abs == 1} left"
+        seen = "#{ssl.ssl_version}, #{subjects}, #{days.negative? ? "expired" : "#{days} days left"}"
         return red("tls", "#{seen}: #{problem(problems.first)}", remedy(problems.first)) if problems.any?
         return green("tls", seen) if days >= SOON
 

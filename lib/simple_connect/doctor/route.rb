@@ -41,7 +41,7 @@ module SimpleConnect
                    when nil then EnvironmentProxy.options(url)
                    when false then { proxy: nil }
                    else { proxy: proxy.to_s }
-                   end
+                   end.transform_values { |value| value&.scrub }
       end
 
       # @return [Boolean]
@@ -77,7 +77,7 @@ module SimpleConnect
       def connect(addresses)
         addresses.each_with_index do |address, index|
           # Each is given its part of the time.
-          return [Socket.tcp(address, peer.last, connect_timeout: (LIMIT - 0.5) / addresses.size), address]
+          return [dial(address, (LIMIT - 0.5) / addresses.size), address]
         rescue SystemCallError
           raise if index == addresses.size - 1
         end
@@ -103,6 +103,13 @@ module SimpleConnect
       def inspect = "#<#{self.class.name}>"
 
       private
+
+      def dial(address, seconds)
+        Socket.tcp(address, peer.last, connect_timeout: seconds)
+      rescue IOError
+        # So says Ruby 4.0.
+        raise Errno::ETIMEDOUT
+      end
 
       def head(socket)
         head = "".b

@@ -94,7 +94,7 @@ module SimpleConnect
         return red("verify", "an answer without a body", "see whether endpoint_url is right") unless data
 
         @data = data
-        seen = "#{data.provider} is #{data.status}"
+        seen = "#{data.provider || "the integration"} is #{data.status || "without a status"}"
         data.connected? ? green("verify", seen) : red("verify", seen, "connect the integration in SimpleConnect")
       end
 

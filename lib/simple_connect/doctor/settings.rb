@@ -93,6 +93,9 @@ module SimpleConnect
         check(option.name, slow: "see what the Proc of config.#{option} waits for") do
           @found[option] = @configuration ? @configuration.find(option, @client) : of_environment(option)
           nil
+        rescue StandardError, ScriptError => e
+          # Its message may hold the value.
+          red(option.name, "reading it raised #{e.class}", "see what gives config.#{option}, such as a Proc")
         end
       end
 
