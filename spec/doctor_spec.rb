@@ -15,6 +15,7 @@ require_relative "support/command"
 require_relative "support/environment"
 require_relative "support/namespace"
 require_relative "support/scripted_server"
+require_relative "support/tinyproxy"
 
 # Each fault is planted for real.
 RSpec.describe "simple_connect doctor", unchecked: true do
@@ -300,6 +301,21 @@ RSpec.describe "simple_connect doctor", unchecked: true do
       expect(proxy.requests.map { |request| [request.verb, request.target] }).to eq([["CONNECT", "app.invalid:443"]])
       expect(proxy.requests.first.headers["proxy-authorization"]).to eq("Basic #{["me:pass-word"].pack("m0")}")
       expect(out).not_to match(/pass-word|#{["me:pass-word"].pack("m0")}/)
+    end
+
+    it "goes through one that connects" do
+      identity = Certificates.own("127.0.0.1", to: 40 * Certificates::DAY)
+      ScriptedServer.open([status], tls: identity.context) do |server|
+        Tinyproxy.open(user: "me", password: "secret") do |proxy|
+          configuration = configured(endpoint_url: server.endpoint, ca_file: identity.file,
+                                     proxy: proxy.url("me:secret"))
+          checks, code = checks({ "BUNDLE_GEMFILE" => @gemfile }, configuration:)
+
+          expect([code, checks["verify"]["level"]]).to eq([0, "green"])
+          expect(checks["tunnel"]).to match(check("green", "the proxy connects to 127.0.0.1:#{server.port}"))
+          expect(checks["proxy"]).to match(check("green", "127.0.0.1:#{proxy.port} (proxy in the configuration)"))
+        end
+      end
     end
 
     it "finds one that wants a password" do
