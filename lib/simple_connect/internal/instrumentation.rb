@@ -24,7 +24,8 @@ module SimpleConnect
       end
 
       # Whether anybody listens to one of these names: where nobody does, nothing is built.
-      def listening?(*names)
+      # @param names [Array<String>] not a splat, which would be an Array for each delivery
+      def listening?(names)
         return true unless @hooks.empty?
         return false unless defined?(::ActiveSupport::Notifications)
 

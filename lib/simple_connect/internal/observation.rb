@@ -3,6 +3,7 @@
 require_relative "clock"
 require_relative "extension"
 require_relative "instrumentation"
+require_relative "../responses"
 require_relative "../result"
 require_relative "tracing"
 
@@ -11,12 +12,36 @@ module SimpleConnect
   # and OpenTelemetry. It is built only where one of them is there.
   # @api private
   class Observation
-    NAMES = %w[deliver.simple_connect request.simple_connect retry.simple_connect rotation.simple_connect].freeze
-    private_constant :NAMES
+    NAMES = %w[deliver.simple_connect request.simple_connect retry.simple_connect].freeze
+    ROTATION = "rotation.simple_connect"
+    private_constant :NAMES, :ROTATION
 
     # @param log [Log, nil]
     # @return [Boolean] whether there is anybody to tell
-    def self.wanted?(log) = !log.nil? || Tracing.on? || Instrumentation.listening?(*NAMES)
+    def self.wanted?(log) = !log.nil? || Tracing.on? || Instrumentation.listening?(NAMES)
+
+    # Tells of a delivery that the previous secret has signed.
+    # @param result [Object] a policy of the user's own may have given anything
+    # @param client [Symbol, nil] its name
+    # @param body [String, nil]
+    def self.check_rotation(result, client, body)
+      data = result.data if result.is_a?(Result)
+      return unless data.is_a?(Responses::DeliverResponse) && data.used_previous_secret?
+
+      Instrumentation.publish(ROTATION, { client:, **identify(body) })
+    end
+
+    # @param body [String] JSON
+    # @return [Hash{Symbol => String, nil}] which event it is
+    def self.identify(body)
+      json = Codec.parse(body) if body
+      return { event_key: nil, event_id: nil } unless json.is_a?(Hash)
+
+      event = json["event"]
+      return { event_key: event["name"], event_id: event["event_id"] } if event.is_a?(Hash)
+
+      { event_key: event, event_id: json["event_id"] }
+    end
 
     # @param body [String, nil] JSON; nil for a GET
     # @param origin [String] scheme, host and port
@@ -28,9 +53,9 @@ module SimpleConnect
       @origin = origin
       @path = path
       @log = log
-      @event = { client:, **identify(body) }
+      @event = { client:, **Observation.identify(body) }
       @delivery = !body.nil?
-      @events = Instrumentation.listening?(*NAMES)
+      @events = Instrumentation.listening?(NAMES)
       @parent = parent
     end
 
@@ -72,16 +97,6 @@ module SimpleConnect
 
     private
 
-    def identify(body)
-      json = Codec.parse(body) if body
-      return { event_key: nil, event_id: nil } unless json.is_a?(Hash)
-
-      event = json["event"]
-      return { event_key: event["name"], event_id: event["event_id"] } if event.is_a?(Hash)
-
-      { event_key: event, event_id: json["event_id"] }
-    end
-
     def ended(wire, **outcome)
       elapsed, reused, bytes_sent, bytes_received = wire
       @last = { **@event, attempt: @attempt, **outcome, elapsed:, reused:, bytes_sent:, bytes_received: }
@@ -100,10 +115,6 @@ module SimpleConnect
       outcome = { attempts: @attempt || 0, success: result ? result.success? : false, elapsed:,
                   **last.slice(:status, :network_error, :request_id) }
       Instrumentation.publish("deliver.simple_connect", { **@event, **outcome })
-      data = result&.data
-      return unless data.respond_to?(:used_previous_secret?) && data.used_previous_secret?
-
-      Instrumentation.publish("rotation.simple_connect", @event.dup)
     end
   end
   private_constant :Observation

@@ -92,6 +92,12 @@ module SimpleConnect
     end
 
     def perform(target, body, response_class)
+      result = observed(target, body, response_class)
+      Observation.check_rotation(result, @client, body)
+      result
+    end
+
+    def observed(target, body, response_class)
       return deliver(@call, target, body, response_class) unless Observation.wanted?(@log)
 
       observation = Observation.new(body, origin: @transport.origin, log: @log, client: @client,

@@ -63,10 +63,11 @@ module SimpleConnect
       KEPT = 100
       POOL_SIZE = 2
       EVENT = "dispatch.simple_connect"
+      EVENTS = [EVENT].freeze
       # What can wait for attempts that are due later, and whether it is loaded. This must not load ActiveJob::Base:
       # later initializers of a Rails application could no longer configure it.
       JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
-      private_constant :EVENT, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
+      private_constant :EVENT, :EVENTS, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
       # By the uid of their applications, those that jobs may ask for.
       @dispatchers = {}
@@ -329,7 +330,7 @@ module SimpleConnect
       end
 
       def report(attempt, event, result)
-        return unless Instrumentation.listening?(EVENT)
+        return unless Instrumentation.listening?(EVENTS)
 
         Instrumentation.publish(
           EVENT,

@@ -60,10 +60,11 @@ module SimpleConnect
       OK = { ok: true }.freeze
       DUPLICATE_JSON = '{"ok":true,"duplicate":true}'
       EVENT = "webhook.simple_connect"
+      EVENTS = [EVENT].freeze
       # Handlers are the user's, and may be the registry and the replay guard: they can raise whatever there is, and the
       # sender is to get his answer nevertheless. What is none of these ends a thread or the process, on purpose.
       FAILURES = [StandardError, ScriptError, SystemStackError].freeze
-      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE_JSON, :EVENT, :FAILURES
+      private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE_JSON, :EVENT, :EVENTS, :FAILURES
 
       # @return [Registry]
       attr_reader :registry
@@ -140,7 +141,7 @@ module SimpleConnect
       def call(env)
         started = Clock.now
         status, json, headers = respond(env)
-        report_webhook(env, status, json, Clock.now - started) if Instrumentation.listening?(EVENT)
+        report_webhook(env, status, json, Clock.now - started) if Instrumentation.listening?(EVENTS)
         [status, { "content-type" => "application/json", **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : [json]]
       end
 
