@@ -139,7 +139,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
   end
 
   it "ends with 75 where the service asks to come back later" do
-    [408, 429].each do |status|
+    [408, 425, 429].each do |status|
       ScriptedServer.open([{ "status" => status }]) do |server|
         expect(run("verify", env: environment(server.endpoint)).last).to eq(75)
       end

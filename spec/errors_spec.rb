@@ -9,7 +9,7 @@ RSpec.describe SimpleConnect::DeliveryError do
   include Delivering
 
   table = JSON.parse(File.read(File.expand_path("conformance/own/errors.json", __dir__)))
-  transient = table["kinds"]["TransientError"]
+  transient = ["TransientError", *table["kinds"]["TransientError"]]
   class_named = ->(name) { SimpleConnect.const_get(name) }
 
   def answered(step, **options)
@@ -55,6 +55,35 @@ RSpec.describe SimpleConnect::DeliveryError do
       expect(error).to have_attributes(status_code: 0, message: "SomeError: it happened", result:, retry_after: nil,
                                        retryable?: transient.include?(name))
       expect(result.retryable?).to be(error.retryable?)
+    end
+  end
+
+  # Ruby decides for a policy of your own, the core for a plain Retryable.
+  own_policy = Struct.new(:retryable) { def call(**options, &block) = retryable.call(**options, &block) }
+  { "a Retryable" => :itself.to_proc, "a policy of your own" => own_policy.method(:new) }.each do |name, policy|
+    table["answers"].each do |row|
+      it "#{row["retried"] ? "follows more attempts at" : "ends the attempts of"} #{name} with a #{row["status"]}" do
+        retryable = policy.call(SimpleConnect::Retryable.new(max_attempts: 2, sleep: ->(_) {}))
+        error = answered({ "status" => row["status"] }, retryable:) { |client| raised { deliver!(client) } }
+        expect(error.result.attempts).to eq(row["retried"] ? 2 : 1)
+      end
+    end
+  end
+
+  table["network_errors"].each_key do |kind|
+    retried = !table["not_retried"].include?(kind)
+
+    it "tells a policy of your own that #{kind} is #{retried ? "worth another attempt" : "settled"}" do
+      result = SimpleConnect::Result.failed(1, 0.1, "SomeError: it happened", kind.to_sym, :read, false)
+      taken = SimpleConnect::Result.failed(1, 0.1, "SomeError: it happened", kind.to_sym, :read, true)
+      verdicts = []
+      policy = Object.new
+      policy.define_singleton_method(:call) do |retriable_if:|
+        verdicts.concat([result, taken].map { |each| retriable_if.call(each) })
+        result
+      end
+      client_of("http://127.0.0.1:1/events", retryable: policy).events.deliver("order_paid", order: 7)
+      expect(verdicts).to eq([retried, false])
     end
   end
 

@@ -80,6 +80,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_repeated_is_what_the_errors_say() {
+        let table: serde_json::Value =
+            serde_json::from_str(include_str!("../spec/conformance/own/errors.json")).unwrap();
+        for row in table["answers"].as_array().unwrap() {
+            let status = u16::try_from(row["status"].as_u64().unwrap()).unwrap();
+            let expected = if row["retried"] == true { Verdict::Transient } else { Verdict::Final };
+            assert_eq!(Verdict::on_status(status), expected, "{status}");
+        }
+        let settled = table["not_retried"].as_array().unwrap();
+        for name in table["network_errors"].as_object().unwrap().keys() {
+            let kind = crate::http::error::ErrorKind::named(name).unwrap();
+            assert_eq!(kind.transient(), !settled.iter().any(|other| other == name), "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn sends_until_settled_or_spent(max in 0u32..20, settled_at in 1u32..25) {

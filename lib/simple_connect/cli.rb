@@ -85,7 +85,7 @@ module SimpleConnect
              rows need correction; after doctor: a check is red
         2    the command or the environment is invalid
         70   the service accepted the request, but its answer is malformed or too large: do not repeat it
-        75   the network or the service failed (5xx, 408, 429) in every attempt: repeat it later with the same
+        75   the network or the service failed (5xx, 408, 425, 429) in every attempt: repeat it later with the same
              --event-id; after an import: run it again, or import its failures later
         130  interrupted
     TEXT

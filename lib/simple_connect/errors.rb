@@ -77,20 +77,19 @@ module SimpleConnect
       # @param result [Result] a failed one
       # @return [Class] of the error that stands for it
       def class_for(result)
-        case result.status_code
-        when 0 then result.taken? ? PermanentError : class_for_network(result.network_error)
-        when 300..399 then RedirectError
-        when 401, 403, 407 then AuthenticationError
-        when 404, 410 then NotFoundError
-        when 408 then TimeoutError
-        when 409 then ConflictError
-        when 429 then RateLimitedError
-        when 400..499 then InvalidRequestError
-        when 500..599 then ServerError
-        # No status that there is: whatever the server means by it, repeating the call does not help.
-        when 600.. then PermanentError
-        else DeliveryError
-        end
+        status = result.status_code
+        return result.taken? ? PermanentError : class_for_network(result.network_error) if status.zero?
+
+        # No status that exists is 600 or more: whatever the server means by it, repeating the call does not help.
+        STATUSES[status] || HUNDREDS[status / 100] || (status >= 600 ? PermanentError : DeliveryError)
+      end
+
+      # @api private
+      # @param result [Result] a failed one
+      # @return [Boolean] whether a {Retryable} tries again: where no answer came, or the server failed
+      def retried?(result)
+        error = class_for(result)
+        result.status_code.zero? ? !(error <= PermanentError) : error == ServerError
       end
 
       private
@@ -131,7 +130,7 @@ module SimpleConnect
     end
   end
 
-  # The same call may succeed later. Repeat it with the same `event_id`.
+  # The same call may succeed later. Repeat it with the same `event_id`. A 425 (too early) is no kind of its own.
   class TransientError < DeliveryError; end
 
   # No answer came, other than for want of time: `result.network_error` tells why.
@@ -163,6 +162,16 @@ module SimpleConnect
 
   # The endpoint has moved (3xx); redirects are not followed.
   class RedirectError < PermanentError; end
+
+  class DeliveryError # rubocop:disable Style/Documentation -- it has that above
+    # Which error stands for a status; {HUNDREDS} has those of the others.
+    STATUSES = {
+      401 => AuthenticationError, 403 => AuthenticationError, 407 => AuthenticationError, 404 => NotFoundError,
+      410 => NotFoundError, 408 => TimeoutError, 409 => ConflictError, 425 => TransientError, 429 => RateLimitedError
+    }.freeze
+    HUNDREDS = { 3 => RedirectError, 4 => InvalidRequestError, 5 => ServerError }.freeze
+    private_constant :STATUSES, :HUNDREDS
+  end
 
   # A request that is not believed: unsigned, signed with another secret, changed on its way, too old or too new.
   class SignatureVerificationError < Error

@@ -168,8 +168,8 @@ module SimpleConnect
       end
     end
 
-    # Whether the same call may succeed later: no answer came, or it was a 5xx, a 429 (too many requests) or a 408 (too
-    # slow a one). Repeat it with the same `event_id`.
+    # Whether the same call may succeed later: no answer came, or it was a 5xx, a 429 (too many requests), a 408 (too
+    # slow a one) or a 425 (too early). Repeat it with the same `event_id`.
     #
     # Not where the answer was too large, or where that to a template message began with a 2xx and then broke off or
     # could not be read: the server has taken the request. And not where nothing tells what went wrong, as in a failed

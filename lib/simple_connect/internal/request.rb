@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "clock"
+require_relative "../errors"
 require_relative "observation"
 require_relative "../result"
 require_relative "../retryable"
@@ -12,11 +13,7 @@ module SimpleConnect
   # @api private
   class Request
     # Whether another attempt may succeed where one failed.
-    RETRIABLE = lambda do |result|
-      next result.status_code.between?(500, 599) unless result.status_code.zero?
-
-      result.network_error != :too_large && !result.taken?
-    end
+    RETRIABLE = ->(result) { DeliveryError.retried?(result) }
     private_constant :RETRIABLE
 
     # @return [Transport]

@@ -147,7 +147,7 @@ module SimpleConnect
         policy = Retryable.exponential(max_attempts: 3, max: TOTAL_TIMEOUT, **(idempotent ? {} : { statuses: [] }))
         deadline = Clock.now + TOTAL_TIMEOUT
         unanswered = lambda do |result|
-          idempotent ? result.network_error != :too_large : UNSENT.include?(result.network_phase)
+          idempotent ? DeliveryError.retried?(result) : UNSENT.include?(result.network_phase)
         end
         policy.call(retriable_if: unanswered, deadline:) do |attempt|
           next yield(@transport) if attempt == 1
