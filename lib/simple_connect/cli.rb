@@ -415,7 +415,7 @@ module SimpleConnect
       check_port(port)
       secret = webhook_secret
       app = Webhooks::App.new(secret:, registry: AnyEvent.new(method(:print_webhook)), **scheme)
-      Server.run(telling(app), "webhooks serve", host, port) do |url|
+      Server.run(telling(app), "webhooks serve", host, port, max_body_bytes: app.max_body_bytes) do |url|
         @err.puts("Webhooks are received at #{url}/v/<version>/webhooks/<event>; Ctrl-C stops it.")
       end
       OK

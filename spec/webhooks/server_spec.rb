@@ -184,6 +184,31 @@ RSpec.describe SimpleConnect::Webhooks::App, skip: Libraries.missing("puma") do
     expect(wrong).to eq([])
   end
 
+  puma_version = Libraries.missing("puma") ? 0 : Open3.capture2(RbConfig.ruby, "-e", <<~RUBY).first.to_i
+    require "puma/const"
+    print Puma::Const::PUMA_VERSION
+  RUBY
+
+  # Puma 5 has no such bound: it has read the body when it calls the app.
+  it "has Puma refuse a body that says that it is too large, before it is sent",
+     skip: ("Puma #{puma_version} has no http_content_length_limit" if puma_version < 6) do
+    code = <<~RUBY
+      require "simple_connect/webhooks"
+      SimpleConnect::Webhooks::App.new(secret: "s3cret").run!(port: 0)
+    RUBY
+    Open3.popen3(RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), "-e", code) do |_, _, err, process|
+      @port = Integer(err.gets[/:(\d+); Ctrl-C stops it\.$/, 1])
+      socket = connect
+      socket.write("#{head("/v/1/webhooks/echo", "{", length: 2_000_000)}{")
+      socket.write("}")
+      expect(socket.gets).to start_with("HTTP/1.1 413")
+      # What is just too large is refused by the app.
+      expect(ask("/v/1/webhooks/echo", " " * 1_048_577).first).to eq(413)
+    ensure
+      Process.kill("TERM", process.pid)
+    end
+  end
+
   it "runs by itself, until TERM" do
     code = <<~RUBY
       require "simple_connect/webhooks"

@@ -6,6 +6,10 @@ module SimpleConnect
   # Serves a Rack app through Puma, in the background.
   # @api private
   class Server
+    # How much larger than the app's limit a body may be to be read.
+    MARGIN = 64 * 1024
+    private_constant :MARGIN
+
     # @return [String] such as `http://127.0.0.1:9292`
     attr_reader :url
 
@@ -13,10 +17,14 @@ module SimpleConnect
     # @param name [String] what errors call it
     # @param host [String] the address to listen on
     # @param port [Integer] 0 for any that is free
+    # @param max_body_bytes [Integer, nil] the largest body that the app takes. Puma 6 and later refuse one that says that
+    #   it is larger before they read it. Puma 5, or one in chunks, reads it to a file first
     # @raise [LoadError] where Puma is missing
     # @raise [SystemCallError, SocketError] where it cannot listen there
-    def initialize(app, name, host, port)
-      @puma = puma(app, name)
+    def initialize(app, name, host, port, max_body_bytes: nil)
+      # What is just too large gets the app's answer, in JSON. Up to 112 KiB Puma keeps a body in memory.
+      limit = max_body_bytes && (max_body_bytes + MARGIN)
+      @puma = puma(app, name, limit)
       @puma.add_tcp_listener(host, port)
       @puma.run
       @url = "http://#{host.include?(":") ? "[#{host.delete("[]")}]" : host}:#{@puma.connected_ports.first}"
@@ -26,10 +34,10 @@ module SimpleConnect
     def stop = @puma.stop(true)
 
     # Serves until INT or TERM; yields the URL before.
-    def self.run(*arguments)
+    def self.run(*arguments, **options)
       server = nil
       until_stopped do
-        server = new(*arguments)
+        server = new(*arguments, **options)
         yield server.url
       end
     ensure
@@ -48,7 +56,7 @@ module SimpleConnect
 
     private
 
-    def puma(app, name)
+    def puma(app, name, limit)
       # Puma sets this where it is missing, and an application loaded later would go by it.
       environment = ENV.fetch("RACK_ENV", nil)
       require "puma"
@@ -56,7 +64,7 @@ module SimpleConnect
       # Without an environment, Puma shows whoever asks the message and the backtrace of what escapes an app. Puma 6 has
       # its log writer elsewhere.
       events = Puma::Events.stdio if Puma::Events.respond_to?(:stdio)
-      Puma::Server.new(app, events, { environment: "production" })
+      Puma::Server.new(app, events, { environment: "production", http_content_length_limit: limit })
     rescue LoadError => e
       raise unless e.path == "puma"
 

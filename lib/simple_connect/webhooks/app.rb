@@ -69,6 +69,10 @@ module SimpleConnect
       # @return [Registry]
       attr_reader :registry
 
+      # @api private
+      # @return [Integer]
+      attr_reader :max_body_bytes
+
       # @param secret [String, Array<String>] what webhooks are signed with, several while it is being rotated
       # @param scheme [:simple_connect, :kiket, :simplyq] how they are signed, see {Signature}
       # @param registry [Registry, #find] the handlers; apps may share one
@@ -155,7 +159,9 @@ module SimpleConnect
       # @example
       #   app.run!(port: 9292)
       def run!(host: "127.0.0.1", port: 8080)
-        Server.run(self, "the app", host, port) { |url| warn("Listening on #{url}; Ctrl-C stops it.") }
+        Server.run(self, "the app", host, port, max_body_bytes:) do |url|
+          warn("Listening on #{url}; Ctrl-C stops it.")
+        end
       end
 
       # @return [String] without secrets
