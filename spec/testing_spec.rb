@@ -402,6 +402,25 @@ RSpec.describe SimpleConnect::Testing do
       expect(server.requests.size).to eq(1)
     end
 
+    it "for what a block has other threads send, and only for that", process: true do
+      telemetry = SimpleConnect::Kiket::Telemetry.new(url: "#{server.url}/telemetry", env: {})
+      sandbox = SimpleConnect::Sandbox.new(status_callback_url: "#{server.url}/status")
+      # The threads that post start in one block, go on in another, and behind it.
+      2.times do
+        SimpleConnect.test! do |session|
+          telemetry.record("order.paid", "v1", 0.02)
+          sandbox.__send__(:tell) { { "message_id" => "m" } }
+          Timeout.timeout(10) { Thread.pass until session.requests.size == 2 }
+          expect(session.requests.map(&:url)).to contain_exactly("#{server.url}/telemetry", "#{server.url}/status")
+        end
+      end
+      expect(server.requests).to eq([])
+      telemetry.record("order.paid", "v1", 0.02)
+      sandbox.__send__(:tell) { { "message_id" => "m" } }
+      expect(server.wait_for(2).map(&:target)).to contain_exactly("/telemetry", "/status")
+      sandbox.stop
+    end
+
     def dispatcher
       endpoint = SimpleConnect::Outbound::Endpoint.new(uid: "hook", url: "#{server.url}/hook", secret: "s")
       application = SimpleConnect::Outbound::Application.new(name: "Shop", endpoints: [endpoint])

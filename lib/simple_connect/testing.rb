@@ -165,19 +165,19 @@ module SimpleConnect
         alone ? @global = session : self.scoped = session
       end
 
+      # @api private
+      # @return [Session, nil] that of the block that this runs in
+      def scoped = Fiber.respond_to?(:[]) ? Fiber[STORAGE] : Thread.current.thread_variable_get(STORAGE)
+
       private
 
       def current = scoped || @global
 
       if Fiber.respond_to?(:[])
-        def scoped = Fiber[STORAGE]
-
         def scoped=(session)
           Fiber[STORAGE] = session
         end
       else
-        def scoped = Thread.current.thread_variable_get(STORAGE)
-
         def scoped=(session)
           Thread.current.thread_variable_set(STORAGE, session)
         end

@@ -20,13 +20,26 @@ module SimpleConnect
                                                                        user_agent: nil)
     end
 
+    # @return [Testing::Session, nil] the block of test mode that this runs in: what another thread posts for it belongs
+    #   to that, and not to the block that the thread was started in
+    def self.session = Transport.testing&.scoped
+
     # @param body [String] JSON
+    # @param session [Testing::Session, nil] what {.session} was where it was decided to post
     # @param headers [Hash{String => String}] more of them, such as a signature
     # @return [Result] without data
-    def post(body, headers = {}) = @transport.request("POST", @transport.target, headers:, body:)
+    def post(body, session, headers = {})
+      return request(body, headers) unless (testing = Transport.testing)
+
+      testing.within(session) { request(body, headers) }
+    end
 
     # @return [String]
     def inspect = "#<#{self.class.name} #{@transport.origin}>"
+
+    private
+
+    def request(body, headers) = @transport.request("POST", @transport.target, headers:, body:)
   end
   private_constant :Sender
 end

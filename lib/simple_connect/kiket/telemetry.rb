@@ -80,7 +80,7 @@ module SimpleConnect
       private
 
       def enqueue(record)
-        queue.push(record, true)
+        queue.push([record, Sender.session], true)
       rescue ThreadError
         # The queue is full, or the system has no thread to give.
         nil
@@ -100,15 +100,15 @@ module SimpleConnect
       end
 
       def start(queue)
-        thread = Thread.new { loop { post(queue.pop) } }
+        thread = Thread.new { loop { post(*queue.pop) } }
         thread.name = "simple_connect telemetry"
         # It is started again with the next record.
         thread.report_on_exception = false
         thread
       end
 
-      def post(record)
-        @sender.post(Codec.generate(record))
+      def post(record, session)
+        @sender.post(Codec.generate(record), session)
       rescue Error
         # There is nobody to tell. A network error is none of these, but a failed result.
         nil

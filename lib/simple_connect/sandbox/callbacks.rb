@@ -21,7 +21,7 @@ module SimpleConnect
       def push(message)
         # A fork leaves it behind.
         @thread = Thread.new { work } unless @thread&.alive?
-        @queue << message
+        @queue << [message, Sender.session]
       end
 
       # Waits until all are posted. What one of them raised, as WebMock does to end a test, is raised here, once.
@@ -39,14 +39,14 @@ module SimpleConnect
       private
 
       def work
-        while (message = @queue.pop)
-          post(message)
+        while (callback = @queue.pop)
+          post(*callback)
         end
       end
 
-      def post(message)
+      def post(message, session)
         body = JSON.generate({ "event" => "message.status", "data" => message })
-        result = @sender.post(body, Signature.sign(body, secret: @secret))
+        result = @sender.post(body, session, Signature.sign(body, secret: @secret))
         Log.stderr { "a status callback failed: #{result.error}" } if result.failed?
       rescue Exception => e # rubocop:disable Lint/RescueException -- raised by `stop`, when the others are posted
         Log.stderr { "a status callback failed: #{e.class}" }
