@@ -17,8 +17,8 @@ module SimpleConnect
     # @param name [String] what errors call it
     # @param host [String] the address to listen on
     # @param port [Integer] 0 for any that is free
-    # @param max_body_bytes [Integer, nil] the largest body that the app takes. Puma 6 and later refuse a larger one before
-    #   they read it, if it has a Content-Length. Else, and in Puma 5, it is read into a file first
+    # @param max_body_bytes [Integer, nil] the largest body that the app takes. From version 6 on Puma refuses a larger
+    #   one before it reads it, if it has a Content-Length. Else, and in Puma 5, it is read into a file first
     # @raise [LoadError] where Puma is missing
     # @raise [SystemCallError, SocketError] where it cannot listen there
     def initialize(app, name, host, port, max_body_bytes: nil)
