@@ -338,7 +338,7 @@ RSpec.describe SimpleConnect::Sandbox do
       { key_id: " " } => "key_id is required",
       { secret: "" } => "secret is required",
       { api_key: nil } => "api_key is required",
-      { tolerance: -1 } => "tolerance: must be a number of seconds, such as 2.5, not -1",
+      { tolerance: -1 } => "tolerance: must be a number of seconds, such as 300, not -1",
       { event_keys: 5 } => "event_keys: must be a list, such as %w[order_paid order_sent], not Integer"
     }.each do |option, message|
       it "are checked: #{option}", unchecked: true do

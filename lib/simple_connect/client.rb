@@ -3,6 +3,7 @@
 require_relative "internal/autoload"
 require_relative "api/events"
 require_relative "api/integrations"
+require_relative "internal/checks"
 require_relative "internal/connected"
 require_relative "internal/lazy_client"
 
@@ -98,7 +99,7 @@ module SimpleConnect
         raise ConfigurationError, "envelope: must be :nested, :flat or nil for both, not #{envelope.inspect}"
       end
 
-      @event_keys = event_keys && names(event_keys)
+      @event_keys = Checks.event_keys(event_keys)
       @envelope = envelope
       @key_id = key_id.to_s
       retryable = policy(max_attempts, retryable)
@@ -119,12 +120,6 @@ module SimpleConnect
     end
 
     def identity = "key_id=#{@key_id.inspect}"
-
-    def names(event_keys)
-      return event_keys.map(&:to_s) if event_keys.respond_to?(:map) && !event_keys.is_a?(Hash)
-
-      raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{event_keys.class}"
-    end
 
     # A client that is built when it is first used.
     # @api private

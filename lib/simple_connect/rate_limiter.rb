@@ -39,7 +39,7 @@ module SimpleConnect
       end
 
       @limit = limit
-      @interval = Checks.seconds("interval:", interval, 1.0)
+      @interval = Checks.seconds("interval:", interval, 1.0).to_f
       @permits = Permits.new(limit, @interval)
       @lock = Mutex.new
       @moved = ConditionVariable.new
@@ -97,7 +97,7 @@ module SimpleConnect
 
     def wait_for_turn(timeout)
       ticket = @permits.join(timeout) or return false
-      granted = yield(ticket, timeout && (now + timeout))
+      granted = yield(ticket, timeout && (Clock.now + timeout))
     ensure
       leave(ticket) if ticket && !granted
     end
@@ -105,7 +105,7 @@ module SimpleConnect
     # Asks until the permit is there (true), or the deadline has come (false).
     def until_granted(ticket, deadline)
       while (pause = @permits.wait(ticket))
-        left = deadline ? deadline - now : pause
+        left = deadline ? deadline - Clock.now : pause
         return false unless left.positive?
 
         yield([pause, left].min)
@@ -120,12 +120,7 @@ module SimpleConnect
     end
 
     def seconds(timeout)
-      return if timeout.nil?
-      return timeout.to_f if timeout.is_a?(Numeric) && timeout.real? && !timeout.negative?
-
-      raise ArgumentError, "timeout: must be a number of seconds, such as 2.5, or nil, not #{timeout.inspect}"
+      Checks.seconds("timeout:", timeout, 2.5, ArgumentError, zero: true).to_f unless timeout.nil?
     end
-
-    def now = Clock.now
   end
 end

@@ -131,14 +131,12 @@ module SimpleConnect
 
     # Thread#wakeup ends a sleep early; that is no reason to send early.
     def sleep_to_the_end(seconds)
-      ends = now + seconds.to_f
+      ends = Clock.now + seconds.to_f
       @sleep.call(seconds)
-      while (left = ends - now).positive?
+      while (left = ends - Clock.now).positive?
         @sleep.call(left)
       end
     end
-
-    def now = Clock.now
 
     # What {Retryable.exponential} makes.
     # @api private
@@ -164,14 +162,14 @@ module SimpleConnect
       # @yieldreturn [Result] its result
       # @return [Result] the last result
       def call(retriable_if:, deadline: nil, batch: nil)
-        started = now
+        started = Clock.now
         attempt = 1
         loop do
           result = yield(attempt)
           return result if result.success? || attempt >= max_attempts || !retriable?(result, retriable_if)
 
           delay = delay_after(attempt, result.retry_after)
-          return result unless delay && !late?(delay, started) && rest(delay, deadline && (deadline - now), batch)
+          return result unless delay && !late?(delay, started) && rest(delay, deadline && (deadline - Clock.now), batch)
 
           attempt += 1
         end
@@ -194,9 +192,9 @@ module SimpleConnect
         [delay, retry_after].max if retry_after <= @max
       end
 
-      def late?(delay, started) = @max_elapsed && now - started + delay > @max_elapsed
+      def late?(delay, started) = @max_elapsed && Clock.now - started + delay > @max_elapsed
 
-      def seconds(option, value) = Checks.seconds(option, value, 0.5, ArgumentError)
+      def seconds(option, value) = Checks.seconds(option, value, 0.5, ArgumentError).to_f
 
       def checked(statuses)
         fine = statuses.is_a?(Array) && statuses.all? do |status|

@@ -3,6 +3,7 @@
 require "json"
 require "socket"
 require_relative "internal/autoload"
+require_relative "internal/checks"
 require_relative "internal/clock"
 require_relative "internal/keeps_secrets"
 require_relative "internal/log"
@@ -128,8 +129,9 @@ module SimpleConnect
       @callbacks = callbacks(status_callback_url) if status_callback_url
       # A blank one would let in whoever signs with nothing.
       secrets = [secret, previous_secret].reject { |value| value.to_s.strip.empty? }
-      @credentials = Credentials.new(key_id, secrets, api_key, seconds(tolerance))
-      @event_keys = event_keys && names(event_keys)
+      Checks.seconds("tolerance:", tolerance, 300, zero: true, finite: true)
+      @credentials = Credentials.new(key_id, secrets, api_key, tolerance)
+      @event_keys = Checks.event_keys(event_keys)
       # Guards all that follows, and wakes whoever is held up.
       @lock = Mutex.new
       @wake = ConditionVariable.new
@@ -229,7 +231,7 @@ module SimpleConnect
         raise ArgumentError, "times: must be an Integer of 1 or more, not #{times.inspect}"
       end
 
-      delay = seconds(delay, "delay:", ArgumentError)
+      Checks.seconds("delay:", delay, 2.5, ArgumentError, zero: true, finite: true)
       raise ArgumentError, "pass a fault, such as 503, or a delay:, such as 1.5" if fault.nil? && delay.zero?
 
       @lock.synchronize { @faults.concat([Fault.new(fault, delay)] * times) }
@@ -274,24 +276,12 @@ module SimpleConnect
 
     private
 
-    def seconds(value, option = "tolerance:", error = ConfigurationError)
-      return value if value.is_a?(Numeric) && value.real? && value.finite? && !value.negative?
-
-      raise error, "#{option} must be a number of seconds, such as 2.5, not #{value.inspect}"
-    end
-
     def warn_of_known_credentials(host)
       return if host.to_s.match?(LOOPBACK) || (secret != KNOWN_SECRET && api_key != KNOWN_API_KEY)
 
       Log.stderr do
         "the sandbox listens on #{host} with credentials that everybody knows: pass secret: and api_key: of your own"
       end
-    end
-
-    def names(event_keys)
-      return event_keys.map(&:to_s) if event_keys.respond_to?(:map) && !event_keys.is_a?(Hash)
-
-      raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{event_keys.class}"
     end
 
     def read(env)
@@ -316,14 +306,12 @@ module SimpleConnect
 
     # Until the time is up, or the server stops, which waits for what is under way.
     def hold_up(seconds)
-      deadline = now + seconds
+      deadline = Clock.now + seconds
       @lock.synchronize do
         server = @server
-        @wake.wait(@lock, deadline - now) while @server.equal?(server) && now < deadline
+        @wake.wait(@lock, deadline - Clock.now) while @server.equal?(server) && Clock.now < deadline
       end
     end
-
-    def now = Clock.now
 
     def cut(env, kind)
       hijack = env["rack.hijack"]

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "internal/autoload"
+require_relative "internal/checks"
 require_relative "internal/extension"
 
 module SimpleConnect
@@ -94,9 +95,7 @@ module SimpleConnect
 
       def tolerance(seconds)
         # A window wider than all there is has no use for more.
-        return [seconds, TIMESTAMPS.last].min.to_i if seconds.is_a?(Numeric) && seconds.real? && seconds >= 0
-
-        raise ConfigurationError, "tolerance: must be a number of seconds, such as 300, not #{seconds.inspect}"
+        [Checks.seconds("tolerance:", seconds, 300, zero: true), TIMESTAMPS.last].min.to_i
       end
 
       private

@@ -5,6 +5,7 @@ require "json"
 require "securerandom"
 require_relative "../api/events"
 require_relative "../internal/autoload"
+require_relative "../internal/clock"
 
 module SimpleConnect
   class CLI
@@ -134,7 +135,7 @@ module SimpleConnect
           result.retryable? ? hold(index, result) : settle_with_held(index, result)
           break :hopeless if @hopeless
 
-          keep if now - @kept_at >= KEEP_INTERVAL
+          keep if Clock.now - @kept_at >= KEEP_INTERVAL
         end
         return if ended == :hopeless
 
@@ -244,7 +245,7 @@ module SimpleConnect
 
       # Notes how far it is; nothing where it is at the end.
       def keep
-        @kept_at = now
+        @kept_at = Clock.now
         return unless @note_path
         return FileUtils.rm_f(@note_path) if @finished
 
@@ -300,8 +301,6 @@ module SimpleConnect
       end
 
       def grouped(number) = Progress.grouped(number)
-
-      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end
     private_constant :Import
   end

@@ -2,6 +2,7 @@
 
 require "io/console"
 require_relative "../internal/autoload"
+require_relative "../internal/clock"
 
 module SimpleConnect
   class CLI
@@ -21,12 +22,12 @@ module SimpleConnect
         @out = out
         @total = total
         @interval = interval
-        @started = @shown = now
+        @started = @shown = Clock.now
         @count = 0
       end
 
       # @return [Float] seconds since it was made
-      def elapsed = now - @started
+      def elapsed = Clock.now - @started
 
       # @return [Float] how many a second
       def rate = elapsed.zero? ? 0.0 : @count / elapsed
@@ -38,9 +39,9 @@ module SimpleConnect
       def advance(failed, position)
         @count += 1
         @first ||= position
-        return if now - @shown < @interval
+        return if Clock.now - @shown < @interval
 
-        @shown = now
+        @shown = Clock.now
         text = ["#{Progress.grouped(@count)} done", ("#{Progress.grouped(failed)} failed" if failed.positive?),
                 "#{Progress.grouped(rate.round)}/s", *part(position)].compact.join(", ")
         @out.tty? ? draw(text, position) : @out.puts(text)
@@ -82,8 +83,6 @@ module SimpleConnect
 
         minutes.positive? ? "#{minutes} min #{seconds} s" : "#{seconds} s"
       end
-
-      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end
     private_constant :Progress
   end

@@ -49,7 +49,7 @@ module SimpleConnect
     end
 
     # Waits for a descriptor, for some seconds at the most; called within {#run}'s work.
-    def wait(descriptor, events, seconds) = Fiber.yield([descriptor, events, now + seconds])
+    def wait(descriptor, events, seconds) = Fiber.yield([descriptor, events, Clock.now + seconds])
 
     # Waits for some seconds; called within {#run}'s work.
     def sleep(seconds) = wait(nil, 0, seconds)
@@ -82,23 +82,21 @@ module SimpleConnect
     end
 
     def poll(waits)
-      return Transport.poll(waits, now) unless Fiber.current_scheduler
+      return Transport.poll(waits, Clock.now) unless Fiber.current_scheduler
 
       # The scheduler knows how to wait for a thread, but not for many sockets.
       ready = []
-      thread = Thread.new { ready = Transport.poll(waits, now) }
+      thread = Thread.new { ready = Transport.poll(waits, Clock.now) }
       # Not Thread#value: where a signal's handler forks, the thread is not in the child, and Ruby 3.1 raises a `fatal`.
       thread.join
       ready
     rescue ThreadError
       # The system has no thread to give. Other fibers have their turn, and then we look.
       Kernel.sleep(0.01)
-      Transport.poll([*waits, [nil, 0, now]], now) - [waits.size]
+      Transport.poll([*waits, [nil, 0, Clock.now]], Clock.now) - [waits.size]
     ensure
       thread&.kill&.join
     end
-
-    def now = Clock.now
 
     def abandon(fiber)
       fiber.raise(Abandoned)

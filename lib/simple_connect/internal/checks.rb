@@ -43,11 +43,27 @@ module SimpleConnect
           "not #{limit.inspect}"
       end
 
-      # @return [Float]
-      def seconds(option, value, example, error = ConfigurationError)
-        return value.to_f if value.is_a?(Numeric) && value.real? && value.positive?
+      # @param zero [Boolean] whether it may be 0
+      # @param finite [Boolean] whether it must be finite
+      # @return [Numeric] the value
+      def seconds(option, value, example, error = ConfigurationError, zero: false, finite: false)
+        return value if seconds?(value, zero) && (value.finite? || !finite)
 
-        raise error, "#{option} must be a positive number of seconds, such as #{example}, not #{value.inspect}"
+        raise error, "#{option} must be a #{"positive " unless zero}number of seconds, such as #{example}, " \
+                     "not #{value.inspect}"
+      end
+
+      # @return [Array<String>, nil] the keys as texts; nil for nil
+      def event_keys(keys)
+        return keys&.map(&:to_s) if keys.nil? || (keys.respond_to?(:map) && !keys.is_a?(Hash))
+
+        raise ConfigurationError, "event_keys: must be a list, such as %w[order_paid order_sent], not #{keys.class}"
+      end
+
+      private
+
+      def seconds?(value, zero)
+        value.is_a?(Numeric) && value.real? && (zero ? value >= 0 : value.positive?)
       end
     end
   end

@@ -104,7 +104,7 @@ module SimpleConnect
         IP_VERSIONS.fetch(version) { raise ConfigurationError, "ip_version: must be :ipv4 or :ipv6" }
       end
 
-      def seconds(option, value) = Checks.seconds(option, value, 2.5)
+      def seconds(option, value) = Checks.seconds(option, value, 2.5).to_f
 
       def bound(option, value, otherwise) = value.nil? ? otherwise : seconds(option, value)
 

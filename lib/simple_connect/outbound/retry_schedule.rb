@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../internal/autoload"
+require_relative "../internal/checks"
 
 module SimpleConnect
   module Outbound
@@ -139,11 +140,7 @@ module SimpleConnect
         raise ConfigurationError, "deadline: is for :exponential_backoff_with_deadline and :fixed_wait_with_deadline"
       end
 
-      def check_seconds(option, value)
-        return if value.is_a?(Numeric) && value.real? && value.positive? && value.finite?
-
-        raise ConfigurationError, "#{option}: must be a positive number of seconds, such as 60, not #{value.inspect}"
-      end
+      def check_seconds(option, value) = Checks.seconds("#{option}:", value, 60, finite: true)
 
       def check_retries(value)
         return if value.is_a?(Integer) && !value.negative?

@@ -2,6 +2,7 @@
 
 require "time"
 require_relative "../internal/autoload"
+require_relative "../internal/envelope"
 
 module SimpleConnect
   class Sandbox
@@ -24,10 +25,6 @@ module SimpleConnect
     # Not thread-safe.
     # @api private
     class Ledger
-      # The members of either layout that are no payload, beside the event key.
-      ENVELOPE = %w[event_id occurred_at language].freeze
-      private_constant :ENVELOPE
-
       # @param event_keys [Array<String>, nil] the known ones; nil for any
       def initialize(event_keys)
         @event_keys = event_keys
@@ -97,15 +94,13 @@ module SimpleConnect
       private
 
       def read(json, status)
-        # The flat layout has the event key where the nested one has the event.
-        nested = json["event"].is_a?(Hash)
-        event = nested ? json["event"] : json
-        event_key = nested ? required(event, "name", "event.name") : required(event, "event")
+        envelope = Envelope.new(json)
+        event = envelope.event
+        event_key = required(event, envelope.key, envelope.nested? ? "event.name" : "event")
         now = Time.now.utc.iso8601(6)
         {
           "event_id" => required(event, "event_id"), "event_key" => known(event_key), "status" => status,
-          "recipient" => nested ? recipient(json["recipient"]) : flat_recipient(event),
-          "language" => event["language"], "payload" => event.except(nested ? "name" : "event", *ENVELOPE).freeze,
+          "recipient" => recipient(envelope), "language" => event["language"], "payload" => envelope.fields,
           "occurred_at" => event["occurred_at"], "created_at" => now, "updated_at" => now, "error_text" => nil
         }
       end
@@ -116,15 +111,10 @@ module SimpleConnect
         raise Refusal.new(422, "Unknown event_key '#{event_key}'. Must be one of: #{@event_keys.join(", ")}")
       end
 
-      def recipient(json)
-        required(json, "mobile_no", "recipient.mobile_no")
-        json
-      end
-
-      # Which field has the number would be set up with the service: the sandbox goes by its name.
-      def flat_recipient(fields)
-        _, mobile_no = fields.find { |name, _| name.end_with?("mobile_no") }
-        { "mobile_no" => mobile_no }.freeze if mobile_no
+      def recipient(envelope)
+        recipient = envelope.recipient
+        required(recipient, "mobile_no", "recipient.mobile_no") if envelope.nested?
+        recipient
       end
 
       def queue(message, recipient)

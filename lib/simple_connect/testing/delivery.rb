@@ -2,6 +2,7 @@
 
 require "json"
 require_relative "../internal/autoload"
+require_relative "../internal/envelope"
 
 module SimpleConnect
   module Testing
@@ -73,22 +74,16 @@ module SimpleConnect
       # @param body [String]
       def initialize(body)
         super
-        nested = @json["event"].is_a?(Hash)
-        event = nested ? @json["event"] : @json
-        @event_key = event[nested ? "name" : "event"]
-        @event_id, @language, @occurred_at = event.values_at("event_id", "language", "occurred_at")
-        @fields = event.except(nested ? "name" : "event", "event_id", "language", "occurred_at").freeze
-        @recipient = nested ? @json["recipient"] : flat_recipient
+        envelope = Envelope.new(@json)
+        @event_key, @event_id, @language, @occurred_at =
+          envelope.event.values_at(envelope.key, "event_id", "language", "occurred_at")
+        @fields = envelope.fields
+        @recipient = envelope.recipient
       end
 
       private
 
       def members = %i[event_key event_id recipient fields language occurred_at attempts]
-
-      def flat_recipient
-        _, mobile_no = fields.find { |name, _| name.end_with?("mobile_no") }
-        { "mobile_no" => mobile_no }.freeze if mobile_no
-      end
     end
 
     # A template that was sent by {MessagesClient} in test mode.

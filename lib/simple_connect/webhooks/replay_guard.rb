@@ -25,7 +25,7 @@ module SimpleConnect
       # @example
       #   SimpleConnect::Webhooks::ReplayGuard.new(window: 600, capacity: 1_000_000)
       def initialize(window: 601, capacity: 100_000)
-        window = Checks.seconds("window:", window, 300)
+        window = Checks.seconds("window:", window, 300).to_f
         unless capacity.is_a?(Integer) && capacity.between?(1, 2**32)
           raise ConfigurationError, "capacity: must be an Integer from 1 to 2^32, such as 100_000, " \
                                     "not #{capacity.inspect}"
