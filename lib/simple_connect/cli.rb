@@ -44,7 +44,7 @@ module SimpleConnect
         verify                         show the state of the integration
 
         doctor                         check the settings, the installation, the network and the service
-          --client NAME                a client of your Rails configuration: rails simple_connect:doctor -- --client NAME
+          --client NAME                a client of your Rails configuration: rails simple_connect:doctor -- --client=NAME
 
         import FILE [options]          deliver the events of a file: JSON lines, or CSV with a header; - for stdin
           --concurrency N              how many at once; default: 8
@@ -282,7 +282,7 @@ module SimpleConnect
 
     def doctor(client: nil, json: false)
       if client && !@configuration
-        raise UsageError, "--client needs an application: write rails simple_connect:doctor -- --client #{client}"
+        raise UsageError, "--client needs an application: write rails simple_connect:doctor -- --client=#{client}"
       end
 
       known(client)

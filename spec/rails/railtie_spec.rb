@@ -111,7 +111,7 @@ RSpec.describe "In a Rails application", skip: Libraries.missing("rails", "sqlit
       expect(printed).to match(/^green   endpoint_url +\S+ \(SIMPLECONNECT_ENDPOINT_URL in the environment\)$/)
       expect(printed).to match(/^green   verify +demo is connected$/)
       expect(printed).not_to match(/a secret/)
-      printed = @app.rails("simple_connect:doctor", "--", "--json", "--client", "billing", env:)
+      printed = @app.rails("simple_connect:doctor", "--", "--json", "--client=billing", env:)
       expect(JSON.parse(printed)["checks"].first["seen"]).to end_with(" (config.client(:billing))")
       expect { @app.rails("simple_connect:doctor") }.to raise_error(/red +endpoint_url +not set$/)
     end

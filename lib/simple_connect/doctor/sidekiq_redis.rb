@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "logger"
 require_relative "checks"
 
 module SimpleConnect
@@ -28,7 +29,7 @@ module SimpleConnect
       private
 
       def redis
-        version = info["redis_version"].to_s
+        version = quietly { info["redis_version"] }.to_s
         major = ::Sidekiq::VERSION.to_i
         least = LEAST.fetch(major) { LEAST.values.last }
         seen = "version #{version}; Sidekiq #{::Sidekiq::VERSION} takes #{least} or later"
@@ -39,6 +40,16 @@ module SimpleConnect
       rescue StandardError => e
         # The message may show a password.
         red("redis", "Sidekiq's Redis cannot be asked: #{e.class}", "see REDIS_URL and Sidekiq's config.redis")
+      end
+
+      # Sidekiq 7 tells standard output that it connects, where JSON may be expected.
+      def quietly
+        logger = ::Sidekiq.logger
+        level = logger.level
+        logger.level = ::Logger::ERROR
+        yield
+      ensure
+        logger.level = level
       end
 
       # Sidekiq 7 has it elsewhere.
