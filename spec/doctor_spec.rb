@@ -528,6 +528,24 @@ RSpec.describe "simple_connect doctor", unchecked: true do
     end
   end
 
+  it "writes nothing but the JSON where a client logs to standard output" do
+    ScriptedServer.open([status]) do |server|
+      code = <<~RUBY
+        require "logger"
+        require "simple_connect/cli"
+        SimpleConnect.configure do |config|
+          config.endpoint_url = ARGV[0]
+          config.logger = Logger.new($stdout)
+          config.debug = true
+        end
+        SimpleConnect::CLI.new(%w[doctor --json], configuration: SimpleConnect.configuration).run
+      RUBY
+      env = { **environment(server.endpoint), "RUBYOPT" => nil }
+      out, err, = Open3.capture3(env, RbConfig.ruby, "-I", "#{Command::ROOT}/lib", "-e", code, server.endpoint)
+      expect([out.lines.size, err, by_name(out)["verify"]["level"]]).to eq([1, "", "green"])
+    end
+  end
+
   it "warns of white space around a secret" do
     checks, = checks(environment("http://127.0.0.1:#{closed_port}/e", SIMPLECONNECT_SECRET: "#{secret}\n"))
     expect(checks["secret"]).to match(check("yellow", /begins or ends with white space\z/, /\Aset it without/))

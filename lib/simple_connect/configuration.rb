@@ -123,6 +123,14 @@ module SimpleConnect
     end
 
     # @api private
+    # @param type [Class] {Client} or {MessagesClient}
+    # @param name [Symbol] of one that {#configured?}
+    # @param changes [Hash] other options than are configured
+    # @return [Client, MessagesClient] a new one
+    # @raise [ConfigurationError] where a value is missing or cannot be used
+    def build(type, name, **changes) = type.new(**options(type, name), **changes)
+
+    # @api private
     # @param name [Symbol]
     # @return [Boolean] whether {#client} has configured it; else {#clients} may build it
     def configured?(name) = name == :default || @named.key?(name)
@@ -158,7 +166,7 @@ module SimpleConnect
     def deferred(type, name)
       source = name == :default ? "the configuration" : "the configuration's #{name.inspect}"
       type::Deferred.new(source) do
-        client = configured?(name) ? type.new(**options(type, name)) : of_tenant(name)
+        client = configured?(name) ? build(type, name) : of_tenant(name)
         client.named(name, self)
       end
     end

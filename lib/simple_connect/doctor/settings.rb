@@ -72,8 +72,11 @@ module SimpleConnect
         type, needed = messages_only? ? [MessagesClient, MESSAGES] : [Client, DELIVERY]
         return type.new(**needed.to_h { |option| [option, self[option]] }) unless @configuration
 
-        # The name of one that is built when it is first used.
-        @configuration.built(type, @client).tap(&:name)
+        # Asked for its name, it is built.
+        return @configuration.built(type, @client).tap(&:name) if foreign?
+
+        # A logger may write to standard output, where JSON may be expected.
+        @configuration.build(type, @client, logger: nil, debug: false)
       end
 
       # @return [String]
