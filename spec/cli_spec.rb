@@ -295,9 +295,11 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
         ended = sandbox do |exports, pid|
           expect(run("deliver", "any_event", "--event-id", "pp_1", env: exports))
             .to eq(["accepted: event_id pp_1, log_id 1\n", "", 0])
+          run("verify", env: { **exports, "SIMPLECONNECT_SECRET" => "x" })
           Process.kill(signal, pid)
         end
-        expect(ended).to eq(["", "", 0])
+        expect(ended).to eq(["", "POST /api/v1/integrations/sandbox/events: 202, any_event\n" \
+                                 "GET /api/v1/integrations/sandbox/status: 401\n", 0])
       end
     end
 

@@ -482,6 +482,27 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
+  it "keeps a row that failed once, though it is read again where the import goes on" do
+    service(refuse: refuse = { "a" => 401 }) do
+      file = write("orders.jsonl", { event_key: "k", event_id: "a" }, "not JSON", { event_key: "k", event_id: "c" })
+      import(file)
+      refuse.replace("c" => 422)
+      out, = import(file)
+      expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([2, 3])
+      expect(out).to include("Repair and import what failed: orders.jsonl.failures.jsonl")
+    end
+  end
+
+  it "numbers the files of what failed again" do
+    service(refuse: { "a" => 422 }) do
+      file = write("orders.csv", "event_key,event_id", "k,a")
+      names = %w[orders.csv.failures.jsonl orders.csv.failures.2.jsonl orders.csv.failures.3.jsonl]
+      [file, *names.first(2)].each { |each| import(each) }
+      expect(Dir.children(".")).to match_array([file, *names])
+      expect(failures(names.last).size).to eq(1)
+    end
+  end
+
   it "begins with a new line where the file of failures ends in half of one" do
     service(refuse: refuse = { "b" => 401 }) do
       file = write("orders.jsonl", *%w[a b].map { |event_id| { event_key: "k", event_id: } })

@@ -384,7 +384,20 @@ module SimpleConnect
       variables = { **variables, webhook_secret: "SIMPLECONNECT_WEBHOOK_SECRET" } if callback_url
       credentials = variables.except(:endpoint_url).transform_values { |name| @env[name].to_s }
       credentials.reject! { |_, value| value.empty? }
-      serve(Sandbox.new(**credentials, status_callback_url: callback_url), host, port, variables)
+      sandbox = Sandbox.new(**credentials, status_callback_url: callback_url)
+      sandbox.define_singleton_method(:answered, &method(:print_request))
+      serve(sandbox, host, port, variables)
+    end
+
+    # Of the body only the event key: customers' numbers are in the rest.
+    def print_request(request)
+      json = JSON.parse(request.body, max_nesting: 0)
+      event = json["event"] if json.is_a?(Hash)
+      event_key = event.is_a?(Hash) ? event["name"] : event
+      event_key = nil unless event_key.is_a?(String)
+      @err.puts("#{request.verb} #{request.path}: #{[request.status, event_key].compact.join(", ")}")
+    rescue JSON::ParserError
+      @err.puts("#{request.verb} #{request.path}: #{request.status}")
     end
 
     def serve(sandbox, host, port, variables)

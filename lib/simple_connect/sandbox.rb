@@ -202,6 +202,7 @@ module SimpleConnect
 
       status, json, headers = fault&.kind ? [fault.kind, { "error" => "scripted by fail_next" }] : respond(env, request)
       request.status = status
+      answered(request)
       body = request.verb == "HEAD" ? [] : [JSON.generate(json)]
       [status, { "content-type" => "application/json", **headers.to_h }, body]
     end
@@ -275,6 +276,9 @@ module SimpleConnect
     def inspect = "#<#{self.class.name} #{@server ? @url : "not started"}>"
 
     private
+
+    # The command prints a line here.
+    def answered(_request) = nil
 
     def warn_of_known_credentials(host)
       return if host.to_s.match?(LOOPBACK) || (secret != KNOWN_SECRET && api_key != KNOWN_API_KEY)

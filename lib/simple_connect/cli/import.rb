@@ -3,6 +3,7 @@
 require "fileutils"
 require "json"
 require "securerandom"
+require "set"
 require_relative "../api/events"
 require_relative "../internal/autoload"
 require_relative "../internal/clock"
@@ -50,7 +51,7 @@ module SimpleConnect
         @concurrency = concurrency
         # A pipe can be read only once, whatever its name is.
         @stream = path == "-" || path.start_with?("/dev/") || (File.exist?(path) && !File.file?(path))
-        @failures_path = failures || (@stream ? "import.failures.jsonl" : "#{path}.failures.jsonl")
+        @failures_path = failures || (@stream ? "import.failures.jsonl" : failures_of(path))
         @note_path = "#{path}.progress" unless @stream || dry_run
         @dry_run = dry_run
         @input = input
@@ -85,6 +86,13 @@ module SimpleConnect
       end
 
       private
+
+      # What failed again goes beside what failed before, under the next number.
+      def failures_of(path)
+        again = path.match(/\A(?<file>.+\.failures)(?:\.(?<number>\d+))?\.jsonl\z/) or return "#{path}.failures.jsonl"
+
+        "#{again[:file]}.#{again[:number].to_i.clamp(1..) + 1}.jsonl"
+      end
 
       def open_input
         return yield(@io = @input.binmode) if @path == "-"
@@ -227,14 +235,29 @@ module SimpleConnect
         failure = { row: row.number, error:, failed: what }
         failure[:columns] = row.columns if row.columns && what.is_a?(String)
         @failures ||= open_failures
-        @failures.puts(JSON.generate(failure, max_nesting: 0))
+        @failures.puts(JSON.generate(failure, max_nesting: 0)) unless @failed_before.include?(name(failure))
       end
+
+      # Where an import goes on, the rows that it reads again may have failed before.
+      def failed_before
+        return Set.new if @anew || !File.file?(@failures_path)
+
+        File.foreach(@failures_path).filter_map do |line|
+          failure = JSON.parse(line, symbolize_names: true, max_nesting: 0)
+          name(failure) if failure.is_a?(Hash) && failure[:row].is_a?(Integer) && failure[:row] > @first
+        rescue JSON::ParserError
+          nil
+        end.to_set
+      end
+
+      def name(failure) = JSON.generate(failure.values_at(:row, :failed), max_nesting: 0)
 
       def open_failures
         file = open_private(@failures_path, File::RDWR | File::APPEND)
         file.sync = true
         # A full disk may have left half a line.
         file.puts if file.size.positive? && file.pread(1, file.size - 1) != "\n"
+        @failed_before = failed_before
         file
       rescue Errno::ELOOP
         raise UsageError, "#{@failures_path} is a symbolic link: remove it, or name another file with --failures"
