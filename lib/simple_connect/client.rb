@@ -115,7 +115,8 @@ module SimpleConnect
 
     def attach(request, bounds)
       super
-      @events = Api::Events.new(request:, event_keys: @event_keys, envelope: @envelope)
+      @events = Api::Events.new(request:, event_keys: @event_keys, envelope: @envelope,
+                                name: @name, configuration: @configuration)
       @integrations = Api::Integrations.new(request:)
     end
 

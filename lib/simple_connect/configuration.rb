@@ -3,6 +3,7 @@
 require "monitor"
 require_relative "client"
 require_relative "client_settings"
+require_relative "internal/checks"
 require_relative "messages_client"
 
 module SimpleConnect
@@ -32,6 +33,26 @@ module SimpleConnect
     KEPT = 100
     private_constant :NEEDED, :SHARED, :OPTIONAL, :KEPT
 
+    # @return [:active_job, :sidekiq, String, nil] which job {Api::Events#deliver_later} enqueues: the gem's own, or the
+    #   name of a class that inherits from it; nil for ActiveJob's where it is loaded, or else Sidekiq's
+    attr_reader :job
+    # @return [String, Symbol, nil] the queue of these jobs; nil for that of the job
+    attr_reader :queue
+    # @return [Numeric] how many seconds such a job waits at the most, unless the service asks for more (an hour)
+    attr_reader :max_wait
+    # @return [Numeric] for how many seconds after its first attempt it comes back (three days)
+    attr_reader :give_up_after
+    # @return [:dead, :discard] what becomes of a job whose event the service rejects: it is kept among the dead, or not
+    attr_reader :rejected
+    # @return [#call, nil] called with the {Result} and a Hash (`client:`, `event_key:`, `event_id:`, `job:`) where the
+    #   service rejects the event
+    attr_reader :on_rejected
+    # @return [#call, nil] called likewise, once a minute at the most, where the integration, its URL or a proxy refuses
+    #   all of them
+    attr_reader :on_unauthorized
+    # @return [#call, nil] called likewise where a job gives up. The Result is nil where its client could not be built
+    attr_reader :on_exhausted
+
     # @api private
     # @return [Proc, nil] gives the values of Rails' credentials, by the names of their places
     attr_accessor :credentials
@@ -41,9 +62,74 @@ module SimpleConnect
     def initialize(env: ENV)
       super()
       @env = env
+      @max_wait = 3600
+      @give_up_after = 3 * 24 * 3600
+      @rejected = :dead
       @named = {}
       @built = {}
       @lock = Monitor.new
+    end
+
+    # @param job [:active_job, :sidekiq, String, Symbol, nil] see {#job}; a String, as Rails reloads classes
+    # @raise [ConfigurationError] for anything else
+    def job=(job)
+      job = job.to_sym if %w[active_job sidekiq].include?(job)
+      unless [nil, :active_job, :sidekiq].include?(job) || (job.is_a?(String) && job.match?(/\A(::)?[A-Z]/))
+        raise ConfigurationError, "config.job must be :active_job, :sidekiq, or the name of a class, such as " \
+                                  "\"MyJob\", not #{job.inspect}"
+      end
+
+      @job = job
+    end
+
+    # @param queue [String, Symbol, nil] see {#queue}
+    # @raise [ConfigurationError] for what is no name
+    def queue=(queue)
+      unless queue.nil? || Checks.line(queue)
+        raise ConfigurationError, "config.queue must be a name, such as \"low\", not #{queue.inspect}"
+      end
+
+      @queue = queue
+    end
+
+    # @param seconds [Numeric] see {#max_wait}
+    # @raise [ConfigurationError] for what is no positive number
+    def max_wait=(seconds)
+      @max_wait = Checks.seconds("config.max_wait", seconds, 3600)
+    end
+
+    # @param seconds [Numeric] see {#give_up_after}
+    # @raise [ConfigurationError] for what is no positive number
+    def give_up_after=(seconds)
+      @give_up_after = Checks.seconds("config.give_up_after", seconds, 259_200)
+    end
+
+    # @param rejected [:dead, :discard] see {#rejected}
+    # @raise [ConfigurationError] for anything else
+    def rejected=(rejected)
+      unless %i[dead discard].include?(rejected)
+        raise ConfigurationError, "config.rejected must be :dead or :discard, not #{rejected.inspect}"
+      end
+
+      @rejected = rejected
+    end
+
+    # @param hook [#call, nil] see {#on_rejected}
+    # @raise [ConfigurationError] where it has no `call`
+    def on_rejected=(hook)
+      @on_rejected = hook(:on_rejected, hook)
+    end
+
+    # @param hook [#call, nil] see {#on_unauthorized}
+    # @raise [ConfigurationError] where it has no `call`
+    def on_unauthorized=(hook)
+      @on_unauthorized = hook(:on_unauthorized, hook)
+    end
+
+    # @param hook [#call, nil] see {#on_exhausted}
+    # @raise [ConfigurationError] where it has no `call`
+    def on_exhausted=(hook)
+      @on_exhausted = hook(:on_exhausted, hook)
     end
 
     # Configures a client of its own, for {SimpleConnect.client}. What is not set for it is taken from the rest of the
@@ -150,6 +236,13 @@ module SimpleConnect
     end
 
     private
+
+    def hook(name, hook)
+      return hook if hook.nil? || hook.respond_to?(:call)
+
+      raise ConfigurationError, "config.#{name} must have a call, such as ->(result, context) { … }, " \
+                                "not #{hook.inspect}"
+    end
 
     def checked(name)
       return name.to_sym if (name.is_a?(Symbol) || name.is_a?(String)) && !name.to_s.strip.empty?

@@ -48,6 +48,10 @@ module SimpleConnect
     def deconstruct_keys(keys) = { **super, result: }
   end
 
+  # A callback or a middleware of the job queue refused a job of {Api::Events#deliver_later}. What the queue itself
+  # raises goes through.
+  class EnqueueError < Error; end
+
   # A bug in this gem. Please report it.
   class InternalError < Error; end
 

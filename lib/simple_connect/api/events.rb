@@ -7,7 +7,9 @@ require_relative "../responses"
 require_relative "deliver_all"
 
 module SimpleConnect
-  module Api
+  module Api # rubocop:disable Style/Documentation -- it only holds what {Client} has
+    autoload :Later, File.expand_path("later.rb", __dir__)
+
     # Delivers events and looks them up: {Client#events}.
     class Events
       include DeliverAll
@@ -24,11 +26,15 @@ module SimpleConnect
       private_constant :FIELDS, :RECIPIENT, :NESTED, :TEXTS, :NAMES
 
       # @api private
-      def initialize(request:, event_keys: nil, envelope: nil)
+      # @param name [Symbol, nil] what the configuration calls the client
+      # @param configuration [Configuration, nil] that has it by this name
+      def initialize(request:, event_keys: nil, envelope: nil, name: nil, configuration: nil)
         @request = request
         @target = request.transport.target
         @event_keys = event_keys
         @envelope = envelope
+        @name = name
+        @configuration = configuration
       end
 
       # Delivers one event, and repeats it as the client's policy says while the network or the server fails.
@@ -68,23 +74,7 @@ module SimpleConnect
       # @example The flat layout
       #   client.events.deliver("customer_payment_received", payment_amount: "450.00", event_id: "payment_42")
       def deliver(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
-        event_key = event_key.to_s
-        if from_json?(fields, keywords)
-          keywords = { **Checks.hash(fields).to_h, **keywords }.transform_keys(NESTED)
-          fields = nil
-        end
-        body = if nested?(keywords)
-                 unless fields.nil? && event_id.nil? && occurred_at.nil? && language.equal?(DEFAULT_LANGUAGE) &&
-                        keywords.size <= (keywords.key?(:event) ? 2 : 1)
-                   refuse_mixture(fields, event_id, occurred_at, language, keywords)
-                 end
-                 nested(event_key, keywords[:recipient], keywords[:event])
-               else
-                 refuse(event_key) unless known?(event_key)
-                 refuse_nested_event if keywords[:event].is_a?(Hash)
-                 Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
-               end
-        @request.post(@target, body, Responses::DeliverResponse)
+        deliver_body(encode(event_key, fields, event_id, language, occurred_at, keywords))
       end
 
       # The same as {#deliver}, for callers that would rather rescue than ask.
@@ -100,6 +90,39 @@ module SimpleConnect
       # @example
       #   client.events.deliver!("order_paid", recipient: { mobile_no: "+919812345678" }).data.log_id
       def deliver!(...) = deliver(...).or_raise
+
+      # Delivers one event in a job, which waits and repeats as long as it takes; see docs/jobs.md. The arguments are
+      # checked and encoded now, so the event keeps its `event_id` through all attempts. In a transaction of
+      # ActiveRecord the job is enqueued once that commits.
+      #
+      # @overload deliver_later(event_key, recipient:, event: {})
+      # @overload deliver_later(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
+      # @return [String] the `event_id`
+      # @raise [ConfigurationError] for a client that {SimpleConnect.client} does not know by a name, and where there is
+      #   no queue
+      # @raise [EnqueueError] where a callback or a middleware of the queue refuses the job
+      # @raise [ArgumentError] as {#deliver}
+      # @raise [UnknownEventError] as {#deliver}
+      # @raise [JSON::GeneratorError] as {#deliver}
+      # @example
+      #   SimpleConnect.client.events.deliver_later(
+      #     "order_paid", recipient: { mobile_no: "+919812345678" }, event: { event_id: "order_7" }
+      #   )
+      def deliver_later(...) = later.deliver(...)
+
+      # The same with options of the queue. They are set here, so that none is taken for a field of the event.
+      #
+      # @param queue [String, Symbol, nil] its name; nil for that of the configuration
+      # @param wait [Numeric, nil] in how many seconds at the earliest
+      # @param priority [Integer, nil] as ActiveJob's adapter understands it; Sidekiq has none
+      # @return [Later]
+      # @raise [ConfigurationError] as {#deliver_later}
+      # @raise [ArgumentError] for any other option, and for values that cannot be used
+      # @example
+      #   SimpleConnect.client.events.later(queue: "low", wait: 60).deliver("order_paid", order: 7)
+      def later(queue: nil, wait: nil, priority: nil)
+        Later.of(self, @configuration, @name, queue:, wait:, priority:)
+      end
 
       # Looks up an event that was delivered.
       #
@@ -126,17 +149,61 @@ module SimpleConnect
       #   client.events.detail!("payment_42").data.dispatched?
       def detail!(event_id) = detail(event_id).or_raise
 
+      # @api private
+      # @param body [String] JSON, as {#body_of} gives it
+      # @return [Result]
+      # @raise [MalformedResponseError] as {#deliver}
+      def deliver_body(body) = @request.post(@target, body, Responses::DeliverResponse)
+
+      # @api private
+      # @return [String] what {#deliver} would send
+      def body_of(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
+        encode(event_key, fields, event_id, language, occurred_at, keywords)
+      end
+
+      # @api private
+      # @param item [Array, Hash] see {DeliverAll#deliver_all}
+      # @return [String] what {#deliver} would send
+      def body_of_item(item)
+        event_key, arguments = arguments_of(item)
+        body_of(event_key, **arguments)
+      end
+
       # @return [String]
       def inspect = "#<#{self.class.name}>"
 
       private
 
+      def encode(event_key, fields, event_id, language, occurred_at, keywords)
+        event_key = event_key.to_s
+        if from_json?(fields, keywords)
+          keywords = { **Checks.hash(fields).to_h, **keywords }.transform_keys(NESTED)
+          fields = nil
+        end
+        if nested?(keywords)
+          unless fields.nil? && event_id.nil? && occurred_at.nil? && language.equal?(DEFAULT_LANGUAGE) &&
+                 keywords.size <= (keywords.key?(:event) ? 2 : 1)
+            refuse_mixture(fields, event_id, occurred_at, language, keywords)
+          end
+          nested(event_key, keywords[:recipient], keywords[:event])
+        else
+          refuse(event_key) unless known?(event_key)
+          refuse_nested_event if keywords[:event].is_a?(Hash)
+          Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
+        end
+      end
+
       # See {DeliverAll#deliver_all}.
       def deliver_arguments(item)
+        event_key, arguments = arguments_of(item)
+        deliver(event_key, **arguments)
+      end
+
+      def arguments_of(item)
         pair = item if item.is_a?(Array) && item.size == 2
         arguments = Checks.hash(pair ? pair.last : item)&.transform_keys(&:to_sym)
-        return deliver(pair.first, **arguments) if pair && arguments
-        return deliver(arguments[:event_key], **arguments.except(:event_key)) if arguments && !item.is_a?(Array)
+        return [pair.first, arguments] if pair && arguments
+        return [arguments[:event_key], arguments.except(:event_key)] if arguments && !item.is_a?(Array)
 
         raise ArgumentError, "a delivery must be [event_key, { recipient: { … }, event: { … } }] or " \
                              "{ event_key: …, recipient: { … }, event: { … } }, not #{item.class}"

@@ -11,7 +11,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
     Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
     Sandbox: "sandbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
-    Instrumentation: "internal/instrumentation"
+    Instrumentation: "internal/instrumentation",
+    DeliverJob: "active_job/deliver_job", ActiveJob: "active_job", Sidekiq: "sidekiq"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
   private_constant :WebMockAdapter, :Doctor, :Instrumentation
 

@@ -40,7 +40,11 @@ module SimpleConnect
       refuse_unknown(changes)
       bounds = @bounds.merge(changes.slice(*BOUNDS))
       request = @request.within(Transport.bounds(**bounds), changes.slice(:max_attempts), changes[:headers])
-      dup.tap { |client| client.__send__(:attach, request, bounds) }
+      dup.tap do |client|
+        # A job finds the client by its name, and would know nothing of the changes.
+        client.configuration = nil
+        client.__send__(:attach, request, bounds)
+      end
     end
 
     # What this client has done since the process began, or since it was forked; also by {#with}.

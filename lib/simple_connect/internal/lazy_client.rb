@@ -31,6 +31,9 @@ module SimpleConnect
     # See {Connected#name}.
     def name = client.name
 
+    # See {Connected#named}.
+    def named(...) = client.named(...)
+
     # See {Connected#inspect}.
     def inspect = @built.any? ? client.inspect : "#<#{self.class.superclass.name} of #{@source}>"
     alias to_s inspect

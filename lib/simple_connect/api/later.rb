@@ -1,0 +1,89 @@
+# frozen_string_literal: true
+
+require_relative "../errors"
+require_relative "../internal/job_queue"
+
+module SimpleConnect
+  module Api
+    # Delivers events in jobs, with options of the queue: {Events#later}.
+    class Later
+      # How many jobs are enqueued at a time.
+      SLICE = 1_000
+      private_constant :SLICE
+
+      # @api private
+      # @param events [Events]
+      # @param configuration [Configuration, nil]
+      # @param client [Symbol, nil] its name
+      # @param options [Hash] see {Events#later}
+      # @return [Later]
+      def self.of(events, configuration, client, **options)
+        new(events, JobQueue.new(configuration, client, **options))
+      end
+
+      # @api private
+      # @param events [Events]
+      # @param queue [JobQueue]
+      def initialize(events, queue)
+        @events = events
+        @queue = queue
+      end
+
+      # The same as {Events#deliver_later}.
+      #
+      # @overload deliver(event_key, recipient:, event: {})
+      # @overload deliver(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
+      # @return [String] the `event_id`
+      # @raise [ArgumentError] as {Events#deliver}
+      # @raise [UnknownEventError] as {Events#deliver}
+      # @raise [JSON::GeneratorError] as {Events#deliver}
+      # @raise [EnqueueError] where a callback or a middleware of the queue refuses the job
+      # @example
+      #   SimpleConnect.client.events.later(wait: 3600).deliver("cart_left", recipient: { mobile_no: "+919812345678" })
+      def deliver(...)
+        job = @queue.job(@events.body_of(...))
+        @queue.push([job])
+        job["event_id"]
+      end
+
+      # Enqueues a job for each of many events, 1,000 at a time.
+      #
+      # An event with a mistake raises, with its index; of the thousand that it belongs to, none is enqueued.
+      #
+      # @param deliveries [Enumerable<Array, Hash>] see {Events#deliver_all}. It may be lazy
+      # @return [Integer] how many there were
+      # @raise [ArgumentError] where `deliveries` has no `each`, and as {#deliver}
+      # @raise [UnknownEventError] as {#deliver}
+      # @raise [JSON::GeneratorError] as {#deliver}
+      # @raise [EnqueueError] where a callback or a middleware of the queue refuses a job
+      # @example
+      #   payments = Payment.unsent.lazy.map do |payment|
+      #     ["customer_payment_received", { recipient: payment.recipient, event: { event_id: "pp_#{payment.id}" } }]
+      #   end
+      #   SimpleConnect.client.events.later(queue: "low").deliver_all(payments)
+      def deliver_all(deliveries)
+        unless deliveries.respond_to?(:each)
+          raise ArgumentError, "deliveries must be an Array or another Enumerable, not #{deliveries.class}"
+        end
+
+        count = 0
+        deliveries.to_enum.each_slice(SLICE) do |slice|
+          @queue.push(slice.map.with_index(count) { |item, index| job_of(item, index, count) })
+          count += slice.size
+        end
+        count
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name} #{@queue.inspect}>"
+
+      private
+
+      def job_of(item, index, enqueued)
+        @queue.job(@events.body_of_item(item))
+      rescue ArgumentError, TypeError, EncodingError, Error, JSON::JSONError => e
+        raise e, "delivery #{index}: #{e.message} (#{enqueued} before it are enqueued)"
+      end
+    end
+  end
+end

@@ -1,0 +1,126 @@
+# frozen_string_literal: true
+
+require_relative "../errors"
+require_relative "clock"
+
+module SimpleConnect
+  # What a job does with what came of an attempt: the table of docs/jobs.md.
+  # @api private
+  module JobPolicy
+    # The integration, the URL or a proxy is wrong, not the event.
+    INTEGRATION = [401, 402, 403, 404, 405, 407, 410, *300..399].freeze
+    # The first wait; it doubles with each further one.
+    FIRST_WAIT = 5.0
+    # How much longer than that a wait may be, as a part of it.
+    JITTER = 0.25
+    # How many seconds on_unauthorized is spared after it was called.
+    SPARED = 60
+    private_constant :INTEGRATION, :FIRST_WAIT, :JITTER, :SPARED
+
+    # `todo` is `:done`, `:retry`, `:dead` or `:discard`; `wait` is in seconds, for `:retry`.
+    Decision = Struct.new(:todo, :wait, :exhausted)
+
+    @lock = Mutex.new
+
+    class << self
+      # @param result [Result]
+      # @return [:done, :retry, :integration, :rejected]
+      def verdict(result)
+        # Behind a success, or an answer too large to read: the service has taken it.
+        return :done if result.success? || result.taken? || result.network_error == :too_large
+        return :retry if result.status_code.zero? || result.retryable?
+
+        INTEGRATION.include?(result.status_code) ? :integration : :rejected
+      end
+
+      # @param error [DeliveryError]
+      # @return [:done, :retry, :integration, :rejected]
+      def verdict_of(error)
+        return verdict(error.result) if error.result
+
+        case error
+        when AuthenticationError, NotFoundError, RedirectError then :integration
+        when PermanentError then :rejected
+        else :retry
+        end
+      end
+
+      # Decides, and tells the hooks.
+      #
+      # @param verdict [Symbol] see {.verdict}
+      # @param result [Result, nil]
+      # @param failed [Integer] how many attempts have failed, this one included
+      # @param since [Float] when the first began, in seconds since 1970
+      # @param context [Hash{Symbol => String, nil}] for the hooks
+      # @return [Decision]
+      def decide(verdict, result, failed:, since:, context:)
+        config = SimpleConnect.configuration
+        case verdict
+        when :done then Decision.new(:done)
+        when :retry then later(config, result, failed, since, context)
+        when :integration
+          tell(config.on_unauthorized, :on_unauthorized, result, context) if config.on_unauthorized && due?
+          Decision.new(:dead)
+        else
+          tell(config.on_rejected, :on_rejected, result, context)
+          Decision.new(config.rejected)
+        end
+      end
+
+      # @return [Float, nil] in seconds; nil where the time is over, or would be before the server is to be asked again
+      def wait(config, failed, since, asked)
+        left = config.give_up_after - (Time.now.to_f - since)
+        return if left <= 0 || (asked && asked > left)
+
+        random = 1 + (rand * JITTER)
+        longest = config.max_wait / (1 + JITTER)
+        # The last attempt is made when the time is over.
+        backoff = [[FIRST_WAIT * (2.0**(failed - 1)), longest].min * random, left].min
+        asked ? [backoff, asked * random].max : backoff
+      end
+
+      # What a hook, or code of the application, raises must not cost a delivery.
+      # @return [void]
+      def report(error, what)
+        if defined?(::Rails) && ::Rails.respond_to?(:error)
+          ::Rails.error.report(error, handled: true, context: { simple_connect: what })
+        else
+          log("#{what} raised #{error.class}: #{error.message}")
+        end
+      end
+
+      # @return [void]
+      def log(text)
+        logger = SimpleConnect.configuration.find(:logger)&.last
+        logger ? logger.warn("SimpleConnect: #{text}") : warn("SimpleConnect: #{text}")
+      end
+
+      private
+
+      def later(config, result, failed, since, context)
+        seconds = wait(config, failed, since, result&.retry_after)
+        return Decision.new(:retry, seconds) if seconds
+
+        tell(config.on_exhausted, :on_exhausted, result, context)
+        Decision.new(:dead, nil, true)
+      end
+
+      def due?
+        now = Clock.now
+        @lock.synchronize do
+          next false if @told && now - @told < SPARED
+
+          @told = now
+          true
+        end
+      end
+
+      def tell(hook, name, result, context)
+        hook&.call(result, context)
+      rescue StandardError => e
+        report(e, "config.#{name}")
+      end
+    end
+  end
+  private_constant :JobPolicy
+end

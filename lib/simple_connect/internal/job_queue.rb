@@ -1,0 +1,116 @@
+# frozen_string_literal: true
+
+require "json"
+require_relative "../errors"
+require_relative "after_commit"
+require_relative "checks"
+
+module SimpleConnect
+  # Enqueues deliveries as jobs of the configured class.
+  #
+  # A job's only argument is a Hash that is JSON: `v`, the version of this list; `client`, its name; `event_key` and
+  # `event_id`; `body`, in Base64, so that logs, error trackers and the queue's pages show no phone number; and, after
+  # the first attempt, `failed`, how many have failed, and `since`, when the first began. Where Sidekiq's queue was set,
+  # `queue`: such a job does not know it.
+  # @api private
+  class JobQueue
+    # The version of the arguments.
+    VERSION = 1
+    # By the name in `config.job`, the class and whether its library is loaded. ActiveJob::Base must not load here: a
+    # later initializer may still configure it.
+    JOBS = { active_job: [-> { DeliverJob }, -> { defined?(::ActiveJob::Base) }, "ActiveJob"],
+             sidekiq: [-> { Sidekiq::DeliverJob }, -> { defined?(::Sidekiq::Job) }, "Sidekiq"] }.freeze
+    private_constant :JOBS
+
+    # @param arguments [Hash{String => Object}] of a job
+    # @return [String] the JSON to deliver
+    # @raise [Error] where a later release of the gem has enqueued it
+    def self.body(arguments)
+      version = arguments["v"]
+      return arguments.fetch("body").unpack1("m0").force_encoding(Encoding::UTF_8) if version == VERSION
+
+      raise Error, "this job's arguments have the version #{version.inspect}: work on it with the release of " \
+                   "simple_connect-client that enqueued it, or a later one"
+    end
+
+    # @param configuration [Configuration, nil]
+    # @param client [Symbol, nil] its name
+    # @param options [Hash] `queue:`, `wait:` and `priority:`, nil or not
+    # @raise [ConfigurationError] where a job could not find the client, or there is no queue
+    # @raise [ArgumentError] for options that cannot be used
+    def initialize(configuration, client, **options)
+      unless configuration && client
+        raise ConfigurationError, "a job finds its client by name: configure one (SimpleConnect.configure), and call " \
+                                  "SimpleConnect.client.events.deliver_later, or SimpleConnect.client(:name) for " \
+                                  "another; what client.with changes is for calls without a job"
+      end
+
+      @client = client
+      @options = checked(options.compact)
+      @job_class = job_class(configuration.job)
+      @options[:queue] ||= configuration.queue if configuration.queue
+      @job_class.check_options(@options)
+    end
+
+    # @param body [String] JSON
+    # @return [Hash{String => Object}] the arguments of a job that delivers it
+    def job(body)
+      fields = JSON.parse(body)
+      event = fields["event"]
+      event_key, event_id = event.is_a?(Hash) ? event.values_at("name", "event_id") : [event, fields["event_id"]]
+      { "v" => VERSION, "client" => @client.name, "event_key" => event_key, "event_id" => event_id,
+        "body" => [body].pack("m0") }
+    end
+
+    # Enqueues these jobs, once the transactions commit that are open now.
+    #
+    # @param jobs [Array<Hash>]
+    # @return [void]
+    # @raise [EnqueueError] where one is refused
+    def push(jobs)
+      AfterCommit.call { @job_class.enqueue_deliveries(jobs, @options) }
+    end
+
+    def inspect = "#{@job_class.name} #{@options.inspect}"
+
+    private
+
+    def checked(options)
+      queue, wait, priority = options.values_at(:queue, :wait, :priority)
+      if queue && Checks.line(queue).nil?
+        raise ArgumentError, "queue: must be a name, such as \"low\", not #{queue.inspect}"
+      end
+      unless wait.nil? || (wait.is_a?(Numeric) && wait.real? && !wait.negative? && wait.to_f.finite?)
+        raise ArgumentError, "wait: must be a number of seconds, such as 60, not #{wait.inspect}"
+      end
+      unless priority.nil? || priority.is_a?(Integer)
+        raise ArgumentError, "priority: must be an Integer, such as 5, not #{priority.inspect}"
+      end
+
+      options
+    end
+
+    def job_class(job)
+      return named(job) if job.is_a?(String)
+
+      name = job || JOBS.keys.find { |key| JOBS[key][1].call }
+      raise ConfigurationError, "there is no queue: require Active Job or Sidekiq before deliver_later" unless name
+
+      job_class, loaded, library = JOBS.fetch(name)
+      return job_class.call if loaded.call
+
+      raise ConfigurationError, "config.job is #{job.inspect}, but #{library} is not loaded: require it first"
+    end
+
+    def named(name)
+      job = Object.const_get(name)
+      return job if job.respond_to?(:enqueue_deliveries)
+
+      raise ConfigurationError, "config.job is #{name.inspect}, which must be a class that inherits from " \
+                                "SimpleConnect::DeliverJob or SimpleConnect::Sidekiq::DeliverJob"
+    rescue NameError => e
+      raise ConfigurationError, "config.job is #{name.inspect}, which cannot be loaded: #{e.message}"
+    end
+  end
+  private_constant :JobQueue
+end

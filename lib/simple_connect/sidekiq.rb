@@ -1,0 +1,11 @@
+# frozen_string_literal: true
+
+require_relative "internal/autoload"
+
+module SimpleConnect
+  # What works on deliveries in Sidekiq; see docs/jobs.md. Its classes load when they are used, and need Sidekiq then.
+  module Sidekiq
+    autoload :DeliverJob, File.expand_path("sidekiq/deliver_job.rb", __dir__)
+    autoload :Retries, File.expand_path("sidekiq/retries.rb", __dir__)
+  end
+end
