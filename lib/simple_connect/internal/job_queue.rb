@@ -109,7 +109,7 @@ module SimpleConnect
       raise ConfigurationError, "config.job is #{name.inspect}, which must be a class that inherits from " \
                                 "SimpleConnect::DeliverJob or SimpleConnect::Sidekiq::DeliverJob"
     rescue NameError => e
-      raise ConfigurationError, "config.job is #{name.inspect}, which cannot be loaded: #{e.message}"
+      raise ConfigurationError, "config.job is #{name.inspect}, which cannot be loaded: #{e.message.lines.first&.chomp}"
     end
   end
   private_constant :JobQueue
