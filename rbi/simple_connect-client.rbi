@@ -39,6 +39,9 @@ module SimpleConnect
   def self.test!(&block); end
 end
 
+module SimpleConnect::ActiveJob
+end
+
 module SimpleConnect::Api
 end
 
@@ -82,6 +85,29 @@ class SimpleConnect::Api::Events
   end
   def deliver_all(deliveries, concurrency: T.unsafe(nil), &block); end
 
+  sig do
+    params(
+      event_key: T.any(::String, ::Symbol, ::Integer),
+      fields: T.untyped,
+      recipient: T.untyped,
+      event: T.untyped,
+      event_id: T.untyped,
+      language: T.nilable(T.any(::String, ::Symbol, ::Integer)),
+      occurred_at: T.untyped,
+      keywords: T.untyped
+    ).returns(::String)
+  end
+  def deliver_later(event_key, fields = T.unsafe(nil), recipient: T.unsafe(nil), event: T.unsafe(nil), event_id: T.unsafe(nil), language: T.unsafe(nil), occurred_at: T.unsafe(nil), **keywords); end
+
+  sig do
+    params(
+      queue: T.nilable(T.any(::String, ::Symbol, ::Integer)),
+      wait: T.nilable(::Numeric),
+      priority: T.nilable(::Integer)
+    ).returns(::SimpleConnect::Api::Later)
+  end
+  def later(queue: T.unsafe(nil), wait: T.unsafe(nil), priority: T.unsafe(nil)); end
+
   sig { params(event_id: T.any(::String, ::Symbol, ::Integer)).returns(::SimpleConnect::Result) }
   def detail(event_id); end
 
@@ -101,6 +127,28 @@ class SimpleConnect::Api::Integrations
 
   sig { returns(::SimpleConnect::Result) }
   def verify!; end
+
+  sig { returns(::String) }
+  def inspect; end
+end
+
+class SimpleConnect::Api::Later
+  sig do
+    params(
+      event_key: T.any(::String, ::Symbol, ::Integer),
+      fields: T.untyped,
+      recipient: T.untyped,
+      event: T.untyped,
+      event_id: T.untyped,
+      language: T.nilable(T.any(::String, ::Symbol, ::Integer)),
+      occurred_at: T.untyped,
+      keywords: T.untyped
+    ).returns(::String)
+  end
+  def deliver(event_key, fields = T.unsafe(nil), recipient: T.unsafe(nil), event: T.unsafe(nil), event_id: T.unsafe(nil), language: T.unsafe(nil), occurred_at: T.unsafe(nil), **keywords); end
+
+  sig { params(deliveries: T.untyped).returns(::Integer) }
+  def deliver_all(deliveries); end
 
   sig { returns(::String) }
   def inspect; end
@@ -434,6 +482,54 @@ end
 class SimpleConnect::Configuration < ::SimpleConnect::ClientSettings
   VARIABLES = T.let(T.unsafe(nil), T::Hash[::Symbol, ::String])
 
+  sig { returns(T.nilable(T.any(::Symbol, ::String))) }
+  attr_reader :job
+
+  sig { returns(T.nilable(T.any(::String, ::Symbol, ::Integer))) }
+  attr_reader :queue
+
+  sig { returns(::Numeric) }
+  attr_reader :max_wait
+
+  sig { returns(::Numeric) }
+  attr_reader :give_up_after
+
+  sig { returns(::Symbol) }
+  attr_reader :rejected
+
+  sig { returns(T.untyped) }
+  attr_reader :on_rejected
+
+  sig { returns(T.untyped) }
+  attr_reader :on_unauthorized
+
+  sig { returns(T.untyped) }
+  attr_reader :on_exhausted
+
+  sig { params(job: T.nilable(T.any(::Symbol, ::String))).returns(T.untyped) }
+  def job=(job); end
+
+  sig { params(queue: T.nilable(T.any(::String, ::Symbol, ::Integer))).returns(T.untyped) }
+  def queue=(queue); end
+
+  sig { params(seconds: ::Numeric).returns(T.untyped) }
+  def max_wait=(seconds); end
+
+  sig { params(seconds: ::Numeric).returns(T.untyped) }
+  def give_up_after=(seconds); end
+
+  sig { params(rejected: ::Symbol).returns(T.untyped) }
+  def rejected=(rejected); end
+
+  sig { params(hook: T.untyped).returns(T.untyped) }
+  def on_rejected=(hook); end
+
+  sig { params(hook: T.untyped).returns(T.untyped) }
+  def on_unauthorized=(hook); end
+
+  sig { params(hook: T.untyped).returns(T.untyped) }
+  def on_exhausted=(hook); end
+
   sig do
     params(
       name: T.any(::Symbol, ::String),
@@ -482,6 +578,9 @@ class SimpleConnect::DeliveryError < ::SimpleConnect::Error
 
   sig { params(keys: T.nilable(T::Array[::Symbol])).returns(T::Hash[::Symbol, T.untyped]) }
   def deconstruct_keys(keys); end
+end
+
+class SimpleConnect::EnqueueError < ::SimpleConnect::Error
 end
 
 class SimpleConnect::Error < ::StandardError
@@ -1942,6 +2041,9 @@ class SimpleConnect::Sandbox::Request < ::Struct
 end
 
 class SimpleConnect::ServerError < ::SimpleConnect::TransientError
+end
+
+module SimpleConnect::Sidekiq
 end
 
 module SimpleConnect::Signature

@@ -17,37 +17,50 @@ module Jobs
     end)
   RUBY
 
+  # Leaves those alone that are due later.
+  BLIND = <<~RUBY
+    require "sidekiq/scheduled"
+    Sidekiq::Scheduled::Poller.prepend(Module.new { %i[start terminate].each { |name| define_method(name) { nil } } })
+  RUBY
+
+  # What each process begins with. Its hooks print what they are called with.
+  SETTINGS = <<~'RUBY'
+    require "json"
+    require "logger"
+    require "simple_connect"
+    $stdout.sync = true
+    ActiveJob::Base.logger = Logger.new($stdout) if defined?(ActiveJob)
+    SimpleConnect.configure do |config|
+      config.endpoint_url = ENDPOINT
+      config.key_id = "wa_1"
+      config.secret = "hush-hush"
+      %i[on_rejected on_unauthorized on_exhausted].each do |hook|
+        config.public_send("#{hook}=", ->(result, context) { puts JSON.generate([hook, result&.status_code, context]) })
+      end
+    end
+    def deliver(key, **more)
+      SimpleConnect.client.events.deliver_later(
+        key, recipient: { mobile_no: "+919812345678" }, event: { event_id: "id_#{key}", **more }
+      )
+    end
+  RUBY
+
   # @param libraries [Array<String>] to load before the gem
   # @param server [ScriptedServer]
   # @param more [String] of the initializer
   # @return [Tempfile] an initializer that all the processes have
   def initializer(*libraries, server, more: "")
     file = Tempfile.new(["initializer", ".rb"])
-    file.write(<<~RUBY)
-      $LOAD_PATH.unshift(#{File.expand_path("../../lib", __dir__).dump})
-      #{libraries.map { |library| "require #{library.dump}" }.join("\n")}
-      require "json"
-      require "logger"
-      require "simple_connect"
-      $stdout.sync = true
-      ActiveJob::Base.logger = Logger.new($stdout) if defined?(ActiveJob)
-      SimpleConnect.configure do |config|
-        config.endpoint_url = #{server.endpoint.dump}
-        config.key_id = "wa_1"
-        config.secret = "hush-hush"
-        %i[on_rejected on_unauthorized on_exhausted].each do |hook|
-          config.public_send("\#{hook}=", ->(result, context) { puts JSON.generate([hook, result&.status_code, context]) })
-        end
-        #{more}
-      end
-      def deliver(key, **more)
-        SimpleConnect.client.events.deliver_later(
-          key, recipient: { mobile_no: "+919812345678" }, event: { event_id: "id_\#{key}", **more }
-        )
-      end
-    RUBY
+    file.write(source(libraries, server, more))
     file.close
     file
+  end
+
+  # @return [String] the initializer
+  def source(libraries, server, more)
+    ["$LOAD_PATH.unshift(#{File.expand_path("../../lib", __dir__).dump})",
+     *libraries.map { |library| "require #{library.dump}" }, "ENDPOINT = #{server.endpoint.dump}", SETTINGS,
+     "SimpleConnect.configure do |config|\n#{more}\nend\n"].join("\n")
   end
 
   # @return [String] what the code printed
@@ -59,12 +72,14 @@ module Jobs
     output.lines.grep_v(/pid=\d+ tid=/).join
   end
 
+  # @param scheduled [Boolean] whether it works on jobs that are due later
   # @yieldparam lines [Queue] of its output
   # @yieldparam pid [Integer]
   # @return [Array<String>] all of its output
-  def sidekiq(file, timeout: 5, queues: %w[default])
-    File.write(file.path, IMPATIENT, mode: "a")
-    command = [RbConfig.ruby, "-S", "sidekiq", "-r", file.path, "-c", "2", "-t", timeout.to_s,
+  def sidekiq(file, timeout: 5, queues: %w[default], scheduled: true)
+    own = "#{file.path}.sidekiq.rb"
+    File.write(own, File.read(file.path) + (scheduled ? IMPATIENT : BLIND))
+    command = [RbConfig.ruby, "-S", "sidekiq", "-r", own, "-c", "2", "-t", timeout.to_s,
                *queues.flat_map { |name| ["-q", name] }]
     Open3.popen2e({ "REDIS_URL" => redis.url, "SIDEKIQ_ARGS" => nil }, *command) do |_, output, process|
       lines = Queue.new
@@ -76,7 +91,8 @@ module Jobs
       reader.join
       all
     ensure
-      Process.kill(:KILL, process.pid) if process.alive?
+      Process.kill(:KILL, process.pid) if process&.alive?
+      File.delete(own)
     end
   end
 

@@ -81,9 +81,12 @@ module SimpleConnect
 
       def job_of(item, index, enqueued)
         @queue.job(@events.body_of_item(item))
-      rescue ArgumentError, TypeError, EncodingError, Error, JSON::JSONError => e
+      rescue ArgumentError, TypeError, EncodingError, Error, *json_errors => e
         raise e, "delivery #{index}: #{e.message} (#{enqueued} before it are enqueued)"
       end
+
+      # What raises it has loaded it.
+      def json_errors = defined?(JSON::JSONError) ? [JSON::JSONError] : []
     end
   end
 end

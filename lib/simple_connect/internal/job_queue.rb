@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
-require "json"
 require_relative "../errors"
 require_relative "after_commit"
 require_relative "checks"
+require_relative "observation"
 
 module SimpleConnect
   # Enqueues deliveries as jobs of the configured class.
@@ -55,10 +55,7 @@ module SimpleConnect
     # @param body [String] JSON
     # @return [Hash{String => Object}] the arguments of a job that delivers it
     def job(body)
-      fields = JSON.parse(body)
-      event = fields["event"]
-      event_key, event_id = event.is_a?(Hash) ? event.values_at("name", "event_id") : [event, fields["event_id"]]
-      { "v" => VERSION, "client" => @client.name, "event_key" => event_key, "event_id" => event_id,
+      { "v" => VERSION, "client" => @client.name, **Observation.identify(body).transform_keys(&:name),
         "body" => [body].pack("m0") }
     end
 

@@ -5,10 +5,10 @@ require_relative "../sidekiq"
 
 module SimpleConnect
   module Sidekiq
-    # Has Sidekiq treat what {Api::Events#deliver!} raises in a job of your own as {DeliverJob} does: see docs/jobs.md.
+    # Has Sidekiq treat what {Api::Events#deliver!} raises in a job of your own as {DeliverJob} does; see docs/jobs.md.
     # Other errors are Sidekiq's own business. It sets `sidekiq_retry_in`; a job that sets its own does without this.
     #
-    # Before Sidekiq 6.5.2 such a block cannot end a job: a permanent error waits `config.max_wait`, and is raised again.
+    # Before Sidekiq 6.5.2 such a block cannot end a job: after a permanent error it retries in `config.max_wait`.
     #
     # @example
     #   class ReceiptJob
