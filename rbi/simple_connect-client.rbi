@@ -909,6 +909,30 @@ class SimpleConnect::Kiket::Settings < ::Hash
   sig { params(settings: T::Hash[T.any(::String, ::Symbol, ::Integer), T.untyped]).void }
   def initialize(settings = T.unsafe(nil)); end
 
+  sig { params(key: T.any(::String, ::Symbol)).returns(T.untyped) }
+  def [](key); end
+
+  sig do
+    params(
+      key: T.any(::String, ::Symbol),
+      default: T.untyped,
+      block: T.nilable(T.proc.params(key: T.any(::String, ::Symbol)).returns(T.untyped))
+    ).returns(T.untyped)
+  end
+  def fetch(key, default = T.unsafe(nil), &block); end
+
+  sig { params(key: T.any(::String, ::Symbol)).returns(T::Boolean) }
+  def key?(key); end
+
+  sig { params(key: T.any(::String, ::Symbol), path: T.untyped).returns(T.untyped) }
+  def dig(key, *path); end
+
+  sig { params(keys: T.any(::String, ::Symbol)).returns(T::Array[T.untyped]) }
+  def values_at(*keys); end
+
+  sig { params(keys: T.any(::String, ::Symbol)).returns(T::Hash[::String, T.untyped]) }
+  def slice(*keys); end
+
   sig { returns(::String) }
   def inspect; end
 
@@ -1220,6 +1244,7 @@ class SimpleConnect::Outbound::Dispatcher
       application: ::SimpleConnect::Outbound::Application,
       scheme: ::Symbol,
       jobs: T.nilable(T.any(::Symbol, T::Boolean)),
+      queue: T.nilable(T.any(::String, ::Symbol)),
       on_attempt: T.untyped,
       timeout: ::Numeric,
       open_timeout: T.nilable(::Numeric),
@@ -1235,7 +1260,7 @@ class SimpleConnect::Outbound::Dispatcher
       max_response_bytes: ::Integer
     ).void
   end
-  def initialize(application, scheme: T.unsafe(nil), jobs: T.unsafe(nil), on_attempt: T.unsafe(nil), timeout: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), user_agent: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil)); end
+  def initialize(application, scheme: T.unsafe(nil), jobs: T.unsafe(nil), queue: T.unsafe(nil), on_attempt: T.unsafe(nil), timeout: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), user_agent: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil)); end
 
   sig { params(event: ::SimpleConnect::Outbound::Event).returns(T::Array[::SimpleConnect::Outbound::DeliveryAttempt]) }
   def publish(event); end

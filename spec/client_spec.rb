@@ -234,3 +234,20 @@ RSpec.describe SimpleConnect::Client do
     expect(server.connections).to eq(1)
   end
 end
+
+RSpec.describe SimpleConnect::Result do
+  it "is shown without what the service said of a customer" do
+    body = '{"error":"+919812345678 is blocked"}'
+    data = SimpleConnect::Responses::ErrorResponse.new(JSON.parse(body))
+    refused = described_class.new(success: false, status_code: 422, response_body: body, data:,
+                                  error: "HTTP 422: #{body}")
+    taken = described_class.new(success: true, status_code: 202, response_body: body, attempts: 2)
+    nobody = SimpleConnect::Client.new(endpoint_url: "http://127.0.0.1:1", key_id: "k", secret: "s", max_attempts: 1)
+    silent = nobody.events.detail("e")
+    expect([refused, taken, silent, described_class.new(success: false)].map(&:inspect)).to eq(
+      ["#<SimpleConnect::Result HTTP 422 attempts=1>", "#<SimpleConnect::Result HTTP 202 attempts=2>",
+       "#<SimpleConnect::Result refused attempts=1>", "#<SimpleConnect::Result failed attempts=1>"]
+    )
+    expect([refused.to_s, PP.pp(refused, +"")]).to eq([refused.inspect, "#{refused.inspect}\n"])
+  end
+end

@@ -242,11 +242,16 @@ module SimpleConnect
       keys.intersection(MEMBERS + EXTRAS).to_h { |key| [key, key == :retryable ? retryable? : public_send(key)] }
     end
 
-    # @return [String]
+    # @return [String] without body, error and data: what a service says may hold a customer's number
     def inspect
-      "#<data #{self.class.name} #{to_h.map { |name, value| "#{name}=#{value.inspect}" }.join(", ")}>"
+      came = "HTTP #{status_code}" unless status_code.zero?
+      "#<#{self.class.name} #{came || network_error || (success ? "success" : "failed")} attempts=#{attempts}>"
     end
     alias to_s inspect
+
+    # What IRB and `pp` show.
+    # @api private
+    def pretty_print(printer) = printer.text(inspect)
 
     # @api private
     # @return [Boolean] whether the server has taken a request that must not be sent twice, though its answer is lost

@@ -173,6 +173,16 @@ RSpec.describe SimpleConnect::Kiket::Secrets do
   end
 end
 
+RSpec.describe SimpleConnect::Kiket::Settings do
+  it "is read by Strings and by Symbols" do
+    settings = described_class.new(MAX: { "a" => 3 }, "MIN" => 0)
+    expect([settings[:MAX], settings["MAX"], settings.fetch(:MIN), settings.key?(:MIN), settings.dig(:MAX, "a"),
+            settings.values_at(:MIN, "MIN"), settings.slice(:MIN), settings.fetch(:NO, 7), settings[:NO]])
+      .to eq([{ "a" => 3 }, { "a" => 3 }, 0, true, 3, [0, 0], { "MIN" => 0 }, 7, nil])
+    expect(settings.keys).to eq(%w[MAX MIN])
+  end
+end
+
 RSpec.describe SimpleConnect::Kiket::Telemetry do
   def records(**options)
     seen = Queue.new

@@ -95,6 +95,17 @@ RSpec.describe "Outbound::Dispatcher and job queues", unchecked: true do
 
     def publish(file) = ruby(file, "DISPATCHER.publish(EVENT)", "REDIS_URL" => redis.url)
 
+    it "has jobs wait in the queue that is named" do
+      ScriptedServer.open([{ "status" => 503 }]) do |server|
+        output = ruby(initializer("sidekiq", server), <<~RUBY, "REDIS_URL" => redis.url)
+          require "sidekiq/api"
+          [nil, "webhooks"].each { |queue| Dispatcher.new(DISPATCHER.application, queue: queue).publish(EVENT) }
+          puts Sidekiq::ScheduledSet.new.map(&:queue).sort
+        RUBY
+        expect(output.split).to eq(%w[default webhooks])
+      end
+    end
+
     it "makes the attempts that are due later, until one succeeds" do
       ScriptedServer.open([{ "status" => 503 }, { "status" => 500 }, { "status" => 200 }]) do |server|
         file = initializer("sidekiq", server)
@@ -281,6 +292,31 @@ RSpec.describe "Outbound::Dispatcher and job queues", unchecked: true do
         expect(output.lines).to match(
           [/uid: of the application/, /secret: of the endpoint one/, /uid: of the endpoint ep_/,
            /uid: of the application .*uid: and secret: of the endpoint ep_/, "fine\n"]
+        )
+      end
+    end
+
+    it "has jobs wait in the queue that is named, and again where one raised" do
+      ScriptedServer.open([{ "status" => 503 }]) do |server|
+        output = ruby(initializer("active_job", server), <<~'RUBY')
+          ActiveJob::Base.queue_adapter = :test
+          ActiveJob::Base.logger = nil
+          told = -> { p ActiveJob::Base.queue_adapter.enqueued_jobs.map { |job| job[:queue] } }
+          Dispatcher.new(DISPATCHER.application, queue: :webhooks).publish(EVENT)
+          told.call
+          job = ActiveJobDelivery.new({ "application_uid" => "nobody" })
+          job.queue_name = "webhooks"
+          job.perform_now
+          told.call
+          begin
+            Dispatcher.new(DISPATCHER.application, queue: 7)
+          rescue SimpleConnect::ConfigurationError => e
+            puts e.message
+          end
+        RUBY
+        expect(output.lines.grep_v(/\A{/)).to eq(
+          ["[\"webhooks\"]\n", "[\"webhooks\", \"webhooks\"]\n",
+           "queue: must be the name of a job queue, such as \"webhooks\", or nil for the default one, not 7\n"]
         )
       end
     end

@@ -381,6 +381,13 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher do
     end
   end
 
+  it "takes of a table's row what belongs to an attempt, and says so", unchecked: true do
+    row = { id: "at", event_uid: "ev_1", endpoint_uid: "e", status: "failure", retry_count: 0, created_at: 1, "x" => 2 }
+    expect { SimpleConnect::Outbound::DeliveryAttempt.new(**row) }
+      .to raise_error(ArgumentError, "unknown keywords: :created_at, \"x\"; of a row pass the members alone, such as " \
+                                     "**row.slice(*SimpleConnect::Outbound::DeliveryAttempt::MEMBERS)")
+  end
+
   describe "on who learns a secret" do
     secrets = %w[hush-hush s3cr3t]
 

@@ -276,6 +276,15 @@ RSpec.describe SimpleConnect::Webhooks::App do
     end
   end
 
+  it "says what is wrong with a handler that takes another number of arguments" do
+    one = Class.new { def call(payload) = payload }.new
+    { ->(payload) { payload } => "takes 1 argument", -> { nil } => "takes 0 arguments", one => "takes 1 argument",
+      ->(_, _, _) {} => "takes 3 arguments" }.each do |handler, takes|
+      expect { app.webhook("a", version: "v1").call(handler) }
+        .to raise_error(ArgumentError, "the handler #{takes}, and must take 2: the payload and the context")
+    end
+  end
+
   describe "#webhook" do
     it "takes the handler as a block, an argument, or at once" do
       handler = ->(payload, _) { payload }

@@ -23,6 +23,36 @@ module SimpleConnect
         raise ConfigurationError, "settings: must be a Hash, such as { \"MAX_RETRIES\" => 3 }, not #{settings.class}"
       end
 
+      # @param key [String, Symbol]
+      # @return [Object, nil]
+      # @example
+      #   context[:settings][:MAX_RETRIES] # => 3
+      def [](key) = super(text(key))
+
+      # @param key [String, Symbol]
+      # @return [Object]
+      # @raise [KeyError] where there is no such setting, and neither default nor block
+      def fetch(key, ...) = super(text(key), ...)
+
+      # @param key [String, Symbol]
+      # @return [Boolean]
+      def key?(key) = super(text(key))
+      alias has_key? key?
+      alias include? key?
+      alias member? key?
+
+      # @param key [String, Symbol]
+      # @return [Object, nil]
+      def dig(key, *path) = super(text(key), *path)
+
+      # @param keys [Array<String, Symbol>]
+      # @return [Array<Object, nil>]
+      def values_at(*keys) = super(*keys.map { |key| text(key) })
+
+      # @param keys [Array<String, Symbol>]
+      # @return [Hash{String => Object}]
+      def slice(*keys) = to_h.slice(*keys.map { |key| text(key) })
+
       # @return [String] the keys alone
       def inspect = "#<#{self.class.name} #{keys.join(", ")}>"
       alias to_s inspect
@@ -30,6 +60,10 @@ module SimpleConnect
       # What IRB and `pp` show.
       # @api private
       def pretty_print(printer) = printer.text(inspect)
+
+      private
+
+      def text(key) = key.is_a?(Symbol) ? key.name : key
     end
   end
 end

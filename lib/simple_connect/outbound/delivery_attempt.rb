@@ -61,7 +61,8 @@ module SimpleConnect
       #   attempt = SimpleConnect::Outbound::DeliveryAttempt.new(**row.attributes.symbolize_keys.slice(*members))
       def initialize(id:, event_uid:, endpoint_uid:, status:, retry_count:, endpoint_url: nil, response: nil,
                      response_status_code: nil, response_headers: {}, trigger_type: :automatic, attempted_at: nil,
-                     scheduled_at: nil, started_at: nil, error: nil)
+                     scheduled_at: nil, started_at: nil, error: nil, **others)
+        refuse(others) unless others.empty?
         @id = id
         @event_uid = event_uid
         @endpoint_uid = endpoint_uid
@@ -115,6 +116,12 @@ module SimpleConnect
       end
 
       private
+
+      def refuse(others)
+        names = others.keys.map(&:inspect).join(", ")
+        raise ArgumentError, "unknown keyword#{"s" if others.size > 1}: #{names}; of a row pass the members alone, " \
+                             "such as **row.slice(*#{self.class.name}::MEMBERS)"
+      end
 
       def time(option, value)
         return value if value.nil? || value.is_a?(Time)

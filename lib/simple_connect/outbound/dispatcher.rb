@@ -109,6 +109,7 @@ module SimpleConnect
       # @param scheme [:simplyq, :simple_connect, :kiket] how to sign, see {Signature}
       # @param jobs [:sidekiq, :active_job, false, nil] what waits for attempts that are due later; nil for Sidekiq, or
       #   else ActiveJob, where it is loaded; false for nothing
+      # @param queue [String, Symbol, nil] the queue that these jobs go to; nil for the default one
       # @param on_attempt [#call, nil] gets each {DeliveryAttempt}, also those that jobs make; what it raises goes to
       #   standard error
       # @param connection [Hash] `timeout:` (10 s), `total_timeout:` (30 s), `proxy:`, `ca_file:`, `ip_version:`,
@@ -118,7 +119,7 @@ module SimpleConnect
       # @example That keeps records
       #   keep = ->(attempt) { Attempt.create!(attempt.to_h) }
       #   SimpleConnect::Outbound::Dispatcher.new(application, on_attempt: keep)
-      def initialize(application, scheme: :simplyq, jobs: nil, on_attempt: nil, **connection)
+      def initialize(application, scheme: :simplyq, jobs: nil, queue: nil, on_attempt: nil, **connection)
         unless application.is_a?(Application)
           raise ConfigurationError, "application must be a SimpleConnect::Outbound::Application, " \
                                     "not #{application.class}"
@@ -130,6 +131,7 @@ module SimpleConnect
         @application = application
         @scheme = scheme
         @jobs = checked_jobs(jobs)
+        @queue = checked_queue(queue)
         @on_attempt = on_attempt
         @connection = { timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, pool_size: POOL_SIZE, user_agent: nil,
                         **connection }
@@ -234,6 +236,13 @@ module SimpleConnect
         found.call or raise ConfigurationError, "jobs: #{jobs.inspect} is not loaded: require it first"
         refuse_generated
         jobs
+      end
+
+      def checked_queue(queue)
+        return queue&.to_s if queue.nil? || queue.is_a?(Symbol) || (queue.is_a?(String) && !queue.strip.empty?)
+
+        raise ConfigurationError, "queue: must be the name of a job queue, such as \"webhooks\", or nil for the " \
+                                  "default one, not #{queue.inspect}"
       end
 
       # Another process generates others: its jobs would find no endpoint, and sign with another secret.
@@ -352,9 +361,9 @@ module SimpleConnect
         time = @jobs && next_attempt(attempt) or return attempt
 
         Dispatcher.register(self)
-        queue = @jobs == :sidekiq ? SidekiqDelivery : ActiveJobDelivery
-        queue.enqueue(time, delivery(attempt, event)) or
-          raise Error, "#{queue} was not enqueued: a middleware, a callback or an adapter refused it"
+        job = @jobs == :sidekiq ? SidekiqDelivery : ActiveJobDelivery
+        job.enqueue(time, @queue, delivery(attempt, event)) or
+          raise Error, "#{job} was not enqueued: a middleware, a callback or an adapter refused it"
         attempt
       end
 

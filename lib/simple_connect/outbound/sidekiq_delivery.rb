@@ -10,9 +10,10 @@ module SimpleConnect
       include ::Sidekiq::Job
 
       # @param time [Time]
+      # @param queue [String, nil] nil for the default one
       # @param delivery [Hash{String => Object}] plain JSON
       # @return [String, nil] nil where a middleware refused it
-      def self.enqueue(time, delivery) = perform_at(time.to_f, delivery)
+      def self.enqueue(time, queue, delivery) = (queue ? set(queue:) : self).perform_at(time.to_f, delivery)
 
       def perform(delivery) = Dispatcher.perform(delivery)
     end

@@ -6,6 +6,10 @@ module SimpleConnect
   module Webhooks
     # Which handler takes which version of which event. Handlers can be registered at any time, from any thread.
     class Registry
+      HANDLER = "a handler is required: a block, or anything with a call, that takes the payload and the context: " \
+                "{ |payload, context| … }"
+      private_constant :HANDLER
+
       # A handler, and the event and the version it was registered for.
       Registration = Struct.new(:event, :version, :handler)
 
@@ -67,18 +71,15 @@ module SimpleConnect
       end
 
       def callable(handler)
-        takes_two = handler.respond_to?(:call) && two?(handler)
-        return handler if takes_two
-
-        raise ArgumentError, "a handler is required: a block, or anything with a call, that takes the payload and " \
-                             "the context: { |payload, context| … }"
-      end
-
-      def two?(handler)
-        return true if handler.is_a?(Proc) && !handler.lambda?
+        raise ArgumentError, HANDLER unless handler.respond_to?(:call)
+        return handler if handler.is_a?(Proc) && !handler.lambda?
 
         arity = handler.respond_to?(:arity) ? handler.arity : handler.method(:call).arity
-        arity == 2 || arity.between?(-3, -1)
+        return handler if arity == 2 || arity.between?(-3, -1)
+
+        takes = "#{"at least " if arity.negative?}#{arity.negative? ? ~arity : arity}"
+        raise ArgumentError, "the handler takes #{takes} argument#{"s" unless arity == 1}, and must take 2: " \
+                             "the payload and the context"
       end
     end
   end
