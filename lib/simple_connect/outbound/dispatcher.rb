@@ -325,10 +325,9 @@ module SimpleConnect
         report(attempt, event, result)
         return attempt.with(error: result.error) if result.network_error
 
-        lines = endpoint.header_lines
-        attempt.with(response: result.response_body && Webhooks.utf8(lines.redact(result.response_body)),
-                     response_status_code: result.status_code,
-                     response_headers: result.headers.transform_values { |value| lines.redact(value) }.freeze)
+        # The transport has taken the sensitive headers out of it.
+        attempt.with(response: result.response_body && Webhooks.utf8(result.response_body),
+                     response_status_code: result.status_code, response_headers: result.headers.freeze)
       end
 
       # A hook's path may be its secret.
