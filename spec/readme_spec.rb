@@ -19,23 +19,17 @@ RSpec.describe "README.md", skip: DocumentedCode.missing do
   RUBY
 
   it "shows only what works" do
-    credentials = <<~RUBY
-      Rails.define_singleton_method(:application) do
-        client = { endpoint_url: SANDBOX.endpoint_url, key_id: SANDBOX.key_id, secret: SANDBOX.secret }
-        Struct.new(:credentials).new(Struct.new(:simple_connect).new(client))
-      end
-    RUBY
     ScriptedServer.open do |endpoint|
       blocks = code.map { |text, line| [text.gsub("https://acme.example", endpoint.url), line] }
-      output, fine = DocumentedCode.run(blocks, application + credentials)
+      output, fine = DocumentedCode.run(blocks, application)
       expect(fine).to be(true), output
       expect(endpoint.requests.map(&:body)).to eq(['{"parcel":1203}'])
     end
   end
 
   it "shows a job and its spec, which passes" do
-    job = code.map(&:first).grep(/^# (config|app).*(from_env|Job)/m)
-    expect(job.size).to eq(2)
+    job = code.map(&:first).grep(/^# app.*Job/m)
+    expect(job.size).to eq(1)
     rails = "require 'active_job'\nrequire 'rails'\nActiveJob::Base.logger = nil"
     output, = Suite.rspec([rails, application, *job, *specs.map(&:first)].join("\n"))
     expect(output).to match(/^1 example, 0 failures$/)
