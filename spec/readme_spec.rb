@@ -15,6 +15,7 @@ RSpec.describe "README.md", skip: DocumentedCode.missing do
     require "simple_connect" # as Bundler does
     require "active_support/core_ext/integer/time"
     ApplicationJob = Class.new(ActiveJob::Base)
+    ActiveJob::Base.queue_adapter = :test
     Payment = Struct.new(:id, :customer_name, :mobile_no, :amount, keyword_init: true)
   RUBY
 
