@@ -91,7 +91,7 @@ class SimpleConnect::Api::Events
       fields: T.untyped,
       recipient: T.untyped,
       event: T.untyped,
-      event_id: T.untyped,
+      event_id: T.nilable(T.any(::String, ::Symbol, ::Integer)),
       language: T.nilable(T.any(::String, ::Symbol, ::Integer)),
       occurred_at: T.untyped,
       keywords: T.untyped
@@ -139,7 +139,7 @@ class SimpleConnect::Api::Later
       fields: T.untyped,
       recipient: T.untyped,
       event: T.untyped,
-      event_id: T.untyped,
+      event_id: T.nilable(T.any(::String, ::Symbol, ::Integer)),
       language: T.nilable(T.any(::String, ::Symbol, ::Integer)),
       occurred_at: T.untyped,
       keywords: T.untyped
@@ -506,28 +506,28 @@ class SimpleConnect::Configuration < ::SimpleConnect::ClientSettings
   sig { returns(T.untyped) }
   attr_reader :on_exhausted
 
-  sig { params(job: T.nilable(T.any(::Symbol, ::String))).returns(T.untyped) }
+  sig { params(job: T.nilable(T.any(::Symbol, ::String))).void }
   def job=(job); end
 
-  sig { params(queue: T.nilable(T.any(::String, ::Symbol, ::Integer))).returns(T.untyped) }
+  sig { params(queue: T.nilable(T.any(::String, ::Symbol, ::Integer))).void }
   def queue=(queue); end
 
-  sig { params(seconds: ::Numeric).returns(T.untyped) }
+  sig { params(seconds: ::Numeric).void }
   def max_wait=(seconds); end
 
-  sig { params(seconds: ::Numeric).returns(T.untyped) }
+  sig { params(seconds: ::Numeric).void }
   def give_up_after=(seconds); end
 
-  sig { params(rejected: ::Symbol).returns(T.untyped) }
+  sig { params(rejected: ::Symbol).void }
   def rejected=(rejected); end
 
-  sig { params(hook: T.untyped).returns(T.untyped) }
+  sig { params(hook: T.untyped).void }
   def on_rejected=(hook); end
 
-  sig { params(hook: T.untyped).returns(T.untyped) }
+  sig { params(hook: T.untyped).void }
   def on_unauthorized=(hook); end
 
-  sig { params(hook: T.untyped).returns(T.untyped) }
+  sig { params(hook: T.untyped).void }
   def on_exhausted=(hook); end
 
   sig do
@@ -923,6 +923,12 @@ class SimpleConnect::Kiket::Settings < ::Hash
 
   sig { params(key: T.any(::String, ::Symbol)).returns(T::Boolean) }
   def key?(key); end
+
+  alias has_key? key?
+
+  alias include? key?
+
+  alias member? key?
 
   sig { params(key: T.any(::String, ::Symbol), path: T.untyped).returns(T.untyped) }
   def dig(key, *path); end
