@@ -10,37 +10,37 @@ require_relative "internal/lazy_client"
 module SimpleConnect
   # Delivers events to one integration.
   #
-  # Build one for the whole process, in an initializer: threads may share it, connections are kept alive and reused,
-  # and it works on in processes that are forked from this one.
+  # Build one for the whole process, in an initializer. Threads may share it, it keeps connections open and reuses them,
+  # and it works in forked processes.
   #
   # @example
   #   credentials = Rails.application.credentials.simple_connect
   #   SIMPLECONNECT = SimpleConnect::Client.new(
   #     endpoint_url: credentials[:endpoint_url], key_id: credentials[:key_id], secret: credentials[:secret]
   #   )
-  # @example With what the environment says
+  # @example From environment variables
   #   SIMPLECONNECT = SimpleConnect::Client.from_env
   class Client
-    # How many seconds connecting may take, and each silence while sending or waiting for the answer.
+    # The default timeout in seconds: for connecting, and for each pause while sending or waiting for the response.
     DEFAULT_TIMEOUT = 10
 
     include Connected
 
     ENVELOPES = [nil, :nested, :flat].freeze
-    # Where {.from_env} finds an option.
+    # The environment variables of {.from_env}.
     VARIABLES = { endpoint_url: "SIMPLECONNECT_ENDPOINT_URL", key_id: "SIMPLECONNECT_KEY_ID",
                   secret: "SIMPLECONNECT_SECRET" }.freeze
     private_constant :ENVELOPES, :VARIABLES
 
-    # A client whose URL and credentials come from the environment: `SIMPLECONNECT_ENDPOINT_URL`, `SIMPLECONNECT_KEY_ID`
-    # and `SIMPLECONNECT_SECRET`. They are read when it is first used, so that what never delivers (such as
-    # `rails assets:precompile`) needs none of them.
+    # Builds a client from the environment variables `SIMPLECONNECT_ENDPOINT_URL`, `SIMPLECONNECT_KEY_ID` and
+    # `SIMPLECONNECT_SECRET`. They are read on first use, so a process that never delivers (such as
+    # `rails assets:precompile`) does not need them.
     #
-    # The first use, and each until they are there, raises a {ConfigurationError} that names those that are missing or
-    # blank; so does what else {#initialize} raises.
+    # The first use raises a {ConfigurationError} that names missing or blank variables, and any error that
+    # {#initialize} raises. Later uses read them again.
     #
     # @param env [ENV, Hash{String => String}]
-    # @param options [Hash] as for {#initialize}; one that a variable stands for is used instead of it
+    # @param options [Hash] as for {#initialize}; an option takes precedence over its variable
     # @return [Client]
     # @example
     #   SIMPLECONNECT = SimpleConnect::Client.from_env(event_keys: %w[order_paid order_sent])
@@ -64,32 +64,32 @@ module SimpleConnect
 
     # @param endpoint_url [String] the integration's URL, such as
     #   `"https://app.simplewaconnect.com/api/v1/integrations/<provider>/events"`
-    # @param key_id [String] which secret signs
+    # @param key_id [String] the id of the secret
     # @param secret [String] the signing secret; the client keeps no copy of it
-    # @param timeout [Numeric] seconds for connecting, and for each silence while sending or waiting for the answer
+    # @param timeout [Numeric] seconds for connecting, and for each pause while sending or waiting for the response
     # @param logger [#info, #warn, nil] gets two lines for each attempt
-    # @param event_keys [Array<String, Symbol>, nil] the event keys to allow; nil allows all
-    # @param max_attempts [Integer, nil] how often to try; use 1 where a job queue retries
+    # @param event_keys [Array<String, Symbol>, nil] the allowed event keys; nil allows all
+    # @param max_attempts [Integer, nil] the number of attempts; use 1 if a job queue retries
     # @param retryable [Retryable, #call, nil] the retry policy; nil for three attempts
     # @param user_agent [String, nil]
-    # @param envelope [:nested, :flat, nil] the one layout to send; nil for whichever a call asks for
-    # @param debug [Boolean] whether to log requests and answers in full, without credentials
-    # @param headers [Hash{String => String}, nil] up to 20 header fields to send with each request, such as a trace's
-    #   or a gateway's. They are not part of what is signed
-    # @param connection [Hash] more on connections:
+    # @param envelope [:nested, :flat, nil] the only layout to send; nil lets each call choose
+    # @param debug [Boolean] whether to log requests and responses in full, without credentials
+    # @param headers [Hash{String => String}, nil] up to 20 headers to send with each request, such as for tracing or a
+    #   gateway. The signature does not cover them
+    # @param connection [Hash] more options for connections:
     # @option connection [Numeric] :open_timeout seconds for connecting; `timeout` by default
-    # @option connection [Numeric] :write_timeout seconds for each silence while sending; `timeout` by default
-    # @option connection [Numeric] :read_timeout seconds for each silence while waiting; `timeout` by default
-    # @option connection [Numeric] :total_timeout seconds for a whole call, attempts and waits together
-    # @option connection [:ipv4, :ipv6] :ip_version the one kind of address to use
-    # @option connection [String, false] :proxy the HTTP proxy's URL; by default what the environment says; false
+    # @option connection [Numeric] :write_timeout seconds for each pause while sending; `timeout` by default
+    # @option connection [Numeric] :read_timeout seconds for each pause while waiting; `timeout` by default
+    # @option connection [Numeric] :total_timeout seconds for a whole call, including all attempts and waits
+    # @option connection [:ipv4, :ipv6] :ip_version the only kind of address to use
+    # @option connection [String, false] :proxy the URL of the HTTP proxy; by default from the environment; false
     #   for none
-    # @option connection [String] :ca_file a PEM file of certificates to trust beside the system's: of authorities, or
-    #   of servers themselves. It is read whole or refused here, and again when it has changed
-    # @option connection [Integer] :pool_size how many idle connections to keep (25)
-    # @option connection [Numeric] :idle_timeout for how many seconds to keep them (30)
-    # @option connection [Integer] :max_response_bytes the largest body of an answer to take (1 MiB)
-    # @raise [ConfigurationError] where an option cannot be used; the message says what to write
+    # @option connection [String] :ca_file a PEM file of certificates to trust in addition to the system's, of
+    #   authorities or of servers. An invalid file raises here; a changed file is read again
+    # @option connection [Integer] :pool_size the maximum number of idle connections (25)
+    # @option connection [Numeric] :idle_timeout seconds to keep an idle connection (30)
+    # @option connection [Integer] :max_response_bytes the maximum size of a response body (1 MiB)
+    # @raise [ConfigurationError] if an option is invalid; the message says what to write
     # @raise [ArgumentError] for an unknown option
     def initialize(endpoint_url:, key_id:, secret:, timeout: DEFAULT_TIMEOUT, logger: nil, event_keys: nil,
                    max_attempts: nil, retryable: nil, user_agent: nil, envelope: nil, debug: false, headers: nil,
@@ -122,7 +122,7 @@ module SimpleConnect
 
     def identity = "key_id=#{@key_id.inspect}"
 
-    # A client that is built when it is first used.
+    # A client that is built on first use.
     # @api private
     class Deferred < Client
       include LazyClient

@@ -4,21 +4,21 @@ require_relative "internal/autoload"
 require_relative "internal/keeps_secrets"
 
 module SimpleConnect
-  # What one client is built with, by the options of {Client#initialize} and {MessagesClient#initialize}.
+  # The settings of one client: the options of {Client#initialize} and {MessagesClient#initialize}.
   class ClientSettings
     include KeepsSecrets
 
-    # @return [String, Proc, nil] see {Client#initialize}; else `SIMPLECONNECT_ENDPOINT_URL`
+    # @return [String, Proc, nil] see {Client#initialize}; default: `SIMPLECONNECT_ENDPOINT_URL`
     attr_accessor :endpoint_url
-    # @return [String, Proc, nil] see {Client#initialize}; else `SIMPLECONNECT_KEY_ID`
+    # @return [String, Proc, nil] see {Client#initialize}; default: `SIMPLECONNECT_KEY_ID`
     attr_accessor :key_id
-    # @return [String, Proc, nil] see {Client#initialize}; else `SIMPLECONNECT_SECRET`
+    # @return [String, Proc, nil] see {Client#initialize}; default: `SIMPLECONNECT_SECRET`
     attr_accessor :secret
-    # @return [String, Proc, nil] see {MessagesClient#initialize}; else `SIMPLECONNECT_BASE_URL`
+    # @return [String, Proc, nil] see {MessagesClient#initialize}; default: `SIMPLECONNECT_BASE_URL`
     attr_accessor :base_url
-    # @return [String, Proc, nil] see {MessagesClient#initialize}; else `SIMPLECONNECT_API_KEY`
+    # @return [String, Proc, nil] see {MessagesClient#initialize}; default: `SIMPLECONNECT_API_KEY`
     attr_accessor :api_key
-    # @return [#info, Proc, nil] see {Client#initialize}; in Rails, `Rails.logger`, unless it is false
+    # @return [#info, Proc, nil] see {Client#initialize}; default in Rails: `Rails.logger`; false for none
     attr_accessor :logger
     # @return [Array<String, Symbol>, Proc, nil] see {Client#initialize}
     attr_accessor :event_keys
@@ -36,7 +36,7 @@ module SimpleConnect
     attr_accessor :total_timeout
     # @return [Integer, Proc, nil] see {Client#initialize}
     attr_accessor :max_attempts
-    # @return [#call, nil] see {Client#initialize}; a Proc gives the policy
+    # @return [#call, nil] see {Client#initialize}; a Proc is called to get the policy
     attr_accessor :retryable
     # @return [Hash{String => String}, Proc, nil] see {Client#initialize}
     attr_accessor :headers

@@ -1,22 +1,22 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # What all errors of this gem inherit from.
+  # The base class of all errors of this gem.
   #
-  # A failed delivery raises none of them: it gives a failed {Result}; only the calls that end in `!` raise a
-  # {DeliveryError}. A mistake in a call raises ArgumentError. All can be matched by their fields.
+  # A failed delivery returns a failed {Result} and raises none of them; only methods that end in `!` raise a
+  # {DeliveryError}. Invalid arguments raise ArgumentError. All errors support pattern matching on their fields.
   class Error < StandardError
-    # @param _keys [Array<Symbol>, nil] the keys that a pattern asks for
+    # @param _keys [Array<Symbol>, nil] the keys in the pattern
     # @return [Hash{Symbol => Object}] the message and the fields
     def deconstruct_keys(_keys) = { message: }
   end
 
-  # A client, or a sandbox, cannot be built with these options. The message says what to write instead.
+  # The options of a client, a sandbox or a webhook object are invalid. The message says what to write instead.
   class ConfigurationError < Error; end
 
-  # An event key that is not among the client's `event_keys:`.
+  # The event key is not in the client's `event_keys:`.
   class UnknownEventError < Error
-    # @return [String, nil] that key
+    # @return [String, nil] the key
     attr_reader :event_key
 
     # @param message [String, nil]
@@ -31,9 +31,9 @@ module SimpleConnect
     def deconstruct_keys(keys) = { **super, event_key: }
   end
 
-  # The server accepted the request, but its answer is not JSON. The request has been taken; it is not sent again.
+  # The server accepted the request, but its response is not JSON. The request is not retried.
   class MalformedResponseError < Error
-    # @return [Result, nil] the answer, as a success without data
+    # @return [Result, nil] the response, as a success without data
     attr_reader :result
 
     # @param message [String, nil]
@@ -55,10 +55,10 @@ module SimpleConnect
   # A bug in this gem. Please report it.
   class InternalError < Error; end
 
-  # A call that ends in `!` failed: {Api::Events#deliver!} and its like. It either is a {TransientError} or a
-  # {PermanentError}; or just this, where a policy of your own gave a failed {Result} that tells nothing of the cause.
+  # A method that ends in `!`, such as {Api::Events#deliver!}, failed. The error is a {TransientError} or a
+  # {PermanentError}, or only this class if a custom policy returned a failed {Result} without a cause.
   #
-  # @example In a job: what may go better later is for the queue to repeat
+  # @example In a job that retries transient errors
   #   class DeliverPaymentJob < ActiveJob::Base
   #     retry_on SimpleConnect::TransientError, wait: 30, attempts: 10
   #
@@ -73,24 +73,24 @@ module SimpleConnect
   #     in { retryable: true, retry_after: } then retry_later(retry_after || 60)
   #     end
   class DeliveryError < Error
-    # @return [Result, nil] what came of the call; nil where you raise the error yourself and give none
+    # @return [Result, nil] the result of the call; nil if you raise the error yourself without one
     attr_reader :result
 
     class << self
       # @api private
-      # @param result [Result] a failed one
-      # @return [Class] of the error that stands for it
+      # @param result [Result] a failed result
+      # @return [Class] the error class for it
       def class_for(result)
         status = result.status_code
         return result.taken? ? PermanentError : class_for_network(result.network_error) if status.zero?
 
-        # No status that exists is 600 or more: whatever the server means by it, repeating the call does not help.
+        # A status of 600 or more is not valid, so a repeated call does not help.
         STATUSES[status] || HUNDREDS[status / 100] || (status >= 600 ? PermanentError : DeliveryError)
       end
 
       # @api private
-      # @param result [Result] a failed one
-      # @return [Boolean] whether a {Retryable} tries again: where no answer came, or the server failed
+      # @param result [Result] a failed result
+      # @return [Boolean] whether {Retryable} retries it: after a network error or a 5xx
       def retried?(result)
         error = class_for(result)
         result.status_code.zero? ? !(error <= PermanentError) : error == ServerError
@@ -102,7 +102,7 @@ module SimpleConnect
         case kind
         when nil then DeliveryError
         when :timeout then TimeoutError
-        # The server has taken the request, and its answer will be no smaller next time.
+        # The server has processed the request, and its response will be as large next time.
         when :too_large then PermanentError
         else ConnectionError
         end
@@ -111,39 +111,39 @@ module SimpleConnect
 
     # @param message [String, nil] by default the result's `error`
     # @param result [Result, nil]
-    # @example In a spec of your own
+    # @example In a spec
     #   allow(client.events).to receive(:deliver!).and_raise(SimpleConnect::RateLimitedError)
     def initialize(message = nil, result: nil)
       super(message || result&.error)
       @result = result
     end
 
-    # @return [Integer] the HTTP status; 0 where no answer came
+    # @return [Integer] the HTTP status; 0 if there was no response
     def status_code = result ? result.status_code : 0
 
     # @return [Boolean] whether the same call may succeed later: see {Result#retryable?}
     def retryable? = is_a?(TransientError)
 
-    # @return [Float, nil] for how many seconds to wait before that: see {Result#retry_after}
+    # @return [Float, nil] the seconds to wait before that: see {Result#retry_after}
     def retry_after = result&.retry_after
 
     # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
-    # @return [Hash{Symbol => Object}] `message:`, `result:`, and whatever a {Result} can be matched by
+    # @return [Hash{Symbol => Object}] `message:`, `result:`, and the keys of {Result#deconstruct_keys}
     def deconstruct_keys(keys)
       { **super, result:, status_code:, retryable: retryable?, retry_after:, **result&.deconstruct_keys(keys) }
     end
   end
 
-  # The same call may succeed later. Repeat it with the same `event_id`. A 425 (too early) is no kind of its own.
+  # The same call may succeed later. Repeat it with the same `event_id`. A 425 (too early) raises this class itself.
   class TransientError < DeliveryError; end
 
-  # No answer came, other than for want of time: `result.network_error` tells why.
+  # There was no response, for a reason other than a timeout: see `result.network_error`.
   class ConnectionError < TransientError; end
 
-  # No answer came in time; or the server gave up waiting for the request (408).
+  # The response did not arrive in time, or the server timed out waiting for the request (408).
   class TimeoutError < TransientError; end
 
-  # The server wants fewer requests (429).
+  # Too many requests (429).
   class RateLimitedError < TransientError; end
 
   # The server failed (5xx).
@@ -152,23 +152,23 @@ module SimpleConnect
   # The same call would fail again.
   class PermanentError < DeliveryError; end
 
-  # The credentials, or a proxy's, are not accepted (401, 403, 407).
+  # The server or a proxy rejected the credentials (401, 403, 407).
   class AuthenticationError < PermanentError; end
 
-  # There is no such event, message or endpoint (404, 410).
+  # The event, message or endpoint does not exist (404, 410).
   class NotFoundError < PermanentError; end
 
-  # It contradicts what the server has (409).
+  # The request conflicts with the server's state (409).
   class ConflictError < PermanentError; end
 
-  # The server does not take what was sent (any other 4xx).
+  # The server rejected the request as invalid (any other 4xx).
   class InvalidRequestError < PermanentError; end
 
   # The endpoint has moved (3xx); redirects are not followed.
   class RedirectError < PermanentError; end
 
   class DeliveryError # rubocop:disable Style/Documentation -- it has that above
-    # Which error stands for a status; {HUNDREDS} has those of the others.
+    # The error classes by status; {HUNDREDS} has the classes of all other statuses.
     STATUSES = {
       401 => AuthenticationError, 403 => AuthenticationError, 407 => AuthenticationError, 404 => NotFoundError,
       410 => NotFoundError, 408 => TimeoutError, 409 => ConflictError, 425 => TransientError, 429 => RateLimitedError
@@ -177,7 +177,7 @@ module SimpleConnect
     private_constant :STATUSES, :HUNDREDS
   end
 
-  # A request that is not believed: unsigned, signed with another secret, changed on its way, too old or too new.
+  # The signature of a request is missing, does not match, or is too old or too new.
   class SignatureVerificationError < Error
     # @return [Symbol] `:missing_signature`, `:missing_timestamp`, `:malformed_timestamp`, `:mismatch`, `:too_old` or
     #   `:too_new`
@@ -190,8 +190,8 @@ module SimpleConnect
       @reason = reason
     end
 
-    # @return [Hash{Symbol => Object}] what a refusal can tell the sender: `:error`, the message, and `:reason`
-    # @example In a server of your own
+    # @return [Hash{Symbol => Object}] a body for the 401 response: `:error`, the message, and `:reason`
+    # @example In your own server
     #   [401, { "content-type" => "application/json" }, [JSON.generate(error.to_h)]]
     def to_h = { error: message, reason: }
 
@@ -200,15 +200,16 @@ module SimpleConnect
     def deconstruct_keys(keys) = { **super, reason: }
   end
 
-  # A webhook's body that is no JSON object.
+  # The body of a webhook is not a JSON object.
   class MalformedPayloadError < Error; end
 
-  # A request that is signed and came before.
+  # A signed request was received before.
   class ReplayError < Error
     MESSAGES = {
-      handled: "this request came before",
+      handled: "this request was received before",
       under_way: "this request is being handled",
-      elsewhere: "this body and timestamp came before, with another event or version: sign again with a new timestamp"
+      elsewhere: "this body and timestamp were received before, with another event or version: " \
+                 "sign again with a new timestamp"
     }.freeze
     private_constant :MESSAGES
 
@@ -219,10 +220,10 @@ module SimpleConnect
       @verdict = verdict
     end
 
-    # @return [Boolean] whether it is still being handled: it may have to come again
+    # @return [Boolean] whether the first request is still in progress; the sender should retry
     def under_way? = @verdict == :under_way
 
-    # @return [Boolean] whether its body and timestamp came before, but to another path: it was not handled
+    # @return [Boolean] whether body and timestamp were received before on another path; this one was not handled
     def elsewhere? = @verdict == :elsewhere
   end
 end

@@ -6,7 +6,7 @@ require_relative "internal/connected"
 require_relative "internal/lazy_client"
 
 module SimpleConnect
-  # Sends WhatsApp template messages with an API key, past any integration.
+  # Sends WhatsApp template messages with an API key, without an integration.
   #
   # @example
   #   client = SimpleConnect::MessagesClient.new(
@@ -16,24 +16,24 @@ module SimpleConnect
   class MessagesClient
     include Connected
 
-    # How many seconds connecting may take, and each silence while sending or waiting for the answer.
+    # The default timeout in seconds: for connecting, and for each pause while sending or waiting for the response.
     DEFAULT_TIMEOUT = 10
 
     # @return [Api::Messages]
     attr_reader :messages
 
-    # @param base_url [String] the server, such as `"https://app.simplewaconnect.com"`; its path does not matter
+    # @param base_url [String] the server, such as `"https://app.simplewaconnect.com"`; its path is ignored
     # @param api_key [String]
     # @param timeout [Numeric] seconds, as for {Client#initialize}
     # @param logger [#info, #warn, nil] gets two lines for each attempt
-    # @param max_attempts [Integer, nil] how often to try
+    # @param max_attempts [Integer, nil] the number of attempts
     # @param retryable [Retryable, #call, nil] the retry policy; nil for three attempts
     # @param user_agent [String, nil]
-    # @param debug [Boolean] whether to log requests and answers in full, without the key
-    # @param ip_version [:ipv4, :ipv6, nil] the one kind of address to use
-    # @param headers [Hash{String => String}, nil] header fields to send with each request, as for {Client#initialize}
-    # @param connection [Hash] more on connections, as for {Client#initialize}
-    # @raise [ConfigurationError] where an option cannot be used; the message says what to write
+    # @param debug [Boolean] whether to log requests and responses in full, without the key
+    # @param ip_version [:ipv4, :ipv6, nil] the only kind of address to use
+    # @param headers [Hash{String => String}, nil] headers to send with each request, as for {Client#initialize}
+    # @param connection [Hash] more options for connections, as for {Client#initialize}
+    # @raise [ConfigurationError] if an option is invalid; the message says what to write
     # @raise [ArgumentError] for an unknown option
     def initialize(base_url:, api_key:, timeout: DEFAULT_TIMEOUT, logger: nil, max_attempts: nil, retryable: nil,
                    user_agent: nil, debug: false, ip_version: nil, headers: nil, **connection)
@@ -72,7 +72,7 @@ module SimpleConnect
 
     def identity = "api_key=[redacted]"
 
-    # A client that is built when it is first used.
+    # A client that is built on first use.
     # @api private
     class Deferred < MessagesClient
       include LazyClient

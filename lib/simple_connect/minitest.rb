@@ -6,24 +6,24 @@ require_relative "testing"
 module SimpleConnect
   # See `testing.rb`.
   module Testing
-    # Assertions for Minitest. `require "simple_connect/minitest"` brings them into all tests, Rails' too, and has each
-    # test begin anew: with no deliveries, with nothing set to be answered, and with test mode on or off as it was
-    # outside. Also those that run at the same time, on threads.
+    # Assertions for Minitest. `require "simple_connect/minitest"` adds them to all tests, including Rails' tests. Each
+    # test starts with no deliveries and no responses set, and with test mode as it was outside the test. This also
+    # works for tests that run in parallel threads.
     #
     # @example In test_helper.rb
     #   require "simple_connect/minitest"
     #   SimpleConnect.test!
     module Assertions
-      # Asserts that an event was delivered: by the block, or else by the test so far; whatever was answered.
+      # Asserts that the block (without one, the test so far) delivered an event, whatever the response.
       #
-      # Whatever is expected is held against what there is by `===`.
+      # Expected values are compared by `===`.
       #
       # @param event_key [String, Symbol, #===, nil] nil for any
       # @param to [String, Hash, #===, nil] the recipient's number, or a Hash of its fields; nil for any
-      # @param with [Hash] some of the event's fields, `event_id`, `language` and `occurred_at` among them
-      # @param times [Integer, Range, nil] how often; nil for once at least
-      # @yield what is to deliver it
-      # @return [Delivery, nil] the first that fits
+      # @param with [Hash] some of the event's fields, including `event_id`, `language` and `occurred_at`
+      # @param times [Integer, Range, nil] the number of deliveries; nil for at least one
+      # @yield code that delivers it
+      # @return [Delivery, nil] the first that matches
       # @example
       #   assert_event_delivered("customer_payment_received", to: "+919812345678", with: { order: 7 }) { pay! }
       #   assert_event_delivered("customer_payment_received", with: { payment_mode: /UPI|cash/ }, times: 2)
@@ -42,7 +42,7 @@ module SimpleConnect
       # @param event_key [String, Symbol, #===, nil]
       # @param to [String, Hash, #===, nil]
       # @param with [Hash]
-      # @yield what is not to deliver it
+      # @yield code that must not deliver it
       # @return [void]
       # @example
       #   refute_event_delivered("customer_refunded") { pay! }
@@ -62,16 +62,16 @@ module SimpleConnect
       end
     end
 
-    # Has each test begin anew.
+    # Starts a new session for each test.
     # @api private
     module EachTest
-      # Whether others of this process run at the same time. What runs them decides, not their order: Rails' tests are
-      # in parallel also where each process has one at a time.
+      # Whether other tests run at the same time in other threads of this process. The executor decides: Rails marks
+      # tests as parallel even if each process runs one at a time.
       def self.on_threads?(test)
         return false unless test.is_a?(Minitest::Parallel::Test)
 
         executor = Minitest.parallel_executor
-        # Rails' since 7.0; before, it forked by one of its own, and had Minitest's for threads.
+        # Rails 7.0 and later. Earlier versions fork with their own executor and use Minitest's for threads.
         return executor.parallelize_with != :processes if executor.respond_to?(:parallelize_with)
 
         executor.is_a?(Minitest::Parallel::Executor)

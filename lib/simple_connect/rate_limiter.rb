@@ -5,12 +5,13 @@ require_relative "internal/checks"
 require_relative "internal/extension"
 
 module SimpleConnect
-  # Grants so many permits in each window of time, first come, first served: of 15 asked for at once, with 10 a second,
-  # 10 are there now and 5 in the next second. A window begins with the first permit after one that is over.
+  # Limits how often something happens: it grants a number of permits in each interval, in the order of the requests.
+  # With 10 a second, of 15 requests at once 10 proceed now and 5 in the next second. An interval starts with the first
+  # permit after the previous one has ended.
   #
-  # Threads and fibers may share it. Whoever waits holds up no other thread, and under a Fiber scheduler no other fiber,
-  # and can be interrupted; then those behind move up. A process forked from this one counts for itself. It is kept in
-  # Rust, and goes by the monotonic clock.
+  # Threads and fibers may share a limiter. Waiting blocks no other thread (or fiber, under a Fiber scheduler) and can
+  # be interrupted; then the next in line moves up. A forked process has its own count. Implemented in Rust, by the
+  # monotonic clock.
   #
   # @example
   #   limiter = SimpleConnect::RateLimiter.new(10)
@@ -19,18 +20,18 @@ module SimpleConnect
   #     deliver(event)
   #   end
   class RateLimiter
-    # The most seconds that a condition variable is asked to wait at a time.
+    # The maximum wait of a ConditionVariable, in seconds.
     DAY = 86_400
     private_constant :DAY
 
-    # @return [Integer] how many permits a window has
+    # @return [Integer] the number of permits per interval
     attr_reader :limit
-    # @return [Float] how many seconds a window lasts
+    # @return [Float] the length of an interval, in seconds
     attr_reader :interval
 
-    # @param limit [Integer] how many permits a window has
-    # @param interval [Numeric] how many seconds a window lasts
-    # @raise [ConfigurationError] where one of them is not positive
+    # @param limit [Integer] the number of permits per interval
+    # @param interval [Numeric] the length of an interval, in seconds
+    # @raise [ConfigurationError] if one of them is not positive
     # @example 100 a minute
     #   SimpleConnect::RateLimiter.new(100, interval: 60)
     def initialize(limit, interval: 1.0)
@@ -45,18 +46,18 @@ module SimpleConnect
       @moved = ConditionVariable.new
     end
 
-    # Takes a permit, if there is one that nobody waits for.
+    # Takes a permit if one is free and nobody waits for it. Does not wait.
     #
-    # @return [Boolean] whether there was
+    # @return [Boolean] whether it took one
     # @example
     #   limiter.try_acquire or return head(:too_many_requests)
     def try_acquire = @permits.try_acquire
 
-    # Waits for a permit, behind all who wait already.
+    # Waits for a permit, in the order of the calls.
     #
-    # @param timeout [Numeric, nil] for how many seconds to wait at the most; nil for as long as it takes
-    # @return [Boolean] whether it got one; false at once, where its turn would not come in time
-    # @raise [ArgumentError] where `timeout` is no number of seconds
+    # @param timeout [Numeric, nil] the maximum wait, in seconds; nil for no limit
+    # @return [Boolean] whether it got one; false at once if none will be free in time
+    # @raise [ArgumentError] if `timeout` is not a number of seconds
     # @example
     #   limiter.acquire(timeout: 5) or raise "too many events"
     def acquire(timeout: nil)
@@ -67,7 +68,7 @@ module SimpleConnect
       end
     end
 
-    # Waits as {#acquire} does, while the others of a batch go on.
+    # Like {#acquire}; the other items of a batch continue meanwhile.
     # @api private
     # @param batch [Batch]
     # @param timeout [Float]
@@ -76,14 +77,14 @@ module SimpleConnect
       wait_for_turn(timeout) { |ticket, deadline| until_granted(ticket, deadline) { |pause| batch.sleep(pause) } }
     end
 
-    # Takes a permit, behind all who wait, without waiting for it. It cannot be given back.
+    # Reserves the next permit without waiting for it. You cannot return it.
     #
-    # @return [Float] in how many seconds it may be used; 0.0 for now
+    # @return [Float] the seconds until you may use it; 0.0 for now
     # @example
     #   DeliverJob.set(wait: limiter.reserve).perform_later(event)
     def reserve = @permits.reserve
 
-    # How long whoever came now would have to wait.
+    # Returns how long a new caller would wait.
     #
     # @return [Float] seconds
     # @example
@@ -102,7 +103,7 @@ module SimpleConnect
       leave(ticket) if ticket && !granted
     end
 
-    # Asks until the permit is there (true), or the deadline has come (false).
+    # Returns true when the permit is granted, false at the deadline.
     def until_granted(ticket, deadline)
       while (pause = @permits.wait(ticket))
         left = deadline ? deadline - Clock.now : pause
@@ -113,7 +114,7 @@ module SimpleConnect
       true
     end
 
-    # Those behind may have less to wait now.
+    # Those behind may have a shorter wait now.
     def leave(ticket)
       @permits.leave(ticket)
       @lock.synchronize { @moved.broadcast }

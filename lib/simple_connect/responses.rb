@@ -1,19 +1,19 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # What the server answers, as objects: {Result#data} is one of these.
+  # The server's responses as objects: {Result#data} is one of these.
   #
-  # Each is built from one parsed JSON value; anything but an object counts as an empty one, so that a reader gives
-  # nil rather than raising. Whatever has no reader of its own is in `to_h`.
+  # Each wraps one parsed JSON value. A value that is not an object counts as an empty one, so readers return nil
+  # instead of raising. Fields without a reader are in `to_h`.
   module Responses
-    # What the responses have in common.
+    # The methods that all responses share.
     class Response
       # @param json [Object] a parsed JSON value
       def initialize(json)
         @json = json.is_a?(Hash) ? json : {}
       end
 
-      # @return [Hash{String => Object}] a copy of the parsed JSON, also of what has no reader here
+      # @return [Hash{String => Object}] a copy of the parsed JSON, including fields without a reader
       # @example
       #   result.data.to_h["a_field_of_next_year"]
       def to_h
@@ -32,7 +32,7 @@ module SimpleConnect
         value.is_a?(Hash) ? value : {}
       end
 
-      # Times come as ISO 8601; anything that Ruby can read as a time is taken.
+      # The service sends ISO 8601; other formats that Ruby can parse also work.
       def time_at(key, json = @json)
         text = json[key]
         return if text.nil?
@@ -45,30 +45,30 @@ module SimpleConnect
     end
     private_constant :Response
 
-    # The answer to {Api::Events#deliver}.
+    # The response to {Api::Events#deliver}.
     class DeliverResponse < Response
       # @return [String, nil] such as `"accepted"`
       def status = @json["status"]
 
-      # @return [Integer, nil] the number of the row in the server's log
+      # @return [Integer, nil] the id of the event in the server's log
       def log_id = @json["log_id"]
 
       # @return [String, nil] the event's idempotency key
       def event_id = @json["event_id"]
 
-      # @return [Boolean] whether the server had taken this event before, and so did nothing now
+      # @return [Boolean] whether the server already had this event and ignored the request
       def duplicate? = @json["duplicate"] == true
 
-      # @return [Boolean] whether the request was signed with the secret before the last rotation
+      # @return [Boolean] whether the request was signed with the previous secret
       def used_previous_secret? = @json["used_previous_secret"] == true
 
-      # @return [EventResponse, nil] the event's row, where the server sends it along
+      # @return [EventResponse, nil] the event in the server's log, if the response includes it
       def event
         EventResponse.new(@json) if @json["event_log"].is_a?(Hash)
       end
     end
 
-    # The answer to {Api::Events#detail}: an event as the server has it.
+    # The response to {Api::Events#detail}: an event in the server's log.
     class EventResponse < Response
       # @return [String, nil] the event's idempotency key
       def event_id = row["event_id"]
@@ -79,24 +79,24 @@ module SimpleConnect
       # @return [String, nil] such as `"dispatched"`, `"failed"`, `"skipped_no_template"`
       def status = row["status"]
 
-      # @return [Time, nil] when it happened, as far as the sender knew
+      # @return [Time, nil] when the event happened, as the sender reported
       def occurred_at = time_at("occurred_at", row)
 
-      # @return [Time, nil] when the server took it
+      # @return [Time, nil] when the server received it
       def created_at = time_at("created_at", row)
 
-      # @return [Time, nil] when the server last changed its row
+      # @return [Time, nil] when the server last updated it
       def updated_at = time_at("updated_at", row)
 
       # @return [String, nil] why it failed
       def error_text = row["error_text"]
 
-      # @return [Hash] the fields that were sent, without the envelope
+      # @return [Hash] the event's fields, without the envelope
       def payload
         row["payload"].is_a?(Hash) ? row["payload"] : {}
       end
 
-      # @return [MessageResponse, nil] the message that became of it
+      # @return [MessageResponse, nil] the message that the service sent for it
       def message
         MessageResponse.new(@json["message"]) if @json["message"]
       end
@@ -104,16 +104,16 @@ module SimpleConnect
       # @return [Boolean]
       def message? = !message.nil?
 
-      # @return [Boolean] whether it has been turned into a message
+      # @return [Boolean] whether the service sent a message for it
       def dispatched? = status == "dispatched"
 
       # @return [Boolean]
       def failed? = status == "failed"
 
-      # @return [Boolean] whether the server decided to send nothing
+      # @return [Boolean] whether the service decided not to send a message
       def skipped? = status.to_s.start_with?("skipped")
 
-      # @return [Boolean] whether the request was signed with the secret before the last rotation
+      # @return [Boolean] whether the request was signed with the previous secret
       def used_previous_secret? = row["used_previous_secret"] == true
 
       private
@@ -121,9 +121,9 @@ module SimpleConnect
       def row = hash_at("event_log")
     end
 
-    # A WhatsApp message: what became of one that was sent, or one that came in.
+    # A WhatsApp message: the status of one that was sent, or an incoming one.
     class MessageResponse < Response
-      # The `event` of news about a message that was sent.
+      # The `event` of a status update for a sent message.
       EVENT_STATUS = "message.status"
       # The `event` of a message from a user.
       EVENT_INCOMING = "message.incoming"
@@ -131,7 +131,7 @@ module SimpleConnect
       # @return [String, nil] {EVENT_STATUS} or {EVENT_INCOMING}
       def event = @json["event"]
 
-      # @return [Hash] what the readers below read
+      # @return [Hash] the fields that the other readers read
       def data = hash_at("data")
 
       # @return [String, nil] WhatsApp's id, such as `"wamid.HBgL..."`
@@ -143,7 +143,7 @@ module SimpleConnect
       # @return [Time, nil]
       def timestamp = time_at("timestamp", data)
 
-      # @return [Hash, nil] who got it
+      # @return [Hash, nil] the recipient
       def recipient = data["recipient"]
 
       # @return [Boolean]
@@ -153,9 +153,9 @@ module SimpleConnect
       def incoming? = event == EVENT_INCOMING
     end
 
-    # The answer to {Api::Integrations#verify}: how the integration is doing.
+    # The response to {Api::Integrations#verify}: the state of the integration.
     class VerifyResponse < Response
-      # How one event is set up.
+      # The setup of one event.
       class EventFlow < Response
         # The WhatsApp template linked to an event.
         class Template < Response
@@ -216,25 +216,25 @@ module SimpleConnect
       end
     end
 
-    # What the server says with a 4xx or 5xx.
+    # The response of a 4xx or 5xx.
     class ErrorResponse < Response
-      # @return [String] the JSON's `error`; empty where there is none
+      # @return [String] the JSON's `error`; empty if there is none
       def message = @json["error"].to_s
     end
 
-    # The answer to {Api::Messages#deliver}.
+    # The response to {Api::Messages#deliver}.
     class MessageDeliverResponse < Response
-      # @return [Array<Hash>] what was queued, with `"message_id"`, `"recipient"` and `"status"`
+      # @return [Array<Hash>] the queued messages, with `"message_id"`, `"recipient"` and `"status"`
       def queued_messages = Array(@json["queued_messages"])
 
-      # @return [Array<Hash>] what was refused, and why
+      # @return [Array<Hash>] the rejected messages, with the reasons
       def errors = Array(@json["errors"])
 
       # @return [Boolean]
       def any_queued? = !queued_messages.empty?
     end
 
-    # The answer to {Api::Messages#detail}.
+    # The response to {Api::Messages#detail}.
     class MessageDetailResponse < Response
       # @return [String, nil]
       def message_id = @json["message_id"]

@@ -4,10 +4,10 @@ require_relative "errors"
 require_relative "internal/extension"
 
 module SimpleConnect
-  # What came of a call. Immutable; two with the same six members are equal.
+  # The result of a call. Immutable; two results with the same six members are equal.
   #
-  # Beside its members it knows how long the last attempt took and what stood in the answer's head; that is no part of
-  # its identity, and a Result made by hand knows nothing of it.
+  # It also has the time of the last attempt and the response's headers. These do not count for equality, and a Result
+  # that you build yourself has none.
   #
   # @example
   #   result = client.events.deliver("customer_payment_received", recipient: { mobile_no: "+919812345678" })
@@ -25,7 +25,7 @@ module SimpleConnect
   class Result
     # The members, in order.
     MEMBERS = %i[success status_code response_body error attempts data].freeze
-    # Readers that pattern matching knows beside the members.
+    # Additional readers for pattern matching.
     EXTRAS = %i[elapsed headers request_id retryable retry_after network_error network_phase].freeze
     private_constant :MEMBERS, :EXTRAS
 
@@ -33,38 +33,38 @@ module SimpleConnect
     ERROR_LENGTH = 300
     # The characters of a body that a {MalformedResponseError} shows.
     EXCERPT_LENGTH = 120
-    # The most seconds that {#retry_after} gives, some 31 years: whatever is beyond means never.
+    # The maximum of {#retry_after}, about 31 years: anything longer means never.
     LONGEST_WAIT = 10**9
-    # How every gzip stream begins, and what is shown in its place.
+    # The first bytes of gzip data, and the text shown instead of it.
     GZIP = "\x1F\x8B".b.freeze
     COMPRESSED = "(in gzip, which was not asked for: the server, or a proxy before it, ignores Accept-Encoding)"
     private_constant :ERROR_LENGTH, :EXCERPT_LENGTH, :LONGEST_WAIT, :GZIP, :COMPRESSED
 
-    # @return [Boolean] whether the answer was a 2xx
+    # @return [Boolean] whether the response was a 2xx
     attr_reader :success
-    # @return [Integer] the HTTP status; 0 where no answer came
+    # @return [Integer] the HTTP status; 0 if there was no response
     attr_reader :status_code
-    # @return [String, nil] the answer's body as it came; nil where none came
+    # @return [String, nil] the raw response body; nil if there was no response
     attr_reader :response_body
-    # @return [String, nil] nil for a success; else `"HTTP 422: <body>"` or `"Net::ReadTimeout: <what happened>"`
+    # @return [String, nil] nil for a success; otherwise `"HTTP 422: <body>"` or `"Net::ReadTimeout: <message>"`
     attr_reader :error
-    # @return [Integer] how many attempts were made
+    # @return [Integer] the number of attempts
     attr_reader :attempts
     # @return [Responses::DeliverResponse, Responses::EventResponse, Responses::VerifyResponse,
-    #   Responses::MessageDeliverResponse, Responses::MessageDetailResponse, Responses::ErrorResponse, nil] the
-    #   answer's JSON as an object; nil where it is none
+    #   Responses::MessageDeliverResponse, Responses::MessageDetailResponse, Responses::ErrorResponse, nil] the parsed
+    #   response body; nil if it is empty or not JSON
     attr_reader :data
 
     class << self
       # @return [Array<Symbol>] the names of the members
       def members = MEMBERS.dup
 
-      # Takes the members by position, too, in their order; those that are left out have their defaults.
+      # Also takes the members by position, in their order.
       #
       # @overload new(success, status_code = 0, response_body = nil, error = nil, attempts = 1, data = nil)
       # @overload new(success:, status_code: 0, response_body: nil, error: nil, attempts: 1, data: nil)
       # @return [Result]
-      # @raise [ArgumentError] for too many, an unknown keyword, or where `success` is missing
+      # @raise [ArgumentError] for too many values, an unknown keyword, or if `success` is missing
       # @example
       #   SimpleConnect::Result.new(false, 422, nil, "HTTP 422: unknown event")
       def new(*values, **members)
@@ -92,8 +92,7 @@ module SimpleConnect
       end
 
       # @api private
-      # @return [Responses::Response, Symbol, nil] nil where the body is empty, or JSON's null; `:invalid` where it is
-      #   not JSON
+      # @return [Responses::Response, Symbol, nil] nil if the body is empty or JSON's null; `:invalid` if it is not JSON
       def parse(response_class, body)
         return if body.nil? || body.empty?
 
@@ -141,24 +140,24 @@ module SimpleConnect
     # @return [Array<Symbol>] the names of the members
     def members = self.class.members
 
-    # @return [Boolean] whether the answer was a 2xx
+    # @return [Boolean] whether the response was a 2xx
     def success? = success
 
     # @return [Boolean]
     def failed? = !success
 
-    # @return [Float, nil] how long the last attempt took, in seconds
+    # @return [Float, nil] the duration of the last attempt, in seconds
     attr_reader :elapsed
 
-    # @return [Symbol, nil] why no answer came: `:refused`, `:unreachable`, `:reset`, `:timeout`, `:dns`, `:tls`,
-    #   `:eof`, `:proxy`, `:too_large`, `:malformed` or `:io`; nil where one came
+    # @return [Symbol, nil] why there was no response: `:refused`, `:unreachable`, `:reset`, `:timeout`, `:dns`, `:tls`,
+    #   `:eof`, `:proxy`, `:too_large`, `:malformed` or `:io`; nil if there was one
     attr_reader :network_error
 
-    # @return [Symbol, nil] what was under way then: `:resolve`, `:connect`, `:proxy`, `:tls`, `:write` or `:read`.
-    #   From `:write` on the server may have taken the request: repeat it with the same `event_id`
+    # @return [Symbol, nil] the phase that failed: `:resolve`, `:connect`, `:proxy`, `:tls`, `:write` or `:read`.
+    #   From `:write` on the server may have processed the request: repeat it with the same `event_id`
     attr_reader :network_phase
 
-    # @return [Hash{String => String}] the answer's header fields, their names in lower case; several of a name are
+    # @return [Hash{String => String}] the response headers, with names in lower case; headers of the same name are
     #   joined with a comma
     # @example
     #   result.headers["content-type"] # => "application/json"
@@ -168,35 +167,35 @@ module SimpleConnect
       end
     end
 
-    # Whether the same call may succeed later: no answer came, or it was a 5xx, a 429 (too many requests), a 408 (too
-    # slow a one) or a 425 (too early). Repeat it with the same `event_id`.
+    # Whether the same call may succeed later: after a network error, a 5xx, a 429 (too many requests), a 408 (request
+    # timeout) or a 425 (too early). Repeat it with the same `event_id`.
     #
-    # Not where the answer was too large, or where that to a template message began with a 2xx and then broke off or
-    # could not be read: the server has taken the request. And not where nothing tells what went wrong, as in a failed
-    # Result made by hand without a status.
+    # False if the response was too large, or if a template message got a 2xx but the rest of the response was lost or
+    # unreadable: the server has accepted the request. Also false if the cause is unknown, as in a failed Result that
+    # you build yourself without a status.
     #
     # @return [Boolean] false for a success
     # @example
     #   retry_job(wait: result.retry_after || 60) if result.retryable?
     def retryable? = !success && DeliveryError.class_for(self).ancestors.include?(TransientError)
 
-    # How long the server asks to wait before the next attempt (`Retry-After`).
+    # Returns how long the server asks you to wait before the next attempt (`Retry-After`).
     #
-    # @return [Float, nil] in seconds from the answer on, 0 and up; nil where it does not say, or not understandably
+    # @return [Float, nil] seconds from the response on, 0 or more; nil if the header is missing or invalid
     # @example
     #   result.headers["retry-after"] # => "Fri, 31 Dec 1999 23:59:59 GMT"
     #   result.retry_after            # => 30.0
     def retry_after
-      # Of several the first counts: a proxy may have added its own.
+      # The first of several counts: a proxy may add its own.
       fields = fields().reverse.to_h
       text = fields["retry-after"] or return
       return [text.to_r, LONGEST_WAIT].min.to_f if text.match?(/\A\d+(\.\d+)?\z/)
 
-      # By the server's own clock, if it can be read: ours may be off.
+      # By the server's clock, because the local clock may be wrong.
       time(text)&.then { |time| (time - (time(fields["date"]) || Time.now)).clamp(0.0, LONGEST_WAIT.to_f) }
     end
 
-    # @return [String, nil] the server's name for this request (`X-Request-Id`), to tell its support
+    # @return [String, nil] the server's id of this request (`X-Request-Id`), for support requests
     def request_id = headers["x-request-id"]
 
     # @param new_data [Object]
@@ -215,8 +214,8 @@ module SimpleConnect
       self.class.allocate.fill(*to_h.merge(changes).values, @elapsed, @head, @network_error, @network_phase, @taken)
     end
 
-    # @yield [name, value] each member, where a block is given
-    # @yieldreturn [Array(Object, Object)] the pair that goes into the Hash instead
+    # @yield [name, value] each member, if you pass a block
+    # @yieldreturn [Array(Object, Object)] the pair to use instead
     # @return [Hash{Symbol => Object}] the members
     def to_h(&block)
       hash = { success:, status_code:, response_body:, error:, attempts:, data: }
@@ -234,7 +233,7 @@ module SimpleConnect
     # @return [Integer]
     def hash = [self.class, to_h].hash
 
-    # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
+    # @param keys [Array<Symbol>, nil] the keys in the pattern
     # @return [Hash{Symbol => Object}]
     def deconstruct_keys(keys)
       return to_h unless keys
@@ -254,19 +253,19 @@ module SimpleConnect
     def pretty_print(printer) = printer.text(inspect)
 
     # @api private
-    # @return [Boolean] whether the server has taken a request that must not be sent twice, though its answer is lost
+    # @return [Boolean] whether the server accepted a request that must not be repeated, but its response is lost
     def taken? = @taken
 
     # @api private
-    # @return [Result] self, a success
-    # @raise [DeliveryError]
+    # @return [Result] self if it is a success
+    # @raise [DeliveryError] if not
     def or_raise
       success? ? self : raise(DeliveryError.class_for(self).new(result: self))
     end
 
     # @api private
-    # @return [Result] with the data that the body holds, if any
-    # @raise [MalformedResponseError] where the body of a success is not JSON
+    # @return [Result] with the data of the body, if any
+    # @raise [MalformedResponseError] if the body of a success is not JSON
     def decode(response_class)
       data = self.class.parse(success? ? response_class : Responses::ErrorResponse, response_body)
       return with_data(data) unless data == :invalid
@@ -293,7 +292,7 @@ module SimpleConnect
 
     private
 
-    # Names, in lower case, and values, in the order of the head.
+    # Pairs of name (in lower case) and value, in the order of the response.
     def fields
       @head.to_s.scrub.split(/\r?\n/).drop(1).map do |line|
         name, _, value = line.partition(":")

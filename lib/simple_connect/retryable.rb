@@ -4,42 +4,42 @@ require_relative "internal/checks"
 require_relative "internal/clock"
 
 module SimpleConnect
-  # How often to try, and how long to wait in between. By default three times, waiting one second and then two.
+  # A retry policy: how many attempts to make, and how long to wait between them. The default is three attempts, with
+  # waits of one and two seconds. The caller decides which results are retried: network errors and 5xx responses.
   #
-  # What is worth another attempt is not its business: a network error or a 5xx is, anything else is settled.
+  # {.exponential} builds a policy that also retries a 429 and respects `Retry-After`.
   #
-  # {.exponential} makes another policy, which also tries again after a 429 and waits as long as the server asks for.
   #
   # @example Another delay
   #   SimpleConnect::Retryable.new(max_attempts: 5, delay: ->(failed) { 2 * failed })
   # @example Exponential, with jitter
   #   SimpleConnect::Retryable.exponential(max_attempts: 5, base: 0.5, max: 30)
-  # @example A policy of your own: anything with this `call`
+  # @example A custom policy: any object with this `call`
   #   class Once
   #     def call(retriable_if:) = yield(1)
   #   end
   class Retryable
-    # How many attempts are made where nothing else is said.
+    # The default number of attempts.
     DEFAULT_MAX_ATTEMPTS = 3
 
-    # A policy whose waits double from attempt to attempt, and that heeds `Retry-After`.
+    # Builds a policy with exponential backoff that respects `Retry-After`.
     #
-    # It tries again where no answer came (unless the answer was too large), and where the answer's status is among
-    # `statuses`. It waits no less than the answer's `Retry-After` says; where that is more than `max`, or `max_elapsed`
-    # or the client's `total_timeout:` leave no time for it, it gives up at once: {Result#retry_after} then tells a job
-    # queue when to come back.
+    # It retries network errors (unless the response was too large) and the given statuses. It waits at least as long as
+    # `Retry-After` asks. If that is longer than `max`, or if `max_elapsed` or the client's `total_timeout:` leaves no
+    # time for it, it gives up at once; a job queue can then use {Result#retry_after}.
     #
-    # @param max_attempts [Integer] at least 1
-    # @param base [Numeric] the longest wait after the first attempt, in seconds; it doubles with each further one
-    # @param max [Numeric] the longest wait of all, in seconds
-    # @param jitter [:full, nil] whether to wait a random part of that, so that many clients do not come back at once;
-    #   nil for all of it
-    # @param statuses [Array<Integer, Range>] the HTTP statuses worth another attempt
-    # @param max_elapsed [Numeric, nil] within how many seconds of the first attempt the last one must begin
-    # @param random [#rand] gives numbers from 0 to below 1
-    # @param sleep [#call] waits that many seconds
+    #
+    # @param max_attempts [Integer] 1 or more
+    # @param base [Numeric] the maximum wait after the first attempt, in seconds; it doubles after each attempt
+    # @param max [Numeric] the maximum of any wait, in seconds
+    # @param jitter [:full, nil] `:full` waits a random part of that time, so that many clients do not retry at once;
+    #   nil waits all of it
+    # @param statuses [Array<Integer, Range>] the HTTP statuses to retry
+    # @param max_elapsed [Numeric, nil] the last attempt starts at most this many seconds after the first
+    # @param random [#rand] returns numbers from 0 to below 1
+    # @param sleep [#call] called with the seconds to wait
     # @return [Retryable]
-    # @raise [ArgumentError] for anything else; the message says what to write instead
+    # @raise [ArgumentError] for an invalid value; the message says what to write instead
     # @example
     #   SimpleConnect::Client.new(
     #     endpoint_url: url, key_id: key_id, secret: secret,
@@ -50,13 +50,13 @@ module SimpleConnect
       Exponential.new(max_attempts:, base:, max:, jitter:, statuses:, max_elapsed:, random:, sleep:)
     end
 
-    # @return [Integer] how many attempts are made at the most
+    # @return [Integer] the maximum number of attempts
     attr_reader :max_attempts
 
-    # @param max_attempts [Integer] at least 1
-    # @param delay [#call] given the number of the failed attempt (from 1), how many seconds to wait
-    # @param sleep [#call] waits that many seconds
-    # @raise [ArgumentError] where `max_attempts` is no number, or below 1
+    # @param max_attempts [Integer] 1 or more
+    # @param delay [#call] called with the number of the failed attempt (from 1); returns the seconds to wait
+    # @param sleep [#call] called with the seconds to wait
+    # @raise [ArgumentError] if `max_attempts` is not a number or below 1, or `delay` or `sleep` has no `call`
     def initialize(max_attempts: DEFAULT_MAX_ATTEMPTS, delay: ->(n) { n.to_f }, sleep: Kernel.method(:sleep))
       self.max_attempts = max_attempts
       { delay:, sleep: }.each do |option, value|
@@ -69,9 +69,9 @@ module SimpleConnect
       @sleep = sleep
     end
 
-    # Yields until the result is settled or the attempts are spent.
+    # Yields for each attempt, until a result is final or no attempts are left.
     #
-    # @param retriable_if [#call] given a failed result, whether another attempt is worth it
+    # @param retriable_if [#call] called with a failed result; returns whether to retry it
     # @yieldparam attempt [Integer] the number of the attempt, from 1
     # @yieldreturn [#success?] its result
     # @return [#success?] the last result
@@ -87,21 +87,21 @@ module SimpleConnect
     end
 
     # @api private
-    # @param max_attempts [Integer] at least 1
-    # @return [Retryable] the same, for as many attempts
-    # @raise [ArgumentError] where it is no number, or below 1
+    # @param max_attempts [Integer] 1 or more
+    # @return [Retryable] a copy with that number
+    # @raise [ArgumentError] if it is not a number, or below 1
     def with(max_attempts:) = dup.tap { |policy| policy.max_attempts = max_attempts }
 
-    # Waits after an attempt that failed.
+    # Waits after a failed attempt.
     # @api private
     # @param failed [Integer] the number of that attempt
-    # @param seconds_left [Float, nil] how long the whole delivery may still take
-    # @param batch [Batch, nil] whose other deliveries go on meanwhile, unless this policy has a sleep of its own
-    # @return [Boolean] false, at once, where the wait would outlast that
+    # @param seconds_left [Float, nil] the time left for the whole delivery
+    # @param batch [Batch, nil] its other deliveries continue during the wait, unless this policy has its own sleep
+    # @return [Boolean] false, without waiting, if the wait would take longer than that
     def pause(failed, seconds_left = nil, batch = nil) = rest(@delay.call(failed), seconds_left, batch)
 
     # @api private
-    # @return [Integer] `max_attempts` as a machine counts
+    # @return [Integer] `max_attempts` as a 32-bit number
     def attempt_limit = [max_attempts, (2**32) - 1].min.ceil
 
     protected
@@ -126,10 +126,10 @@ module SimpleConnect
       true
     end
 
-    # Whether waiting is somebody else's business: also where a test has put something in the place of Kernel.sleep.
+    # Whether to wait by calling `@sleep`: a custom one, or a test's replacement of Kernel.sleep.
     def own_sleep? = @sleep != Kernel.method(:sleep) || !@sleep.source_location.nil?
 
-    # Thread#wakeup ends a sleep early; that is no reason to send early.
+    # Thread#wakeup can end a sleep early; the next attempt must not start early.
     def sleep_to_the_end(seconds)
       ends = Clock.now + seconds.to_f
       @sleep.call(seconds)
@@ -138,7 +138,7 @@ module SimpleConnect
       end
     end
 
-    # What {Retryable.exponential} makes.
+    # The policy that {Retryable.exponential} returns.
     # @api private
     class Exponential < Retryable
       # @see Retryable.exponential
@@ -155,9 +155,9 @@ module SimpleConnect
         @random = jitter && random
       end
 
-      # @param retriable_if [#call] given a result without answer, whether another attempt is worth it
-      # @param deadline [Float, nil] when the whole delivery must be over, by the monotonic clock
-      # @param batch [Batch, nil] whose other deliveries go on meanwhile
+      # @param retriable_if [#call] called with a result without response; returns whether to retry it
+      # @param deadline [Float, nil] the end of the whole delivery, by the monotonic clock
+      # @param batch [Batch, nil] its other deliveries continue during the wait
       # @yieldparam attempt [Integer] the number of the attempt, from 1
       # @yieldreturn [Result] its result
       # @return [Result] the last result
@@ -183,7 +183,7 @@ module SimpleConnect
         @statuses.any? { |status| status === result.status_code } # rubocop:disable Style/CaseEquality -- a Range or not
       end
 
-      # Nil where the server asks for more than there is to give.
+      # Nil if the server asks for a longer wait than `max`.
       def delay_after(failed, retry_after)
         longest = [@base * (2.0**(failed - 1)), @max].min
         delay = @random ? @random.rand * longest : longest

@@ -6,17 +6,17 @@ require_relative "testing"
 
 module SimpleConnect
   module Testing
-    # Matchers for RSpec. `require "simple_connect/rspec"` brings them into all example groups, and has each example
-    # begin anew: with no deliveries, with nothing set to be answered, and with test mode on or off as it was outside.
+    # Matchers for RSpec. `require "simple_connect/rspec"` adds them to all example groups. Each example starts with no
+    # deliveries and no responses set, and with test mode as it was outside the example.
     #
     # @example In spec_helper.rb
     #   require "simple_connect/rspec"
     #   SimpleConnect.test!
     module Matchers
-      # Expects of a block that it delivers an event, whatever is answered.
+      # Expects a block to deliver an event, whatever the response.
       #
       # @param event_key [String, Symbol, #===, nil] nil for any
-      # @return [DeliverEvent] to say more: to whom, with what, how often
+      # @return [DeliverEvent] chain recipient, fields and count on it
       # @example
       #   expect { pay! }.to deliver_event("customer_payment_received")
       #     .to_recipient("+919812345678").with(payment_amount: "450.00").once
@@ -24,7 +24,7 @@ module SimpleConnect
       def deliver_event(event_key = nil) = DeliverEvent.new(event_key)
     end
 
-    # What {Matchers#deliver_event} gives.
+    # The matcher that {Matchers#deliver_event} returns.
     class DeliverEvent
       include ::RSpec::Matchers::Composable
 
@@ -36,7 +36,7 @@ module SimpleConnect
         @count = nil
       end
 
-      # @param recipient [String, Hash, #===] the number, or a Hash of the recipient's fields; matchers will do
+      # @param recipient [String, Hash, #===] the number, or a Hash of the recipient's fields; may contain matchers
       # @return [DeliverEvent] self
       # @example
       #   expect { pay! }.to deliver_event.to_recipient(a_string_starting_with("+91"))
@@ -46,10 +46,10 @@ module SimpleConnect
         self
       end
 
-      # @param fields [Hash] some of the event's fields, `event_id`, `language` and `occurred_at` among them; matchers
-      #   will do
+      # @param fields [Hash] some of the event's fields, including `event_id`, `language` and `occurred_at`; may contain
+      #   matchers
       # @return [DeliverEvent] self
-      # @raise [ArgumentError] where it is no Hash
+      # @raise [ArgumentError] if it is not a Hash
       # @example
       #   expect { pay! }.to deliver_event.with(event_id: "payment_42", payment_mode: a_kind_of(String))
       def with(fields)
@@ -82,7 +82,7 @@ module SimpleConnect
       # @return [DeliverEvent] self
       def at_most(number) = counting(0..number)
 
-      # @return [DeliverEvent] self, to be read behind a number
+      # @return [DeliverEvent] self, so that `exactly(3).times` reads well
       def times = self
 
       # @api private

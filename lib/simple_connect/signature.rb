@@ -5,25 +5,27 @@ require_relative "internal/checks"
 require_relative "internal/extension"
 
 module SimpleConnect
-  # Signs bodies, and tells whether what comes is signed.
+  # Signs request bodies and verifies signatures.
   #
   # | scheme | headers | signature |
   # |---|---|---|
   # | `:simple_connect` | `X-SimpleConnect-Signature`, `X-SimpleConnect-Timestamp` | `sha256=` and hex |
-  # | `:kiket` | `X-Kiket-Signature`, `X-Kiket-Timestamp` | hex, also with `sha256=` before it |
-  # | `:simplyq` | `X-Simplyq-Signature`, `X-Simplyq-Timestamp` | base64, a list of which one must match |
+  # | `:kiket` | `X-Kiket-Signature`, `X-Kiket-Timestamp` | hex, with or without `sha256=` before it |
+  # | `:simplyq` | `X-Simplyq-Signature`, `X-Simplyq-Timestamp` | a list of base64; one of them must match |
   #
-  # It is the HMAC-SHA256 of the timestamp (the seconds since 1970), a dot (not with `:simplyq`) and the body, with the
-  # secret's bytes as they are.
+  # The signature is the HMAC-SHA256 of the timestamp (seconds since 1970), a dot (not with `:simplyq`) and the body.
+  # The key is the secret's bytes, as they are.
   module Signature
-    # @param body [String] the body, byte by byte as it is sent
-    # @param secret [String, Array<String>] several while a secret is being rotated: each signs where the scheme has a
-    #   list of signatures, else the first
+    # Signs a body.
+    #
+    # @param body [String] the body, byte for byte as it is sent
+    # @param secret [String, Array<String>] several during a rotation: each one signs if the scheme has a list of
+    #   signatures, otherwise the first
     # @param scheme [:simple_connect, :kiket, :simplyq]
-    # @param timestamp [Time, Integer] when it is sent; an Integer is in seconds since 1970
+    # @param timestamp [Time, Integer] the time of sending; an Integer is in seconds since 1970
     # @return [Hash{String => String}] the two headers
     # @raise [ConfigurationError] for a blank secret, or an unknown scheme
-    # @raise [ArgumentError] where the body is no String, or the timestamp before 1970 or longer than 12 digits
+    # @raise [ArgumentError] if the body is not a String, or the timestamp is before 1970 or longer than 12 digits
     # @example
     #   SimpleConnect::Signature.sign('{"order":7}', secret: "s3cret", timestamp: 1_700_000_000)
     #   # => {"X-SimpleConnect-Signature"=>"sha256=3f…", "X-SimpleConnect-Timestamp"=>"1700000000"}
@@ -31,27 +33,28 @@ module SimpleConnect
       SigningKeys.of(secret, scheme).sign(body, timestamp)
     end
 
-    # Raises unless the request is signed, and signed not long ago.
+    # Verifies the signature and timestamp of a request; raises if they are invalid.
     #
-    # The signature comes before the clock, secrets are compared in constant time, and all of them.
+    # It checks the signature first, then the timestamp. It compares with all secrets, in constant time.
     #
-    # @param body [String, nil] the body, byte by byte as it came; nil for none
-    # @param headers [Hash, #each] the header fields, in any case, with dashes or underscores; or a Rack env
-    # @param secret [String, Array<String>] several while a secret is being rotated
+    # @param body [String, nil] the raw body, byte for byte; nil for none
+    # @param headers [Hash, #each] the headers, in any case, with dashes or underscores; or a Rack env
+    # @param secret [String, Array<String>] several during a rotation
     # @param scheme [:simple_connect, :kiket, :simplyq]
-    # @param tolerance [Numeric] how many seconds the timestamp may be away from now, in either direction
+    # @param tolerance [Numeric] the maximum difference between the timestamp and now, in seconds, in either direction
     # @param now [Time, Integer]
-    # @return [Integer] which secret has signed, from 0
-    # @raise [SignatureVerificationError] where it is not believed, whatever came
-    # @raise [ConfigurationError] for a blank secret, an unknown scheme, or a tolerance that is no number of seconds
-    # @raise [ArgumentError] where the body is no String, or the headers are no such thing
+    # @return [Integer] the index of the secret that signed it
+    # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid
+    # @raise [ConfigurationError] for a blank secret, an unknown scheme, or a `tolerance:` that is not a number of
+    #   seconds
+    # @raise [ArgumentError] if the body is not a String, or the headers are invalid
     # @example
     #   SimpleConnect::Signature.verify!(request.raw_post, request.headers, secret: ENV.fetch("WEBHOOK_SECRET"))
     def self.verify!(body, headers, secret:, scheme: :simple_connect, tolerance: 300, now: Time.now)
       SigningKeys.of(secret, scheme).verify(body, headers, SigningKeys.tolerance(tolerance), now)
     end
 
-    # Whether the request is signed, and signed not long ago.
+    # Returns whether signature and timestamp of a request are valid.
     #
     # @param body [String, nil] as for {.verify!}
     # @param headers [Hash, #each] as for {.verify!}
@@ -69,7 +72,7 @@ module SimpleConnect
     end
   end
 
-  # Secrets, and the scheme they sign by. They are kept in Rust, as the states that HMAC derives from them.
+  # Secrets with their scheme. Rust keeps only the HMAC states derived from the secrets.
   # @api private
   class SigningKeys
     MESSAGES = {
@@ -80,7 +83,7 @@ module SimpleConnect
       too_old: "%<prefix>s-Timestamp is more than %<tolerance>d s old",
       too_new: "%<prefix>s-Timestamp is more than %<tolerance>d s in the future"
     }.freeze
-    # The timestamps that 12 digits can say.
+    # Timestamps with up to 12 digits.
     TIMESTAMPS = (0...(10**12))
     private_constant :MESSAGES, :TIMESTAMPS
 
@@ -94,7 +97,7 @@ module SimpleConnect
       end
 
       def tolerance(seconds)
-        # A window wider than all there is has no use for more.
+        # No larger tolerance can make a difference.
         [Checks.seconds("tolerance:", seconds, 300, zero: true), TIMESTAMPS.last].min.to_i
       end
 
@@ -104,12 +107,12 @@ module SimpleConnect
         unless secret.nil? || secret.is_a?(String)
           raise ConfigurationError, "secret: must be a String, or several in an Array, not #{secret.class}"
         end
-        # A blank one would let in whoever signs with nothing.
+        # With a blank secret anybody could sign.
         raise ConfigurationError, "secret is required, and must not be blank" if secret.to_s.scrub.strip.empty?
       end
     end
 
-    # @return [String] the scheme's name of a header, such as `X-Kiket-Event-Version`
+    # @return [String] the full name of a header, such as `X-Kiket-Event-Version`
     def header(name) = "#{header_prefix}-#{name}"
 
     # See {Signature.sign}.
@@ -127,10 +130,10 @@ module SimpleConnect
       raise SignatureVerificationError.new(verdict, format(MESSAGES.fetch(verdict), prefix: header_prefix, tolerance:))
     end
 
-    # @return [String] the same for requests whose signed bytes are the same, whichever secret signed them
+    # @return [String] a digest of the signed bytes, independent of the secret
     def fingerprint_of(body, headers) = fingerprint(field(headers, "Timestamp"), bytes(body))
 
-    # @return [String, nil] what the scheme's header of that name has; several are joined, as HTTP has it
+    # @return [String, nil] the value of the scheme's header; repeated headers are joined, as in HTTP
     def field(headers, name)
       unless headers.respond_to?(:each) && !headers.is_a?(Array)
         raise ArgumentError, "headers must be a Hash of header fields, or a Rack env, not #{headers.class}"
@@ -159,7 +162,7 @@ module SimpleConnect
     def find(headers, name)
       name = name.downcase
       rack = "HTTP_#{name.upcase.tr("-", "_")}"
-      # No need to go through a whole env for it.
+      # Avoids iterating over a whole Rack env.
       return headers[rack] if headers.is_a?(Hash) && headers.key?(rack)
 
       headers.each do |key, value|

@@ -3,30 +3,30 @@
 require_relative "webhooks"
 
 module SimpleConnect
-  # What receives webhooks that are signed as Simplyq signs them, in the shape of its library: with
-  # `Simplyq = SimpleConnect::Simplyq`, code that was written for that goes on working.
+  # Verifies webhooks signed as Simplyq does, with the interface of Simplyq's Ruby library: after
+  # `Simplyq = SimpleConnect::Simplyq`, code for that library works unchanged.
   #
-  # It must be asked for, with `require "simple_connect/simplyq"`.
+  # Not loaded by default: `require "simple_connect/simplyq"`.
   module Simplyq
-    # Where Simplyq's library has it.
+    # The name in Simplyq's library.
     SignatureVerificationError = SimpleConnect::SignatureVerificationError
 
-    # The signatures of webhooks.
+    # Verifies the signatures of webhooks.
     module Webhook
-      # How many seconds a timestamp may be away from now, in either direction.
+      # The maximum difference between a timestamp and now, in seconds, in either direction.
       DEFAULT_TOLERANCE = 300
 
-      # Raises unless the request is signed, and signed not long ago.
+      # Verifies the signature and timestamp of a request; raises if they are invalid.
       #
-      # @param body [String] the body, byte by byte as it came
+      # @param body [String] the raw body, byte for byte
       # @param signatures [String, Array<String>, nil] the header `X-Simplyq-Signature`; one of several must match
       # @param timestamp [String, Integer, nil] the header `X-Simplyq-Timestamp`
-      # @param secret [String, Array<String>] the endpoint's; several while it is being rotated
-      # @param tolerance [Numeric] how many seconds the timestamp may be away from now, in either direction
+      # @param secret [String, Array<String>] the endpoint's secret; several during a rotation
+      # @param tolerance [Numeric] the maximum difference between the timestamp and now, in seconds, in either direction
       # @return [true]
-      # @raise [SignatureVerificationError] where it is not believed
-      # @raise [ConfigurationError] for a blank secret, or a tolerance that is no number of seconds
-      # @raise [ArgumentError] where the body is no String
+      # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid
+      # @raise [ConfigurationError] for a blank secret, or a tolerance that is not a number of seconds
+      # @raise [ArgumentError] if the body is not a String
       # @example
       #   SimpleConnect::Simplyq::Webhook.verify_signature(
       #     request.raw_post, secret: ENV.fetch("DEPOT_SECRET"),
@@ -37,7 +37,7 @@ module SimpleConnect
         true
       end
 
-      # Checks a signature, and reads the body it belongs to.
+      # Verifies a request as {.verify_signature} does, and parses its body.
       #
       # @param body [String] as for {.verify_signature}
       # @param signatures [String, Array<String>, nil] as for {.verify_signature}
@@ -45,8 +45,8 @@ module SimpleConnect
       # @param secret [String, Array<String>] as for {.verify_signature}
       # @param tolerance [Numeric] as for {.verify_signature}
       # @return [Webhooks::InboundEvent]
-      # @raise [SignatureVerificationError] where it is not believed
-      # @raise [MalformedPayloadError] where it is believed, but is no JSON object
+      # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid
+      # @raise [MalformedPayloadError] if the body is not a JSON object
       # @raise [ConfigurationError] as {.verify_signature}
       # @raise [ArgumentError] as {.verify_signature}
       # @example

@@ -5,10 +5,10 @@ require_relative "internal/transport"
 require_relative "retryable"
 
 module SimpleConnect
-  # What was delivered in test mode, and what is answered there; see {SimpleConnect.test!}. Threads may share it.
+  # Records what is delivered in test mode, and sets the responses; see {SimpleConnect.test!}. Threads may share it.
   #
-  # `require "simple_connect/rspec"` and `require "simple_connect/minitest"` begin each example anew and bring matchers
-  # and assertions.
+  # `require "simple_connect/rspec"` and `require "simple_connect/minitest"` reset it for each example or test, and add
+  # matchers and assertions.
   #
   # @example
   #   SimpleConnect.test!
@@ -35,10 +35,10 @@ module SimpleConnect
     STORAGE = :simple_connect_testing
     private_constant :STORAGE
 
-    # Has policies wait no time in test mode, but for those that sleep by themselves.
+    # Makes retry policies skip their waits in test mode, except policies that sleep by themselves.
     # @api private
     module Timeless
-      # In the place of a {Batch}, which others may go on with meanwhile.
+      # Replaces a {Batch}, which would wait.
       def self.sleep(_seconds); end
 
       private
@@ -49,28 +49,28 @@ module SimpleConnect
     Retryable.class_eval { prepend Timeless }
 
     class << self
-      # @return [Array<Delivery>] the events that were delivered, in order, whatever was answered
-      # @raise [Error] where test mode is off
+      # @return [Array<Delivery>] the delivered events, in order, whatever the response
+      # @raise [Error] if test mode is off
       def deliveries = session.deliveries
 
-      # @return [Array<Message>] what was sent by {MessagesClient}, in order, whatever was answered
+      # @return [Array<Message>] what {MessagesClient} sent, in order, whatever the response
       # @raise [Error] where test mode is off
       def messages = session.messages
 
-      # @return [Array<OtherRequest>] what else would have gone out: see {Session#requests}
+      # @return [Array<OtherRequest>] all other requests: see {Session#requests}
       # @raise [Error] where test mode is off
       # @example
       #   DISPATCHER.publish(event)
       #   SimpleConnect::Testing.requests.last.url # => "https://acme.example/hooks"
       def requests = session.requests
 
-      # Sets what is answered from now on: see {Session#respond_with}.
+      # Sets the responses from now on: see {Session#respond_with}.
       #
       # @param answers [Array<Symbol, Integer>]
       # @param options [Hash]
       # @yieldparam delivery [Delivery, Message]
       # @return [Script]
-      # @raise [ArgumentError] for an answer that there is none
+      # @raise [ArgumentError] for an unknown answer
       # @raise [Error] where test mode is off
       # @example
       #   SimpleConnect::Testing.respond_with(422, message: "unknown event")
@@ -81,15 +81,15 @@ module SimpleConnect
       # @param faults [Array<Symbol, Integer>]
       # @param options [Hash]
       # @return [Script]
-      # @raise [ArgumentError] for a fault that there is none
+      # @raise [ArgumentError] for an unknown failure
       # @raise [Error] where test mode is off
       # @example
       #   SimpleConnect::Testing.fail_with(:timeout).then(:accepted)
       def fail_with(*faults, **options) = session.fail_with(*faults, **options)
 
-      # Keeps the key id, the signature and the API key of this gem's requests out of VCR's cassettes, also Kiket's keys
-      # and what an endpoint is sent as `Authorization`. The requests of others are left alone, and so are an endpoint's
-      # other sensitive headers, which only you know: `config.filter_sensitive_data` hides them.
+      # Keeps credentials of this gem's requests out of VCR's cassettes: key id, signature, API keys, Kiket's keys, and
+      # the `Authorization` header of an endpoint. Other sensitive headers of an endpoint are not hidden: use
+      # `config.filter_sensitive_data` for those. Requests of other libraries are not changed.
       #
       # @param config [VCR::Configuration]
       # @return [void]
@@ -101,16 +101,16 @@ module SimpleConnect
       #   end
       def vcr_filters(config) = VcrFilters.add(config)
 
-      # Forgets all deliveries, and what was set to be answered.
+      # Forgets all deliveries and all responses that were set.
       #
       # @return [void]
       # @raise [Error] where test mode is off
       def reset = session.reset
 
-      # @return [Boolean] whether test mode is on, here
+      # @return [Boolean] whether test mode is on for this thread and fiber
       def enabled? = !current.nil?
 
-      # Turns test mode off for the whole process; a block of {SimpleConnect.test!} goes on.
+      # Turns test mode off for the whole process, except in blocks of {SimpleConnect.test!}.
       #
       # @return [void]
       def disable!
@@ -124,15 +124,15 @@ module SimpleConnect
       end
 
       # @api private
-      # @return [Session] the one that deliveries made here belong to
+      # @return [Session] the session that deliveries are recorded in
       def session = current || raise(Error, "test mode is off: call SimpleConnect.test! first")
 
       # @api private
-      # @return [Exchange, nil] what answers a call in the server's place; nil where it is to be sent
+      # @return [Exchange, nil] answers a call instead of the server; nil if it is sent
       def exchange(target, response_class) = current&.exchange(target, response_class)
 
       # @api private
-      # @return [#intercept, nil] what answers any other request; nil where it is to be sent
+      # @return [#intercept, nil] answers any other request; nil if it is sent
       def interceptor = current
 
       # @api private
@@ -144,11 +144,11 @@ module SimpleConnect
         self.scoped = before
       end
 
-      # Begins an example anew.
+      # Starts a new session for an example.
       #
       # @api private
-      # @param alone [Boolean] whether others run at the same time, on other threads
-      # @return [Array] what {#finish} is to get
+      # @param alone [Boolean] false if other examples run at the same time in other threads
+      # @return [Array] the argument for {#finish}
       def begin(alone: true)
         before = [alone, alone ? @global : scoped]
         if @global
@@ -157,7 +157,7 @@ module SimpleConnect
         before
       end
 
-      # Leaves all as it was before {#begin}.
+      # Restores the state before {#begin}.
       #
       # @api private
       def finish(before)

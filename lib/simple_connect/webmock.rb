@@ -1,21 +1,21 @@
 # frozen_string_literal: true
 
-# Whoever has loaded it already may have done so from anywhere.
+# If WebMock is loaded already, it may come from another path.
 require "webmock" unless defined?(WebMock.globally_stub_request)
 require_relative "internal/autoload"
 require_relative "internal/wire"
 
 module SimpleConnect
-  # Shows each attempt to WebMock, and takes stubbed answers from it. It is loaded by itself with the first request of
-  # a process that has WebMock; `require "simple_connect/webmock"` loads it at once.
+  # Connects the gem to WebMock: stubs answer its requests. Loaded automatically with the first request if WebMock is
+  # loaded; `require "simple_connect/webmock"` loads it at once.
   #
-  # Requests are stubbed while those of Net::HTTP are: this gem takes the place of one that was built on it, so what a
-  # spec says of `:net_http` holds for us too. Its own name in `except:` is `:simple_connect`.
+  # Requests are stubbed while Net::HTTP's are, because earlier versions of this gem used Net::HTTP: `:net_http` in a
+  # spec applies to this gem too. Its own name in `except:` is `:simple_connect`.
   # @api private
   class WebMockAdapter < ::WebMock::HttpLibAdapter
     NAME = :simple_connect
-    # `WebMock.enable!` has every adapter disabled and then enabled, `disable!` the other way round, and one that
-    # `except:` names gets only the first. This one gets its turn before us.
+    # `WebMock.enable!` disables every adapter and then enables it, `disable!` the reverse; an adapter named in
+    # `except:` gets only the first call. This adapter runs before ours and marks the start.
     FORERUNNER = Module.new do
       def self.enable! = WebMockAdapter.begin
       def self.disable! = WebMockAdapter.begin
@@ -23,7 +23,7 @@ module SimpleConnect
     ::WebMock::HttpLibAdapterRegistry.instance.register(:"simple_connect (forerunner)", FORERUNNER)
     adapter_for NAME
 
-    # What Net::HTTP raises, where no answer comes, and how a {Result} calls that.
+    # Net::HTTP's exceptions, and the network errors of {Result} that correspond.
     FAILURES = {
       Net::OpenTimeout => %i[timeout connect],
       Net::ReadTimeout => %i[timeout read],
@@ -41,7 +41,7 @@ module SimpleConnect
       Net::HTTPBadResponse => %i[malformed read],
       Net::HTTPHeaderSyntaxError => %i[malformed read]
     }.freeze
-    # The same for whatever else a stub is told to raise.
+    # The same for other exceptions that a stub raises.
     OTHERS = { Timeout::Error => %i[timeout read], StandardError => %i[io read] }.freeze
     @told = []
     private_constant :NAME, :FORERUNNER, :FAILURES, :OTHERS
@@ -63,7 +63,7 @@ module SimpleConnect
       def intercept(verb, url, headers, body)
         return unless enabled?
 
-        # A copy of the body: whoever is shown it may change it, but what is sent is what was signed.
+        # A copy of the body: a callback may change it, but the signed body must be sent.
         signature = ::WebMock::RequestSignature.new(verb.downcase.to_sym, url, headers: fields(headers),
                                                                                body: body&.dup)
         ::WebMock::RequestRegistry.instance.requested_signatures.put(signature)
@@ -86,11 +86,11 @@ module SimpleConnect
       rescue *FAILURES.keys => e
         failure(e)
       rescue StandardError => e
-        # The stub was told to raise it; anything else is a mistake in the spec, to be seen there.
+        # An exception that the stub raises is a failure of the request; any other is a mistake in the spec.
         e.equal?(response&.exception) ? failure(e) : raise
       end
 
-      # The request may be sent; then the callbacks are shown the answer.
+      # The request is sent, then the callbacks get the response.
       def really(signature)
         raise ::WebMock::NetConnectNotAllowedError, signature unless ::WebMock.net_connect_allowed?(signature.uri)
 
@@ -116,7 +116,7 @@ module SimpleConnect
         [kind, phase, error.class.to_s, error.message.dup.force_encoding(Encoding::UTF_8).scrub]
       end
 
-      # Header lines as a Hash; several of a name are an Array.
+      # Header lines as a Hash; repeated headers become an Array.
       def fields(lines)
         Wire.fields(lines).reject { |name, _| name.casecmp?("Proxy-Authorization") }
             .group_by(&:first).transform_values { |fields| fields.map(&:last) }

@@ -142,7 +142,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
       ask = ->(path, timestamp = now) { post(path, "{}", signed: { timestamp: }) }
       expect(ask["/v/1/webhooks/order.paid"].first).to eq(200)
       paths = %w[/v/2/webhooks/order.paid /v/1/webhooks/order.sent /v/1/webhooks/unknown /webhooks/order.paid]
-      elsewhere = [409, { "error" => "this body and timestamp came before, with another event or version: sign " \
+      elsewhere = [409, { "error" => "this body and timestamp were received before, with another event or version: sign " \
                                      "again with a new timestamp" }]
       2.times { expect(paths.map(&ask).uniq).to eq([elsewhere]) }
       expect(calls.size).to eq(1)
@@ -168,7 +168,7 @@ RSpec.describe SimpleConnect::Webhooks::App do
       options[:replay] = :reject
       signed = { timestamp: Time.now.to_i }
       answers = Array.new(2) { post("/v/1/webhooks/order.paid", "{}", signed:) }
-      expect(answers).to eq([[200, { "order" => nil }], [409, { "error" => "this request came before" }]])
+      expect(answers).to eq([[200, { "order" => nil }], [409, { "error" => "this request was received before" }]])
     end
 
     it "takes again what ended in a refusal or a 500, or whose thread was killed" do

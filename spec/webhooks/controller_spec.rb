@@ -156,7 +156,7 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
         expect(Array.new(3) { post("#{server.url}/once", body, headers) }).to eq([[200, { "count" => 1 }], copy, copy])
         # Another action has not had it.
         expect(post("#{server.url}/once/again", body, headers))
-          .to match([409, { "error" => /\Athis body and timestamp came before, with another event/ }])
+          .to match([409, { "error" => /\Athis body and timestamp were received before, with another event/ }])
         expect(post("#{server.url}/once", body, signed(body, timestamp: now - 1))).to eq([200, { "count" => 2 }])
       end
     end

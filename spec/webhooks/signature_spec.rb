@@ -244,7 +244,7 @@ RSpec.describe "SimpleConnect::Webhooks.construct_event" do
     expect([construct['{"a":1}'], construct['{"a":2}']].map(&:to_h)).to eq([{ "a" => 1 }, { "a" => 2 }])
     %w[s t].each do |secret|
       expect { construct.call('{"a":1}', secret:) }
-        .to raise_error(SimpleConnect::ReplayError, "this request came before")
+        .to raise_error(SimpleConnect::ReplayError, "this request was received before")
     end
     # What is not believed, or is no event, is not remembered.
     2.times { expect { construct["{"] }.to raise_error(SimpleConnect::MalformedPayloadError) }
@@ -265,7 +265,7 @@ RSpec.describe "SimpleConnect::Webhooks.construct_event" do
       expect(catch(:out) { handle { throw :out, 7 } }).to eq(7)
       Thread.new { handle { Thread.exit } }.join
       expect(handle { |event| event["a"] + 1 }).to eq(2)
-      expect { handle { raise } }.to raise_error(SimpleConnect::ReplayError, "this request came before")
+      expect { handle { raise } }.to raise_error(SimpleConnect::ReplayError, "this request was received before")
     end
 
     it "says so to a copy of what is under way" do

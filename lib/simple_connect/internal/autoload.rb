@@ -4,7 +4,7 @@ require_relative "../errors"
 require_relative "../version"
 
 module SimpleConnect # rubocop:disable Style/Documentation -- it has that where the gem is loaded
-  # Whatever file is loaded first, every public name is there: what an application does not use is not loaded.
+  # Every public name works, whichever file is loaded first. What an application does not use is not loaded.
   {
     Client: "client", MessagesClient: "messages_client", Configuration: "configuration",
     ClientSettings: "client_settings", Retryable: "retryable", Result: "result",
@@ -19,7 +19,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
   @configuration_lock = Mutex.new
 
   class << self
-    # Configures the clients of this process: see {Configuration}. Nothing is built or read before the first use.
+    # Configures the clients of this process: see {Configuration}. Clients are built on first use.
     #
     # @yieldparam config [Configuration]
     # @return [void]
@@ -39,36 +39,36 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     # @return [Configuration]
     def configuration = @configuration || @configuration_lock.synchronize { @configuration ||= Configuration.new }
 
-    # The client of this process, or another that is configured by name. It is built when it is first used, and is the
-    # same for each call. Threads and forked processes may share it.
+    # Returns the client of this process, or the configured client of that name. It is built on first use; later calls
+    # return the same one. Threads and forked processes may share it.
     #
     # @param name [Symbol, String, nil] see {Configuration#client}; nil for the one without a name
     # @return [Client]
-    # @raise [ConfigurationError] where no client has this name
+    # @raise [ConfigurationError] if no client has this name
     # @raise [ArgumentError] for a blank name
     # @example
     #   SimpleConnect.client.events.deliver("order_paid", order: 7)
     #   SimpleConnect.client(:billing).events.deliver("invoice_ready", invoice: 9)
     def client(name = nil) = configuration.built(Client, name)
 
-    # The messages client of this process, or another; as {.client}.
+    # Returns the messages client of this process, or the configured one of that name; see {.client}.
     #
     # @param name [Symbol, String, nil]
     # @return [MessagesClient]
-    # @raise [ConfigurationError] where no client has this name
+    # @raise [ConfigurationError] if no client has this name
     # @raise [ArgumentError] for a blank name
     # @example
     #   SimpleConnect.messages.deliver(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
     def messages(name = nil) = configuration.built(MessagesClient, name)
   end
 
-  # Calls a hook with what happens, after it has happened; see docs/observability.md for names and payloads. What the
-  # hook raises is reported, and fails no delivery. ActiveSupport::Notifications has the same events where it is loaded.
+  # Calls a hook after each event; docs/observability.md lists names and payloads. An error in the hook is reported and
+  # does not fail the delivery. If ActiveSupport::Notifications is loaded, it gets the same events.
   #
-  # @param name [String, nil] such as `"deliver.simple_connect"`; nil for each event
+  # @param name [String, nil] such as `"deliver.simple_connect"`; nil for all events
   # @yieldparam name [String]
   # @yieldparam payload [Hash{Symbol => Object}] frozen
-  # @return [Proc] what {.off_event} takes
+  # @return [Proc] the hook, for {.off_event}
   # @raise [ArgumentError] without a block
   # @example
   #   SimpleConnect.on_event("deliver.simple_connect") do |_name, event|
@@ -80,7 +80,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     Instrumentation.subscribe(name, hook)
   end
 
-  # Calls a hook no more.
+  # Removes a hook.
   #
   # @param hook [Proc] what {.on_event} returned
   # @return [void]
@@ -89,8 +89,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
   #   SimpleConnect.off_event(hook)
   def self.off_event(hook) = Instrumentation.unsubscribe(hook)
 
-  # Loads what an application needs in production, so that forked processes share it. Rails calls this where it loads
-  # eagerly.
+  # Loads everything that an application needs in production, so that forked processes share the memory. Rails calls it
+  # when it loads eagerly.
   #
   # @return [void]
   def self.eager_load!
@@ -101,15 +101,15 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     end
   end
 
-  # Turns test mode on: nothing is sent any more, by no client. What would be is encoded and signed, recorded, and
-  # answered as by the service; see {Testing}. Waits between attempts take no time. Nor does anything else of this gem
-  # send: see {Testing.requests}.
+  # Turns test mode on: nothing is sent. Each request is encoded, signed and recorded, and answered as by the service;
+  # see {Testing}. Waits between attempts take no time. This also holds for webhooks and Kiket: see {Testing.requests}.
   #
-  # With a block only while it runs, with records and answers of its own, and for the block's own thread and fiber. From
-  # Ruby 3.2 on also for the threads and fibers that it starts; before, for all fibers of its thread.
+  # With a block, test mode lasts while the block runs, in the thread and fiber that call it, with separate records and
+  # answers. On Ruby 3.2 and later it includes threads and fibers started in the block; on 3.1, all fibers of the
+  # thread.
   #
   # @yieldparam session [Testing::Session] its records and answers
-  # @return [Object] what the block gives; nil without one
+  # @return [Object] the block's value; nil without a block
   # @example For the whole process
   #   SimpleConnect.test!
   # @example For a block

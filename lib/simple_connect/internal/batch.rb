@@ -3,18 +3,18 @@
 require_relative "clock"
 
 module SimpleConnect
-  # Works on many items at a time, on one thread: each in a Fiber, which gives way whenever it waits.
+  # Works on several items at a time in one thread: each item has a Fiber, which yields while it waits.
   # @api private
   class Batch
-    # Ends the fibers of a batch that has ended before them. No StandardError: nobody's rescue is to keep it.
+    # Ends the remaining fibers of a batch. It is not a StandardError, so that a `rescue` in the work does not stop it.
     class Abandoned < Exception; end # rubocop:disable Lint/InheritException
     Done = Struct.new(:outcome, :item, :index)
     private_constant :Abandoned, :Done
 
     # @param concurrency [Integer] how many items to work on at a time
     # @yieldparam item [Object]
-    # @yieldreturn [Object] its outcome
-    # @raise [ArgumentError] where `concurrency` is no Integer of 1 or more
+    # @yieldreturn [Object] the outcome
+    # @raise [ArgumentError] if `concurrency` is not an Integer of 1 or more
     def initialize(concurrency, &work)
       unless concurrency.is_a?(Integer) && concurrency.positive?
         raise ArgumentError, "concurrency: must be an Integer of 1 or more, such as 8, not #{concurrency.inspect}"
@@ -24,17 +24,18 @@ module SimpleConnect
       @work = work
       @started = 0
       @idle = []
-      # Each fiber that waits: for which descriptor, for which events, until when.
+      # Waiting fibers, each with its descriptor, the events and the deadline.
       @waiting = {}.compare_by_identity
     end
 
-    # Takes an item only when there is a fiber free for it. Whatever is raised ends all that is under way.
+    # Takes an item only when a fiber is free for it. An error ends all fibers.
     #
     # @param items [#each]
-    # @yieldparam outcome [Object] as soon as it is there; on the caller's own fiber, whose locals and `break` it needs
+    # @yieldparam outcome [Object] as soon as it is known; yielded in the caller's fiber, so that its locals and `break`
+    #   work
     # @yieldparam item [Object]
     # @yieldparam index [Integer]
-    # @return [Integer] how many items there were
+    # @return [Integer] the number of items
     def run(items, &done)
       count = 0
       items.each do |item|
@@ -48,17 +49,17 @@ module SimpleConnect
       @waiting.each_key { |fiber| abandon(fiber) }
     end
 
-    # Waits for a descriptor, for some seconds at the most; called within {#run}'s work.
+    # Waits for a descriptor, at most `seconds`. Call it within {#run}'s work.
     def wait(descriptor, events, seconds) = Fiber.yield([descriptor, events, Clock.now + seconds])
 
-    # Waits for some seconds; called within {#run}'s work.
+    # Waits. Call it within {#run}'s work.
     def sleep(seconds) = wait(nil, 0, seconds)
 
     private
 
     def start
       @started += 1
-      # Blocking: a Fiber scheduler is to see the batch as one.
+      # Blocking, so that a Fiber scheduler treats the batch as one fiber.
       Fiber.new(blocking: true) do |job|
         loop { job = Fiber.yield(Done.new(@work.call(job.first), *job)) }
       end
@@ -84,14 +85,14 @@ module SimpleConnect
     def poll(waits)
       return Transport.poll(waits, Clock.now) unless Fiber.current_scheduler
 
-      # The scheduler knows how to wait for a thread, but not for many sockets.
+      # A Fiber scheduler can wait for a thread, but not for many sockets.
       ready = []
       thread = Thread.new { ready = Transport.poll(waits, Clock.now) }
-      # Not Thread#value: where a signal's handler forks, the thread is not in the child, and Ruby 3.1 raises a `fatal`.
+      # Not Thread#value: if a signal handler forks, the child does not have the thread, and Ruby 3.1 raises `fatal`.
       thread.join
       ready
     rescue ThreadError
-      # The system has no thread to give. Other fibers have their turn, and then we look.
+      # The system allows no more threads: let other fibers run, then poll without waiting.
       Kernel.sleep(0.01)
       Transport.poll([*waits, [nil, 0, Clock.now]], Clock.now) - [waits.size]
     ensure

@@ -3,7 +3,7 @@
 require_relative "../errors"
 
 module SimpleConnect
-  # What several classes ask of what they are given.
+  # Checks of arguments that several classes share.
   # @api private
   module Checks
     UID = /\A[a-zA-Z0-9\-_.]{1,255}\z/
@@ -13,7 +13,7 @@ module SimpleConnect
     class << self
       def uid?(uid) = uid.is_a?(String) && uid.b.match?(UID)
 
-      # @return [String, nil] a text or a Symbol as it can be sent in a header; nil where it cannot
+      # @return [String, nil] a String or Symbol as a header value; nil if it cannot be one
       def line(value)
         value = value.name if value.is_a?(Symbol)
         return unless value.is_a?(String) && !value.empty?
@@ -24,15 +24,15 @@ module SimpleConnect
         nil
       end
 
-      # @return [Hash, nil] a Hash; or what a list of pairs, or whatever else knows `to_h`, makes of itself. What such
-      #   a `to_h` raises goes through, as that of parameters that are not permitted
+      # @return [Hash, nil] a Hash, or the result of `to_h` on anything else. An error raised by that `to_h`, such as
+      #   for unpermitted parameters, is not rescued
       def hash(value)
         return value if value.nil? || value.is_a?(Hash)
 
         hash = value.to_h if value.respond_to?(:to_h)
         hash if hash.is_a?(Hash)
       rescue TypeError, ArgumentError
-        # Its elements are no pairs.
+        # An Enumerable whose elements are not pairs.
         raise unless value.is_a?(Enumerable)
       end
 

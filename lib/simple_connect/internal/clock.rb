@@ -4,7 +4,7 @@ module SimpleConnect
   # The monotonic clock.
   # @api private
   module Clock
-    # Not `Process.clock_gettime`: tests replace that, and whoever waits by a clock that stands still waits for ever.
+    # Not `Process.clock_gettime`: tests stub that, and a wait by a clock that stands still never ends.
     extend Process
 
     # @return [Float] seconds

@@ -8,32 +8,32 @@ require_relative "../retryable"
 require_relative "transport"
 
 module SimpleConnect
-  # What the two clients have in common.
+  # The methods that both clients share.
   module Connected
     include KeepsSecrets
 
-    # The bounds on time that {#with} takes.
+    # The timeouts that {#with} takes.
     BOUNDS = %i[timeout open_timeout read_timeout write_timeout total_timeout].freeze
     private_constant :BOUNDS
 
-    # The same client within other bounds on time and on attempts, or with more header fields. It shares the
-    # connections, so it costs next to nothing: make one for a single call.
+    # Returns a copy of this client with other timeouts, another number of attempts or more headers. The copy shares the
+    # connections and costs almost nothing: make one for a single call.
     #
-    # @param changes [Hash] what is not named stays as it is
-    # @option changes [Numeric] :timeout seconds, as for {Client#initialize}; so are `open_timeout:`, `read_timeout:`,
-    #   `write_timeout:` and `total_timeout:`
-    # @option changes [Integer] :max_attempts how often to try, at least once; otherwise by the client's own policy
-    # @option changes [Hash{String => String}] :headers header fields, as for {Client#initialize}; they are added to the
-    #   client's own, and replace those of the same names
+    # @param changes [Hash] the options to change
+    # @option changes [Numeric] :timeout seconds, as for {Client#initialize}; the same for `open_timeout:`,
+    #   `read_timeout:`, `write_timeout:` and `total_timeout:`
+    # @option changes [Integer] :max_attempts the number of attempts, 1 or more
+    # @option changes [Hash{String => String}] :headers headers to add, as for {Client#initialize}; they replace the
+    #   client's headers of the same names
     # @return [Client, MessagesClient]
-    # @raise [ConfigurationError] where a time is not a positive number, a header field cannot be sent, or
-    #   `max_attempts:` is given to a client whose `retryable:` is no {Retryable}
-    # @raise [ArgumentError] for any other option, and for `max_attempts:` below 1
-    # @example A call that must not take longer than three seconds, attempts and waits together
+    # @raise [ConfigurationError] if a timeout is not a positive number, a header is invalid, or `max_attempts:` is
+    #   passed and the client's `retryable:` is not a {Retryable}
+    # @raise [ArgumentError] for any other option, and if `max_attempts:` is below 1
+    # @example A call that takes at most three seconds, including all attempts and waits
     #   client.with(total_timeout: 3).events.deliver("order_paid", order: 7)
-    # @example In a job queue that tries again by itself
+    # @example In a job that your queue retries
     #   client.with(max_attempts: 1).events.deliver!("order_paid", order: 7)
-    # @example As a part of a trace
+    # @example With a trace header
     #   client.with(headers: { "traceparent" => "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" })
     #         .events.deliver("order_paid", order: 7)
     def with(**changes)
@@ -47,7 +47,7 @@ module SimpleConnect
       end
     end
 
-    # What this client has done since the process began, or since it was forked; also by {#with}.
+    # Returns counters since the process started or forked. They include calls through {#with}.
     #
     # @return [Hash{Symbol => Integer}] `succeeded` and `failed` calls; `attempts` and `retries`; `connections_opened`
     #   and `connections_reused`; `bytes_sent` and `bytes_received`
@@ -55,7 +55,7 @@ module SimpleConnect
     #   client.stats[:retries] # => 3
     def stats = @request.transport.stats
 
-    # Closes the idle connections. The client can still be used: it opens new ones.
+    # Closes the idle connections. You can still use the client: it opens new ones.
     #
     # @return [void]
     def close
@@ -63,13 +63,14 @@ module SimpleConnect
       nil
     end
 
-    # @return [Symbol, nil] what the configuration calls it, such as `:default`; nil for a client that was built by hand
+    # @return [Symbol, nil] the client's name in the configuration, such as `:default`; nil if it is not configured
+    #   there
     attr_reader :name
 
     # @api private
     # @param name [Symbol]
-    # @param configuration [Configuration] that has it by this name
-    # @return [Client, MessagesClient] the same, which knows that
+    # @param configuration [Configuration] that names it
+    # @return [Client, MessagesClient] a copy with that name
     def named(name, configuration)
       dup.tap do |client|
         client.name = name
@@ -95,7 +96,7 @@ module SimpleConnect
       raise ArgumentError, "unknown keyword: #{unknown.map(&:inspect).join(", ")}" unless unknown.empty?
     end
 
-    # Sends through `request` from now on; `options` has the bounds on time it was made with.
+    # Sends through `request` from now on; `options` includes the timeouts it was built with.
     def attach(request, options)
       @request = request
       @bounds = options.slice(*BOUNDS)
@@ -114,7 +115,7 @@ module SimpleConnect
         raise ConfigurationError, "retryable: must have a `call`, such as a SimpleConnect::Retryable, " \
                                   "not #{retryable.class}"
       end
-      # Compared here, so that what cannot be compared with 1 raises what it always raised here.
+      # Compared here, so that a value that cannot be compared with 1 raises the same error as in earlier versions.
       raise ArgumentError, "max_attempts must be >= 1" if max_attempts && max_attempts < 1
 
       retryable || (max_attempts ? Retryable.new(max_attempts:) : Retryable.new)

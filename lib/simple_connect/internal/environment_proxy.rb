@@ -1,15 +1,15 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # The proxy that the environment names.
+  # Reads the proxy from the environment.
   # @api private
   module EnvironmentProxy
     class << self
-      # For https the variable of its own comes first; Net::HTTP, and so the pure-Ruby gem, goes by http_proxy alone.
-      # HTTP_PROXY can be set by a request in a CGI script, and does not count there.
+      # Reads https_proxy first for https; Net::HTTP, and so the pure-Ruby gem, reads http_proxy only. HTTP_PROXY is
+      # ignored in CGI scripts, where a request can set it.
       #
       # @param url [String] of the server
-      # @return [Hash{Symbol => String, nil}] `proxy:`, the `proxy_variable:` that names it, and what `no_proxy:` holds
+      # @return [Hash{Symbol => String, nil}] `proxy:`, the `proxy_variable:` it comes from, and `no_proxy:`
       def options(url)
         names = ["http_proxy", *("HTTP_PROXY" unless ENV.key?("REQUEST_METHOD"))]
         names.unshift("https_proxy", "HTTPS_PROXY") if url.match?(/\Ahttps:/i)
@@ -21,7 +21,7 @@ module SimpleConnect
 
       private
 
-      # Like Net::HTTP, which takes host and port alone: many write https for a proxy that speaks plain HTTP.
+      # Net::HTTP uses only host and port, so many people write https for a proxy that speaks plain HTTP.
       def in_plain_http(url)
         plain = url.b.sub(%r{\Ahttps://([^/?#]*)}i) do
           server = Regexp.last_match(1)

@@ -3,16 +3,15 @@
 require_relative "log"
 
 module SimpleConnect
-  # Tells those who listen what happens: the hooks of {SimpleConnect.on_event}, and ActiveSupport::Notifications where
-  # that is loaded. Neither can fail a delivery.
-  # @api private
+  # Publishes events to the hooks of {SimpleConnect.on_event} and to ActiveSupport::Notifications, if that is loaded.
+  # An error in a subscriber never fails a delivery.
   module Instrumentation
-    # Pairs of a name, nil for each, and a hook; replaced as a whole, so that threads read it without a lock.
+    # Pairs of a name (nil for all events) and a hook. Replaced as a whole, so that threads can read it without a lock.
     @hooks = [].freeze
     @lock = Mutex.new
 
     class << self
-      # @return [#call] what {#unsubscribe} takes
+      # @return [#call] the hook, for {#unsubscribe}
       def subscribe(name, hook)
         @lock.synchronize { @hooks = [*@hooks, [name, hook].freeze].freeze }
         hook
@@ -23,8 +22,8 @@ module SimpleConnect
         nil
       end
 
-      # Whether anybody listens to one of these names: where nobody does, nothing is built.
-      # @param names [Array<String>] not a splat, which would be an Array for each delivery
+      # Whether one of these events has a subscriber. If not, no payload is built.
+      # @param names [Array<String>] not a splat, which would allocate an Array for each delivery
       def listening?(names)
         return true unless @hooks.empty?
         return false unless defined?(::ActiveSupport::Notifications)
@@ -41,13 +40,13 @@ module SimpleConnect
         @hooks.each { |wanted, hook| call(name) { hook.call(name, payload) } if wanted.nil? || wanted == name }
         return unless defined?(::ActiveSupport::Notifications)
 
-        # A copy: ActiveSupport's subscribers may change it.
+        # A copy, because ActiveSupport's subscribers may change it.
         call(name) { ::ActiveSupport::Notifications.instrument(name, payload.dup) }
       end
 
       private
 
-      # A hook is the user's: it can fail in any way, and none may cost or repeat a delivery.
+      # User code can raise anything; it must not fail or repeat a delivery.
       def call(name)
         yield
       rescue StandardError, ScriptError => e

@@ -1,22 +1,22 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # What holds secrets: it shows no more than `inspect` does to whatever goes by an object's instance variables, such as
-  # ActiveSupport's JSON, YAML and error trackers.
+  # For classes that hold secrets: whatever reads instance variables, such as ActiveSupport's JSON, YAML and error
+  # trackers, gets only what `inspect` shows.
   # @api private
   module KeepsSecrets
-    # What ActiveSupport makes JSON of.
+    # Used by ActiveSupport's JSON.
     # @return [Object]
     def as_json(*options) = shown.as_json(*options)
 
     # @return [String]
     def to_json(*state) = shown.to_json(*state)
 
-    # What ActiveSupport knows the instance variables by.
+    # Used by ActiveSupport.
     # @return [Hash]
     def instance_values = {}
 
-    # @raise [TypeError] always: secrets must not end up in a file
+    # @raise [TypeError] always, so that secrets are not written to files
     def marshal_dump
       raise TypeError, "a #{self.class.name} holds secrets and cannot be dumped: build one where it is needed"
     end
@@ -26,7 +26,7 @@ module SimpleConnect
 
     private
 
-    # What may be shown of it.
+    # The part that is safe to show.
     def shown = inspect
   end
   private_constant :KeepsSecrets

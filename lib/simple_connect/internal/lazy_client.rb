@@ -1,15 +1,15 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # A client that is built when it is first used. Threads may share it.
+  # A client that is built on first use. Threads may share it.
   # @api private
   module LazyClient
-    # @param source [String] where its options come from, for `inspect`
+    # @param source [String] where the options come from, for `inspect`
     # @yieldreturn [Client, MessagesClient]
     def initialize(source, &build)
       @source = source
       @build = build
-      # The client, when it is there: this one may be frozen.
+      # An Array, because this object may be frozen before the client is built.
       @built = []
       @lock = Mutex.new
     end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # Writes down what is sent and answered. The transport calls it around each attempt.
+  # Logs requests and responses. The transport calls it around each attempt.
   # @api private
   class Log
     PREFIX = "[SimpleConnect] "
@@ -9,9 +9,9 @@ module SimpleConnect
     INDENT = "\n         "
     private_constant :PREFIX, :INDENT
 
-    # Writes a line to standard error, if that can be done: it may be closed, a broken pipe, or on a full disk. `warn`
-    # would be silent under `ruby -W0`. What a server says must not steer a terminal:
-    # its control characters are escaped.
+    # Writes a line to standard error, and ignores errors: it may be closed, a broken pipe, or on a full disk. Not
+    # `warn`, which is silent under `ruby -W0`. Control characters are escaped: text from a server must not control a
+    # terminal.
     #
     # @yieldreturn [String] the line
     # @return [void]
@@ -24,9 +24,9 @@ module SimpleConnect
     end
 
     # @param logger [#info, #warn, nil]
-    # @param debug [Boolean] whether to write requests and answers in full; without a logger, to standard error
+    # @param debug [Boolean] whether to log requests and responses in full; to standard error if there is no logger
     # @param origin [String] scheme, host and port
-    # @param headers [Hash{String => String}] the header fields to show; no credentials
+    # @param headers [Hash{String => String}] the headers to show, without credentials
     def initialize(logger, debug:, origin:, headers:)
       @logger = logger
       @debug = debug
@@ -37,16 +37,16 @@ module SimpleConnect
       end
     end
 
-    # @param names [Array<String>] of header fields whose values it does not show
-    # @return [Log] the same, with them
+    # @param names [Array<String>] of headers to list with redacted values
+    # @return [Log] a copy that lists them
     def naming(names)
       dup.tap { |log| log.instance_variable_set(:@headers, @headers + names.map { |name| "#{name}: [redacted]" }) }
     end
 
-    # @return [Log] the same, whose lines say which event, which attempt and how long
+    # @return [Log] a copy that adds event, attempt and duration to each line
     def detailed = dup.tap { |log| log.instance_variable_set(:@detailed, true) }
 
-    # `event` has its key and its id.
+    # @param event [Hash] with `event_key:` and `event_id:`
     def sending(verb, target, body, attempt, event)
       path = target[/\A[^?]*/].delete_suffix("/")
       write(:info, "#{verb} #{@host}#{path} (#{body.to_s.bytesize}B signed body)#{details(**event, attempt:)}")
@@ -70,7 +70,7 @@ module SimpleConnect
 
     private
 
-    # What tells the lines of two threads apart.
+    # Tells apart lines that several threads write.
     def details(event_key: nil, event_id: nil, attempt: nil, seconds: nil, request_id: nil, **)
       return unless @detailed
 
@@ -84,7 +84,7 @@ module SimpleConnect
     def write(level, text)
       @logger&.public_send(level, PREFIX + text)
     rescue StandardError, ScriptError
-      # A logger can fail in any way whatever, and none may cost a delivery.
+      # A logger can raise anything; it must not fail a delivery.
       nil
     end
 

@@ -8,20 +8,19 @@ require_relative "../result"
 require_relative "tracing"
 
 module SimpleConnect
-  # What is seen of one call: the transport tells it of each attempt, and it tells the log, those who listen to events,
-  # and OpenTelemetry. It is built only where one of them is there.
-  # @api private
+  # Reports one call to the log, to event subscribers and to OpenTelemetry. The transport calls it for each attempt.
+  # Built only if at least one of them is in use.
   class Observation
     NAMES = %w[deliver.simple_connect request.simple_connect retry.simple_connect].freeze
     ROTATION = "rotation.simple_connect"
     private_constant :NAMES, :ROTATION
 
     # @param log [Log, nil]
-    # @return [Boolean] whether there is anybody to tell
+    # @return [Boolean] whether anything needs the report
     def self.wanted?(log) = !log.nil? || Tracing.on? || Instrumentation.listening?(NAMES)
 
-    # Tells of a delivery that the previous secret has signed.
-    # @param result [Object] a policy of the user's own may have given anything
+    # Publishes an event if the previous secret signed the delivery.
+    # @param result [Object] a custom policy can return anything
     # @param client [Symbol, nil] its name
     # @param body [String, nil]
     def self.check_rotation(result, client, body)
@@ -32,7 +31,7 @@ module SimpleConnect
     end
 
     # @param body [String] JSON
-    # @return [Hash{Symbol => String, nil}] which event it is
+    # @return [Hash{Symbol => String, nil}] `event_key:` and `event_id:`
     def self.identify(body)
       json = Codec.parse(body) if body
       return { event_key: nil, event_id: nil } unless json.is_a?(Hash)
@@ -47,7 +46,7 @@ module SimpleConnect
     # @param origin [String] scheme, host and port
     # @param log [Log, nil]
     # @param client [Symbol, nil] its name
-    # @param parent [OpenTelemetry::Context, nil] the trace that the call belongs to
+    # @param parent [OpenTelemetry::Context, nil] the trace of the call
     # @param path [Boolean] whether a trace may show the path
     def initialize(body, origin:, log:, client:, parent:, path: true)
       @origin = origin
@@ -65,12 +64,12 @@ module SimpleConnect
       started = Clock.now
       result = yield
     ensure
-      # Also where a Timeout or Thread#kill ends it: then there is no result.
+      # Also if a Timeout or Thread#kill ends the call; `result` is nil then.
       called(result, Clock.now - started) if @events && @delivery
     end
 
     # Before an attempt.
-    # @return [HeaderLines, nil] fields to send along
+    # @return [HeaderLines, nil] headers to add
     def sending(verb, target, body, attempt)
       retrying(attempt) if attempt > 1 && @events
       @attempt = attempt
@@ -82,14 +81,14 @@ module SimpleConnect
       @span&.headers
     end
 
-    # After an answer; `wire` has the seconds, whether the connection was used before, and the bytes sent and received.
+    # After a response. `wire` has the seconds, whether the connection was reused, and the bytes sent and received.
     def answered(status, head, body, wire)
       request_id = head[/^x-request-id:[ \t]*(.*?)[ \t]*\r?$/i, 1]
       @log&.answered(status, head, body, { **@event, attempt: @attempt, seconds: wire[0], request_id: })
       ended(wire, status:, network_error: nil, request_id:)
     end
 
-    # After an attempt without answer.
+    # After an attempt without a response.
     def failed(verb, error, kind, wire)
       @log&.failed(verb, error, { **@event, attempt: @attempt, seconds: wire[0] })
       ended(wire, status: 0, network_error: kind, request_id: nil)
@@ -108,7 +107,7 @@ module SimpleConnect
       Instrumentation.publish("retry.simple_connect", { **(@last || @event), attempt: })
     end
 
-    # A policy of the user's own may have given anything for a result.
+    # A custom policy can return anything as a result.
     def called(result, elapsed)
       result = nil unless result.is_a?(Result)
       last = @last || { status: 0, network_error: nil, request_id: nil }

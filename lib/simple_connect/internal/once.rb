@@ -4,18 +4,18 @@ require "digest"
 require_relative "autoload"
 
 module SimpleConnect
-  # One request that a replay guard remembers, so that it is handled once.
+  # One request in a replay guard, so that it is handled once.
   #
-  # The guard knows it by its signed bytes, so that nobody can have them handled as another event. Where it went is
-  # remembered under a second key: two events with the same bytes are rare, but the second must not be lost silently.
+  # The first key is the digest of the signed bytes, so that nobody can replay them as another event. A second key
+  # remembers event and version: if another event has the same bytes, it must not be dropped silently.
   # @api private
   class Once
-    # A replay guard that knows no more than which keys came before.
+    # Wraps a guard that has only `first_time?`.
     FirstTimes = Struct.new(:guard) do
       # See {Webhooks::ReplayGuard#begin}.
       def begin(key) = guard.first_time?(key) ? :new : :handled
 
-      # It knows nothing of an end.
+      # Does nothing: such a guard does not record the end.
       def finish(_key) = nil
 
       # See {Webhooks::ReplayGuard#forget}.
@@ -27,28 +27,28 @@ module SimpleConnect
       # @return [Boolean]
       def guard?(guard) = %i[begin finish forget].all? { |name| guard.respond_to?(name) }
 
-      # @return [#begin, #finish, #forget] a guard, or one made of what has `first_time?` alone
+      # @return [#begin, #finish, #forget] the guard, wrapped if it has only `first_time?`
       def guard(guard) = guard?(guard) ? guard : FirstTimes.new(guard)
     end
 
     # @param guard [#begin, #finish, #forget]
-    # @param key [String] the same for the same signed bytes
-    # @param place [String, nil] where the request goes, such as its event and version; nil where that does not matter
+    # @param key [String] derived from the signed bytes
+    # @param place [String, nil] where the request goes, such as event and version; nil if that does not matter
     def initialize(guard, key, place = nil)
       @guard = guard
       @key = key
       @place = place && Digest::SHA256.hexdigest("#{key}\n".b << place.b)
     end
 
-    # {#finish} or {#forget} is to follow where it is `:new`.
+    # After `:new`, call {#finish} or {#forget}.
     #
-    # @return [:new, :under_way, :handled, :elsewhere] `:elsewhere` where it was handled, but in another place
+    # @return [:new, :under_way, :handled, :elsewhere] `:elsewhere` if it was handled in another place
     def begin
       verdict = @guard.begin(@key)
       verdict == :handled && @place && !here? ? :elsewhere : verdict
     end
 
-    # The place comes first: once the request is handled, it is known where.
+    # Stores the place first, so that it is known once the request counts as handled.
     #
     # @return [void]
     def finish

@@ -9,10 +9,10 @@ require_relative "tracing"
 require_relative "transport"
 
 module SimpleConnect
-  # Sends a client's requests by its retry policy.
+  # Sends a client's requests and retries them by its policy.
   # @api private
   class Request
-    # Whether another attempt may succeed where one failed.
+    # Whether another attempt may succeed.
     RETRIABLE = ->(result) { DeliveryError.retried?(result) }
     private_constant :RETRIABLE
 
@@ -22,18 +22,18 @@ module SimpleConnect
     # @param transport [Transport]
     # @param retryable [#call]
     # @param log [Log, nil]
-    # @param batch [Batch, nil] that its requests belong to
-    # @param headers [HeaderLines, nil] fields of its own
+    # @param batch [Batch, nil] that the requests belong to
+    # @param headers [HeaderLines, nil] the client's own headers
     # @param client [Symbol, nil] the client's name
     def initialize(transport, retryable:, log:, batch: nil, headers: nil, client: nil)
       @transport = transport
       @retryable = retryable
       @log = headers ? log&.naming(headers.names) : log
       @client = client
-      # A subclass that decides for itself when to try again must be asked.
+      # A subclass that overrides `call` must be called.
       @plain = retryable.is_a?(Retryable) && retryable.method(:call).owner.equal?(Retryable)
       @bounds = bounds_of(retryable)
-      # Where the call is made: a batch goes on in fibers of its own.
+      # Taken where the call is made, because a batch runs in fibers of its own.
       @parent = Tracing.context if batch
       limit = retryable.attempt_limit if @plain
       @call = Transport::Call.new(nil, batch, nil, retryable, limit, headers).freeze
@@ -42,31 +42,31 @@ module SimpleConnect
     # @param target [String] path and query
     # @param response_class [Class] of the data of a success
     # @return [Result]
-    # @raise [MalformedResponseError] where a 2xx is not JSON
+    # @raise [MalformedResponseError] if a 2xx body is not JSON
     def get(target, response_class) = perform(target, nil, response_class)
 
     # @param target [String] path and query
     # @param body [String] JSON
     # @param response_class [Class] of the data of a success
     # @return [Result]
-    # @raise [MalformedResponseError] where a 2xx is not JSON
+    # @raise [MalformedResponseError] if a 2xx body is not JSON
     def post(target, body, response_class) = perform(target, body, response_class)
 
     # @param bounds [Hash] see {Transport.bounds}
-    # @param attempts [Hash] `max_attempts:`, where they are others
-    # @param fields [Hash, nil] header fields in addition to its own
-    # @return [Request] with the same connections, and other bounds on time and on attempts
-    # @raise [ConfigurationError] where the policy knows of no such number, or a field cannot be sent
+    # @param attempts [Hash] `max_attempts:`, or empty
+    # @param fields [Hash, nil] headers to add
+    # @return [Request] a copy with the same connections, and other timeouts and attempts
+    # @raise [ConfigurationError] if the policy has no `max_attempts:`, or a header is invalid
     def within(bounds, attempts, fields)
       with(@transport.with(bounds), retryable: limited(attempts), headers: Transport.headers(fields, @call.headers))
     end
 
     # @param batch [Batch]
-    # @return [Request] the same, giving way to the others of a batch
+    # @return [Request] a copy that runs in the batch
     def in(batch) = with(@transport, batch:)
 
     # @param client [Symbol]
-    # @return [Request] the same, by the name of its client
+    # @return [Request] a copy with the client's name
     def of(client) = with(@transport, log: @log&.detailed, client:)
 
     private
@@ -75,7 +75,7 @@ module SimpleConnect
       self.class.new(transport, retryable: @retryable, log: @log, headers: @call.headers, client: @client, **changes)
     end
 
-    # Those of `deadline:` and `batch:` that a policy takes.
+    # The keywords among `deadline:` and `batch:` that the policy accepts.
     def bounds_of(policy)
       policy.method(:call).parameters.filter_map { |kind, name| name if kind == :key } & %i[deadline batch]
     end
@@ -111,7 +111,7 @@ module SimpleConnect
 
       total_timeout = @transport.total_timeout
       deadline = total_timeout && (Clock.now + total_timeout)
-      # Where a fork during a wait brings the delivery into a child, it is the parent's alone.
+      # If the process forks during a wait, only the parent continues the delivery.
       call = call.dup
       call.process = Transport.generation
       bounds = { deadline:, batch: call.batch }.slice(*@bounds)
@@ -122,7 +122,7 @@ module SimpleConnect
       with_data(result, response_class)
     end
 
-    # The policy may have returned a result of its own making, which has its data or none.
+    # The policy may have returned a result that it built itself, with or without data.
     def with_data(result, response_class)
       return result unless result.is_a?(Result) && result.data.nil? && result.response_body
 

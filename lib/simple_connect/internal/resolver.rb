@@ -3,27 +3,27 @@
 require_relative "extension"
 
 module SimpleConnect
-  # Looks host names up as this process does, on behalf of the transport. One thread at a time looks a name up, however
-  # many wait for it.
+  # Looks up host names for the transport, in the way this process does. Each name is looked up by one thread at a time,
+  # and all callers share its outcome.
   # @api private
   module Resolver
-    # How many names are looked up at a time. A name server that is silent shall not fill the process with threads.
+    # The maximum number of look-ups at a time, so that a silent name server does not fill the process with threads.
     MOST = 256
-    # What is said when looking up takes more than there is. What else is raised is a bug, and goes through.
+    # Errors that mean a lack of system resources. Any other error is a bug and is raised.
     LACKS = [SystemCallError, IOError, ThreadError].freeze
     private_constant :MOST, :LACKS
 
     # The look-up of one name.
     #
-    # The system's resolver cannot be told when to give up, cannot be interrupted before Ruby 3.3, and would block a
-    # Fiber scheduler and a {Batch}. A thread that waits for it can be left behind, and ends when it does. It is not
-    # killed: Ruby 3.1 would try that again and again, at full speed.
+    # The system's resolver has no timeout, cannot be interrupted before Ruby 3.3, and would block a Fiber scheduler and
+    # a {Batch}. Callers can abandon the thread that runs it; the thread ends with the look-up. It is not killed: Ruby
+    # 3.1 would retry the kill in a busy loop.
     class LookUp
-      # @return [Latch, nil] opened when there is an outcome; nil where there is one from the beginning
+      # @return [Latch, nil] opened when the outcome is known; nil if it is known from the beginning
       attr_reader :latch
 
       # @param host [String]
-      # @param busy [Boolean] whether there are too many others
+      # @param busy [Boolean] whether the maximum number of look-ups is reached
       def initialize(host, busy: false)
         raise ThreadError, "#{MOST} other names are being looked up" if busy
 
@@ -34,12 +34,12 @@ module SimpleConnect
         fail_with(:io, e)
       end
 
-      # @return [Boolean] whether somebody is at it
+      # @return [Boolean] whether the look-up is running
       def pending? = @outcome.nil? && @thread&.alive?
 
-      # @return [Array(Array<String>), Array(nil, String, String, String), nil] the addresses; or the kind of the
-      #   network error, the class and the message of what was raised; nil while it goes on
-      # @raise [Exception] what a resolver should not raise
+      # @return [Array(Array<String>), Array(nil, String, String, String), nil] the addresses; or nil, the kind of
+      #   network error, the class and the message of the exception; nil while the look-up is running
+      # @raise [Exception] if the resolver raised an unexpected error
       def outcome
         raise @unexpected if @unexpected
 
@@ -49,14 +49,14 @@ module SimpleConnect
       private
 
       def run(host)
-        # Not before it is needed: an endpoint may well be an address.
+        # Loaded when needed: if the host is an address, it never is.
         require "socket"
         settle([find(host)])
       rescue SocketError, *resolv_errors => e
         fail_with(:dns, e)
       rescue *LACKS => e
         fail_with(:io, e)
-      rescue Exception => e # rubocop:disable Lint/RescueException -- whoever waits is to get it, not this thread
+      rescue Exception => e # rubocop:disable Lint/RescueException -- raised again in the caller's thread
         @unexpected = e
         settle([])
       ensure
@@ -64,7 +64,7 @@ module SimpleConnect
         fail_with(:io, ThreadError.new("the thread that looked it up was killed")) unless @outcome
       end
 
-      # Who replaces this method, as resolv-replace does, wants names looked up otherwise than by the system.
+      # Libraries such as resolv-replace redefine this method to replace the system's resolver.
       def find(host)
         return [IPSocket.getaddress(host)] if IPSocket.method(:getaddress).source_location
 
@@ -91,7 +91,7 @@ module SimpleConnect
       def look_up(host)
         @lock.synchronize { shared(host) }
       rescue ThreadError
-        # A signal's handler can lock nothing.
+        # A signal handler cannot lock a Mutex.
         LookUp.new(host)
       end
 

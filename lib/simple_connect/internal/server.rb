@@ -6,23 +6,23 @@ module SimpleConnect
   # Serves a Rack app through Puma, in the background.
   # @api private
   class Server
-    # How much larger than the app's limit a body may be to be read.
+    # The bytes above the app's limit that Puma still reads, so that the app can answer with JSON.
     MARGIN = 64 * 1024
     private_constant :MARGIN
 
-    # @return [String] such as `http://127.0.0.1:9292`
+    # @return [String] its URL, such as `http://127.0.0.1:9292`
     attr_reader :url
 
     # @param app [#call]
-    # @param name [String] what errors call it
+    # @param name [String] its name in errors
     # @param host [String] the address to listen on
-    # @param port [Integer] 0 for any that is free
-    # @param max_body_bytes [Integer, nil] the largest body that the app takes. From version 6 on Puma refuses a larger
-    #   one before it reads it, if it has a Content-Length. Else, and in Puma 5, it is read into a file first
-    # @raise [LoadError] where Puma is missing
-    # @raise [SystemCallError, SocketError] where it cannot listen there
+    # @param port [Integer] 0 for any free port
+    # @param max_body_bytes [Integer, nil] the app's maximum body size. Puma 6 and later reject a body with a larger
+    #   Content-Length before they read it. Puma 5, or without Content-Length, reads it into a file first
+    # @raise [LoadError] if Puma is missing
+    # @raise [SystemCallError, SocketError] if it cannot listen on that address
     def initialize(app, name, host, port, max_body_bytes: nil)
-      # What is just too large gets the app's answer, in JSON. Up to 112 KiB Puma keeps a body in memory.
+      # Slightly too large bodies get the app's JSON response. Puma keeps bodies up to 112 KiB in memory.
       limit = max_body_bytes && (max_body_bytes + MARGIN)
       @puma = puma(app, name, limit)
       @puma.add_tcp_listener(host, port)
@@ -30,10 +30,10 @@ module SimpleConnect
       @url = "http://#{host.include?(":") ? "[#{host.delete("[]")}]" : host}:#{@puma.connected_ports.first}"
     end
 
-    # Stops, after answering what is under way.
+    # Stops after answering requests that are in progress.
     def stop = @puma.stop(true)
 
-    # Serves until INT or TERM; yields the URL before.
+    # Serves until INT or TERM. Yields the URL before.
     def self.run(*arguments, **options)
       server = nil
       until_stopped do
@@ -44,7 +44,7 @@ module SimpleConnect
       server&.stop
     end
 
-    # Runs the block, and then waits for INT or TERM.
+    # Runs the block, then waits for INT or TERM.
     def self.until_stopped
       signals = Queue.new
       handlers = %w[INT TERM].to_h { |signal| [signal, trap(signal) { signals << signal }] }
@@ -57,12 +57,12 @@ module SimpleConnect
     private
 
     def puma(app, name, limit)
-      # Puma sets this where it is missing, and an application loaded later would go by it.
+      # Puma sets RACK_ENV if it is missing, and an application loaded later would read it.
       environment = ENV.fetch("RACK_ENV", nil)
       require "puma"
       require "puma/server"
-      # Without an environment, Puma shows whoever asks the message and the backtrace of what escapes an app. Puma 6 has
-      # its log writer elsewhere.
+      # Without an environment, Puma sends message and backtrace of unhandled errors to the client. Puma 6 has its log
+      # writer elsewhere.
       events = Puma::Events.stdio if Puma::Events.respond_to?(:stdio)
       Puma::Server.new(app, events, { environment: "production", http_content_length_limit: limit })
     rescue LoadError => e

@@ -5,14 +5,14 @@ require_relative "log"
 require_relative "transport"
 
 module SimpleConnect
-  # A CLIENT span of OpenTelemetry for each attempt, where its API is loaded; by the names of the stable conventions for
-  # HTTP. None of it can fail a delivery.
+  # Creates an OpenTelemetry CLIENT span for each attempt, if OpenTelemetry's API is loaded, by the stable semantic
+  # conventions for HTTP. An error in it never fails a delivery.
   # @api private
   class Tracing
     class << self
       def on? = defined?(::OpenTelemetry::Trace) ? true : false
 
-      # What a call belongs to. It is asked for where the call is made: a batch goes on in fibers of its own.
+      # The current context. Read it where the call is made, because a batch runs in fibers of its own.
       # @return [OpenTelemetry::Context, nil]
       def context = (::OpenTelemetry::Context.current if on?)
 
@@ -24,17 +24,17 @@ module SimpleConnect
         guarded { new(verb, url, attempt, parent || ::OpenTelemetry::Context.current) }
       end
 
-      # What the block gives; nil where it fails.
+      # The block's value; nil if it raises.
       def guarded
         yield
       rescue StandardError, ScriptError => e
-        # It is another library's, with exporters of the user's.
+        # OpenTelemetry runs exporters and processors of the user's.
         Log.stderr { "OpenTelemetry failed: #{e.class}: #{e.message}" }
         nil
       end
     end
 
-    # @return [HeaderLines, nil] that lead the server to this span
+    # @return [HeaderLines, nil] the trace headers of this span
     attr_reader :headers
 
     def initialize(verb, url, attempt, parent)
@@ -50,7 +50,7 @@ module SimpleConnect
       @headers = Transport.headers(fields) unless fields.empty?
     end
 
-    # @param status [Integer] 0 where no answer came
+    # @param status [Integer] 0 if there was no response
     # @param network_error [Symbol, nil]
     def finish(status:, network_error:)
       Tracing.guarded do

@@ -10,46 +10,45 @@ require_relative "../result"
 require_relative "../version"
 
 module SimpleConnect
-  # The requests of one client; written in Rust, but for the defaults of its options and for what it makes of an
-  # outcome.
+  # Sends the requests of one client. Written in Rust; this file has the defaults of the options and builds the results.
   #
-  # An interceptor is asked before each attempt, with `intercept(verb, url, headers, body)`: the header lines as they
-  # will go out, and the body that they sign, nil for a GET. What it raises ends the delivery. It returns
-  # - nil, and the request is sent;
-  # - a Proc, and the request is sent, and the Proc called with the answer's status, head and body, if there is one;
-  # - `[status, head, body]`, an answer in the server's place, the body nil where the status allows none;
-  # - `[network_error, network_phase, class, message]`, a failure in its place, see {Result#network_error}.
+  # An interceptor is called before each attempt, with `intercept(verb, url, headers, body)`: the header lines that will
+  # be sent, and the signed body, nil for a GET. If it raises, the delivery ends with that error. It returns
+  # - nil: the request is sent;
+  # - a Proc: the request is sent, and the Proc is called with the response's status, head and body, if there is one;
+  # - `[status, head, body]`: a response instead of the server's; the body is nil if the status allows none;
+  # - `[network_error, network_phase, class, message]`: a failure instead, see {Result#network_error}.
   # @api private
   class Transport
     IP_VERSIONS = { ipv4: 4, ipv6: 6 }.freeze
-    # Beyond that no machine counts.
+    # The largest size that the extension accepts.
     MOST = (2**63) - 1
     private_constant :IP_VERSIONS, :MOST
 
-    # What {Request}'s deliveries have in common: the {Observation} of one, or nil; the {Batch} that they belong to; the
-    # process that has begun them (nil for this one), the policy, and its own header fields (HeaderLines or nil).
-    # The extension goes by this order.
+    # What the deliveries of a {Request} share: the {Observation} of one, or nil; the {Batch}; the process that started
+    # them (nil for this one); the policy; and the headers to add (HeaderLines or nil). The extension relies on this
+    # order.
     Call = Struct.new(:log, :batch, :process, :policy, :max_attempts, :headers)
 
-    # What requests call themselves unless told otherwise.
+    # The default User-Agent.
     USER_AGENT = "simple_connect-client/#{VERSION} ruby/#{RUBY_VERSION}".freeze
 
     class << self
       # @return [Testing, nil] test mode, once it is loaded
       attr_accessor :testing
 
-      # Who is asked before each attempt: WebMock, where it is there in full. It may be loaded at any time.
+      # Called before each attempt: the WebMock adapter, once all of WebMock is loaded, which may be at any time.
       #
       # @return [#intercept, nil]
       def interceptor = (WebMockAdapter if defined?(::WebMock.globally_stub_request))
 
       # Opens nothing yet. The options are explained at {Client#initialize}.
       #
-      # @param server [Hash] `url:`, the `url_option:` that it was given as, the `path:` to use instead of its own, and
-      #   `headers:` of its own, as HeaderLines
+      # @param server [Hash] `url:`, the `url_option:` it was passed as, the `path:` to use instead of the URL's, and
+      #   `headers:` to add, as HeaderLines
       # @param credentials [Hash] `key_id:` and `secret:`, or `api_key:`, or the `scheme:` of webhooks and
       #   `secret:`, one or several
-      # @raise [ConfigurationError] where an option cannot be used
+      # @raise [ConfigurationError] if an option is invalid
       # @raise [ArgumentError] for an unknown option
       def open(server, credentials, timeout:, user_agent:, ip_version: nil, proxy: nil, ca_file: nil, pool_size: 25,
                idle_timeout: 30, max_response_bytes: 1024 * 1024, **bounds)
@@ -62,7 +61,7 @@ module SimpleConnect
               max_response_bytes: natural("max_response_bytes", max_response_bytes) })
       end
 
-      # @return [Hash{Symbol => Float, nil}] the bounds on time, checked
+      # @return [Hash{Symbol => Float, nil}] the timeouts, checked
       def bounds(timeout:, open_timeout: nil, read_timeout: nil, write_timeout: nil, total_timeout: nil)
         timeout = seconds("timeout", timeout)
         { open_timeout: bound("open_timeout", open_timeout, timeout),
@@ -71,13 +70,13 @@ module SimpleConnect
           total_timeout: bound("total_timeout", total_timeout, nil) }
       end
 
-      # @return [String] what requests call themselves
+      # @return [String] the User-Agent
       def user_agent(user_agent) = text("user_agent", user_agent || USER_AGENT)
 
-      # @param fields [Hash{String, Symbol => String, Symbol, Numeric}, nil] header fields of a client's own
-      # @param base [HeaderLines, nil] what they are added to, replacing those of the same names
-      # @return [HeaderLines, nil] all of them; nil for none
-      # @raise [ConfigurationError] where one cannot be sent; the message does not show its value
+      # @param fields [Hash{String, Symbol => String, Symbol, Numeric}, nil] headers to add
+      # @param base [HeaderLines, nil] the headers they are added to; those of the same names are replaced
+      # @return [HeaderLines, nil] all of them; nil if there are none
+      # @raise [ConfigurationError] if one is invalid; the message does not show its value
       def headers(fields, base = nil)
         return base if fields.nil? || fields == {}
 
@@ -114,7 +113,7 @@ module SimpleConnect
         raise ConfigurationError, "#{option} must be an Integer from 0 to 2**63 - 1, not #{value.inspect}"
       end
 
-      # The value, which may be a secret, is not shown.
+      # The value may be a secret, so the error does not show it.
       def text(option, value)
         text = value.to_s
         text = text.encode(Encoding::UTF_8) unless text.encoding == Encoding::UTF_8
@@ -142,14 +141,14 @@ module SimpleConnect
       end
     end
 
-    # Sends any request, once.
+    # Sends a request once, without retries.
     #
     # @param verb [String]
     # @param target [String] path and query
-    # @param headers [Hash{String => String}] beside those of every request
+    # @param headers [Hash{String => String}] in addition to those of every request
     # @param body [String, nil]
-    # @param batch [Batch, nil] that it belongs to
-    # @param observation [Observation, nil] that is told of it
+    # @param batch [Batch, nil] that the request belongs to
+    # @param observation [Observation, nil] that reports it
     # @return [Result] without data
     def request(verb, target, headers: {}, body: nil, batch: nil, observation: nil)
       interceptor = Transport.testing&.interceptor || Transport.interceptor

@@ -1,17 +1,17 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # Texts as they stand in HTTP.
+  # Builds and parses parts of HTTP messages.
   # @api private
   module Wire
-    # Of these statuses an answer has no body.
+    # Responses with these statuses have no body.
     BODILESS = [204, 304].freeze
     private_constant :BODILESS
 
     class << self
       # @param fields [#map] pairs of name and value
-      # @return [Array(Integer, String, String)] the answer, as {Transport} takes it from an interceptor; its body nil
-      #   where the status allows none
+      # @return [Array(Integer, String, String)] the response, as {Transport} takes it from an interceptor; its body is
+      #   nil if the status allows none
       def answer(status, reason, fields, body)
         lines = ["HTTP/1.1 #{status} #{reason}", *fields.map { |name, value| "#{name}: #{value}" }]
         [status, lines.map { |line| "#{line.tr("\r\n", " ")}\r\n" }.join, (body unless BODILESS.include?(status))]
@@ -25,9 +25,9 @@ module SimpleConnect
         end
       end
 
-      # Percent-encoding alone: in a path, a plus is a plus.
+      # Decodes percent-encoding only: in a path, a plus is a plus.
       #
-      # @return [String] said to be UTF-8, which it may not be
+      # @return [String] tagged as UTF-8, valid or not
       def unescape(segment)
         segment.b.gsub(/%\h\h/n) { |escape| escape[1..].to_i(16).chr }.force_encoding(Encoding::UTF_8)
       end

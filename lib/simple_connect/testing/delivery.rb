@@ -6,17 +6,16 @@ require_relative "../internal/envelope"
 
 module SimpleConnect
   module Testing
-    # An attempt, as it would have gone out: its `url`, its `headers` (their names in lower case, an API key redacted),
-    # and the `answer` to it: the status, or what kind of network error there was instead.
+    # An attempt: its `url`, its `headers` (names in lower case, an API key redacted), and the `answer`: the status, or
+    # the kind of network error.
     Request = Struct.new(:url, :headers, :answer)
 
-    # What else would have gone out: its `verb`, `url`, `headers` (their names in lower case, API keys redacted) and
-    # `body`.
+    # Any other request: its `verb`, `url`, `headers` (names in lower case, API keys redacted) and `body`.
     OtherRequest = Struct.new(:verb, :url, :headers, :body)
 
-    # What deliveries of events and of messages have in common.
+    # What {Delivery} and {Message} share.
     class Sent
-      # @return [String] the JSON that was signed and would have gone out, byte by byte
+      # @return [String] the signed JSON, byte for byte
       attr_reader :body
       # @return [Array<Request>] one for each attempt
       attr_reader :requests
@@ -28,10 +27,10 @@ module SimpleConnect
         @json = JSON.parse(body, freeze: true)
       end
 
-      # @return [Integer] how many there were
+      # @return [Integer] the number of attempts
       def attempts = requests.size
 
-      # @return [Boolean] whether the last attempt was answered with a 2xx
+      # @return [Boolean] whether the response to the last attempt was a 2xx
       def accepted?
         answer = requests.last&.answer
         answer.is_a?(Integer) && answer.between?(200, 299)
@@ -61,10 +60,10 @@ module SimpleConnect
       attr_reader :event_key
       # @return [String] the idempotency key, given or generated
       attr_reader :event_id
-      # @return [Hash{String => String}, nil] with `"mobile_no"` and `"name"`; in the flat layout, whose fields the
-      #   service knows how to read, only the field whose name ends in `mobile_no`; nil where there is none
+      # @return [Hash{String => String}, nil] with `"mobile_no"` and `"name"`; nil if there is none. In the flat layout
+      #   it has only the field whose name ends in `mobile_no`
       attr_reader :recipient
-      # @return [Hash{String => Object}] the event's fields, as they read from JSON
+      # @return [Hash{String => Object}] the event's fields, as parsed from JSON
       attr_reader :fields
       # @return [String]
       attr_reader :language
@@ -86,7 +85,7 @@ module SimpleConnect
       def members = %i[event_key event_id recipient fields language occurred_at attempts]
     end
 
-    # A template that was sent by {MessagesClient} in test mode.
+    # A template message that {MessagesClient} sent in test mode.
     class Message < Sent
       # @return [String] such as `"order_update"`
       attr_reader :template_name
@@ -94,7 +93,7 @@ module SimpleConnect
       attr_reader :recipients
       # @return [String, nil]
       attr_reader :language_code
-      # @return [Hash{String => Object}] all of it, as it reads from JSON
+      # @return [Hash{String => Object}] all fields, as parsed from JSON
       attr_reader :fields
 
       # @param body [String]
@@ -104,7 +103,7 @@ module SimpleConnect
         @template_name, @recipients, @language_code = @fields.values_at("template_name", "recipients", "language_code")
       end
 
-      # @return [nil] so that what is set for an event key is not for a message
+      # @return [nil] a message has none, so responses set for an event key do not apply to it
       def event_key = nil
 
       private

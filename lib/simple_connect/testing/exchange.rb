@@ -6,15 +6,15 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing
-    # One call of a client. It stands where the network would be: the transport asks it about each attempt.
+    # One call of a client in test mode. The transport calls it for each attempt instead of sending.
     # @api private
     class Exchange
-      # Header fields whose values are secret: an API key of the service's, and of Kiket's.
+      # Headers whose values are secret: the API keys of the service and of Kiket.
       SECRET = /(authorization|api-key)\z/
       private_constant :SECRET
 
       # @param lines [String] header lines
-      # @return [Hash{String => String}] as records have them
+      # @return [Hash{String => String}] as recorded
       def self.fields(lines)
         Wire.fields(lines).to_h do |name, value|
           name = name.downcase
@@ -24,7 +24,7 @@ module SimpleConnect
 
       # @param session [Session]
       # @param target [String] path and query
-      # @param response_class [Class] of the data of a success, which tells what the call is
+      # @param response_class [Class] the class of {Result#data} on success; it identifies the call
       def initialize(session, target, response_class)
         @session = session
         @target = target
@@ -70,7 +70,7 @@ module SimpleConnect
         status, answer = service.deliver_event(json, status: skipped ? "skipped_no_template" : "dispatched")
         return [status, { **answer, **service.show_event(@sent.event_id).last.slice("event_log") }] if skipped
 
-        # It has been there since just now, at least.
+        # The event exists now, so that delivering it again is a duplicate.
         service.deliver_event(json)
       end
 

@@ -4,25 +4,25 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing
-    # What a spec expects to have been delivered, whatever it is written with: it finds the deliveries that fit, and
-    # says how the others differ.
+    # What a test expects to be delivered, shared by the RSpec matcher and the Minitest assertions. It finds matching
+    # deliveries and describes how others differ.
     # @api private
     class Expectation
       ANY_NUMBER = (1..)
-      # More deliveries are not shown.
+      # The maximum number of deliveries in a failure message.
       MOST_SHOWN = 10
       private_constant :ANY_NUMBER, :MOST_SHOWN
 
-      # Stands, in what is shown, for a field that was not sent. It fits nothing, whatever is expected.
+      # Shown for a field that was not sent. It matches nothing.
       NOTHING = Class.new { def inspect = "nothing" }.new
       private_constant :NOTHING
 
-      # Whatever is expected of a value is held against it by `===`; Symbols, Times and the like as they read from JSON.
+      # Expected values are compared by `===`. Symbols, Times and the like are converted as in JSON.
       #
       # @param event_key [String, Symbol, #===, nil] nil for any
-      # @param recipient [String, Hash, #===, nil] of the number, or as a Hash of the recipient's fields; nil for any
-      # @param fields [Hash] of the fields, or of the envelope
-      # @param count [Integer, Range, nil] how many there should be; nil for one at least
+      # @param recipient [String, Hash, #===, nil] the number, or a Hash of the recipient's fields; nil for any
+      # @param fields [Hash] fields of the event or the envelope
+      # @param count [Integer, Range, nil] the number of deliveries; nil for at least one
       def initialize(event_key, recipient: nil, fields: {}, count: nil)
         unless fields.is_a?(Hash)
           raise ArgumentError, "with: must be a Hash of fields, such as { payment_amount: \"450.00\" }, " \
@@ -36,11 +36,11 @@ module SimpleConnect
       end
 
       # @param deliveries [Array<Delivery>]
-      # @return [Array<Delivery>] those that fit
+      # @return [Array<Delivery>] those that match
       def matching(deliveries) = deliveries.select { |delivery| fits?(delivery) }
 
       # @param deliveries [Array<Delivery>]
-      # @return [Boolean] whether as many fit as should
+      # @return [Boolean] whether the number of matches is as expected
       def met?(deliveries) = @count.cover?(matching(deliveries).size)
 
       # @return [String] such as `deliver event "order_paid" to "+919812345678" with order 7 once`
@@ -53,14 +53,14 @@ module SimpleConnect
         return "it did so #{counted(fitting.size)}:\n#{list(fitting)}" unless fitting.empty?
         return "it delivered nothing" if deliveries.empty?
 
-        # Those that are nearest first.
+        # The same event first.
         others = deliveries.sort_by.with_index { |delivery, index| [same_event?(delivery) ? 0 : 1, index] }
         "it delivered:\n#{list(others)}"
       end
 
       private
 
-      # As it reads from JSON, except for what is there to be compared by `===`.
+      # Converts as JSON does, except values to compare by `===`.
       def plain(value)
         case value
         when Hash then value.to_h { |key, element| [key.to_s, plain(element)] }
@@ -77,7 +77,7 @@ module SimpleConnect
 
       def same_event?(delivery) = @event_key.nil? || fit?(@event_key, delivery.event_key)
 
-      # What is expected and what there is, by name.
+      # Names, with expected and actual values.
       def comparison(delivery)
         recipient = delivery.recipient || {}
         envelope = { "event_id" => delivery.event_id, "language" => delivery.language,
@@ -107,7 +107,7 @@ module SimpleConnect
         shown.join("\n")
       end
 
-      # Of an event that is expected, field by field.
+      # For the expected event, it shows the difference field by field.
       def difference(delivery)
         number = delivery.recipient&.fetch("mobile_no", nil)
         title = "  event #{delivery.event_key.inspect}#{" to #{number.inspect}" if number}, " \
@@ -129,7 +129,7 @@ module SimpleConnect
          ("to #{shown(recipient)}" if recipient), ("with #{fields}" unless fields.empty?)].compact.join(" ")
       end
 
-      # A matcher says what it is itself.
+      # A matcher describes itself.
       def shown(expected)
         return "{ #{expected.map { |name, element| "#{name}: #{shown(element)}" }.join(", ")} }" if expected.is_a?(Hash)
 

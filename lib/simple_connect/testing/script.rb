@@ -4,12 +4,12 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing
-    # What is to be answered to one attempt: :accepted, :duplicate, :skipped, a status, or a kind of network error.
+    # The answer to one attempt: :accepted, :duplicate, :skipped, a status, or a kind of network error.
     # @api private
     class Answer
       TAKEN = %i[accepted duplicate skipped].freeze
       STATUSES = (200..599)
-      # During what they happen, and what Ruby's own HTTP library calls them.
+      # The phase of each, and the exception class in Net::HTTP.
       FAULTS = {
         timeout: [:read, "Net::ReadTimeout"], refused: [:connect, "Errno::ECONNREFUSED"],
         unreachable: [:connect, "Errno::EHOSTUNREACH"], reset: [:read, "Errno::ECONNRESET"],
@@ -19,14 +19,14 @@ module SimpleConnect
 
       # @return [Symbol, Integer]
       attr_reader :kind
-      # @return [String, nil] what an ErrorResponse says
+      # @return [String, nil] the message of the ErrorResponse
       attr_reader :message
-      # @return [Hash{String, Symbol => Object}] more header fields
+      # @return [Hash{String, Symbol => Object}] additional headers
       attr_reader :headers
-      # @return [String, Hash, nil] the answer's body, instead of the service's
+      # @return [String, Hash, nil] the body to use instead of the service's
       attr_reader :body
 
-      # @raise [ArgumentError] where there is no such answer
+      # @raise [ArgumentError] for an unknown answer
       def initialize(kind, message: nil, headers: {}, body: nil)
         unless TAKEN.include?(kind) || FAULTS.key?(kind) || (kind.is_a?(Integer) && STATUSES.cover?(kind))
           raise ArgumentError, "an answer must be #{TAKEN.map(&:inspect).join(", ")}, a status from 200 to 599, " \
@@ -41,7 +41,7 @@ module SimpleConnect
 
       def fault? = FAULTS.key?(kind)
 
-      # @return [Boolean] whether the service has the delivery then
+      # @return [Boolean] whether the service accepts the delivery
       def taken? = TAKEN.include?(kind) || (kind.is_a?(Integer) && kind < 300)
 
       # @return [Array(Symbol, Symbol, String, String)] as the transport takes a network error
@@ -51,8 +51,8 @@ module SimpleConnect
       end
     end
 
-    # What is answered to the coming attempts, one after the other, and the last for ever. {Session#respond_with} and
-    # {Session#fail_with} make it.
+    # The answers to the next attempts, in order; the last one repeats. {Session#respond_with} and {Session#fail_with}
+    # return it.
     class Script
       # @api private
       def initialize(lock, event_key, answers)
@@ -61,13 +61,13 @@ module SimpleConnect
         @answers = answers
       end
 
-      # Adds what is answered after that.
+      # Adds answers after those that are already set.
       #
       # @param answers [Array<Symbol, Integer>] as for {Session#respond_with} and {Session#fail_with}
       # @param options [Hash] `message:`, `headers:` and `body:`, as there
       # @yieldparam delivery [Delivery, Message]
       # @return [Script] self
-      # @raise [ArgumentError] for an answer that there is none
+      # @raise [ArgumentError] for an unknown answer
       # @example
       #   SimpleConnect::Testing.fail_with(:timeout, 503).then(:accepted)
       def then(*answers, **options, &block)
@@ -80,7 +80,7 @@ module SimpleConnect
       def for?(delivery) = @event_key.nil? || @event_key == delivery.event_key
 
       # @api private
-      # @return [Answer, Proc] the next one; call it with the lock held
+      # @return [Answer, Proc] the next one; call this with the lock held
       def next = @answers.size > 1 ? @answers.shift : @answers.first
 
       # @api private

@@ -4,45 +4,43 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Testing
-    # What was delivered while test mode was on, and what is answered meanwhile: for the whole process, an example, or a
-    # block of {SimpleConnect.test!}. Threads may share it.
+    # The deliveries and responses of test mode: for the whole process, one example, or a block of
+    # {SimpleConnect.test!}. Threads may share it.
     class Session
       # @api private
       def initialize
-        # Guards all that {#reset} sets.
+        # Guards everything that {#reset} sets.
         @lock = Mutex.new
         reset
       end
 
-      # @return [Array<Delivery>] the events that were delivered, in order, whatever was answered
+      # @return [Array<Delivery>] the delivered events, in order, whatever the response
       # @example
       #   session.deliveries.map(&:event_key) # => ["customer_payment_received"]
       def deliveries = @lock.synchronize { @deliveries.dup }
 
-      # @return [Array<Message>] what was sent by {MessagesClient}, in order, whatever was answered
+      # @return [Array<Message>] what {MessagesClient} sent, in order, whatever the response
       def messages = @lock.synchronize { @messages.dup }
 
-      # @return [Array<OtherRequest>] what else would have gone out, in order: the requests of a
-      #   {Outbound::Dispatcher}, of {Kiket::Client}, of telemetry, and the sandbox's status callbacks. Each is answered
-      #   with a 200 without body, whatever is set by {#respond_with}
+      # @return [Array<OtherRequest>] all other requests, in order: those of {Outbound::Dispatcher}, {Kiket::Client},
+      #   telemetry, and the sandbox's status callbacks. Each gets a 200 without body, whatever {#respond_with} sets
       # @example
       #   session.requests.map(&:url) # => ["https://acme.example/hooks"]
       def requests = @lock.synchronize { @requests.dup }
 
-      # Sets what is answered to each attempt from now on, of all deliveries or of an event's; where several are set for
-      # an event, the last one counts. Where nothing is set, the answer is `:accepted`; or `:duplicate`, where the
-      # `event_id` was accepted before.
+      # Sets the response to each attempt from now on, for all deliveries or for one event. If you set several for an
+      # event, the last call counts. The default is `:accepted`, or `:duplicate` if the `event_id` was accepted before.
       #
-      # @param answers [Array<Symbol, Integer>] one after the other, the last for ever: `:accepted`, `:duplicate`,
-      #   `:skipped` (accepted, but no message comes of it) or an HTTP status
-      # @param event_key [String, Symbol, nil] for which event; nil for all, and for messages
-      # @param message [String, nil] of the {Responses::ErrorResponse}
-      # @param headers [Hash] more header fields of the answer
-      # @param body [String, Hash, nil] the answer's body instead of the service's; a Hash goes out as JSON
-      # @yieldparam delivery [Delivery, Message] instead of, or after, `answers`: what is to be answered
-      # @yieldreturn [Symbol, Integer] also what {#fail_with} takes
-      # @return [Script] to say what comes {Script#then then}
-      # @raise [ArgumentError] for an answer that there is none
+      # @param answers [Array<Symbol, Integer>] in order; the last one repeats: `:accepted`, `:duplicate`, `:skipped`
+      #   (accepted, but the service sends no message) or an HTTP status
+      # @param event_key [String, Symbol, nil] the event; nil for all events and for messages
+      # @param message [String, nil] the message of the {Responses::ErrorResponse}
+      # @param headers [Hash] additional response headers
+      # @param body [String, Hash, nil] the body to use instead of the service's; a Hash becomes JSON
+      # @yieldparam delivery [Delivery, Message] called for each attempt, after `answers` or instead of them
+      # @yieldreturn [Symbol, Integer] an answer as above, or a failure as for {#fail_with}
+      # @return [Script] call {Script#then} on it to add answers
+      # @raise [ArgumentError] for an unknown answer
       # @example
       #   session.respond_with(422, message: "no such template", event_key: "order_paid")
       #   session.respond_with { |delivery| delivery.recipient["mobile_no"].start_with?("+91") ? :accepted : 422 }
@@ -53,14 +51,14 @@ module SimpleConnect
         add(event_key, Script.answers(answers, { message:, headers:, body: }, block))
       end
 
-      # The same for failures.
+      # Makes each attempt fail from now on, for all deliveries or for one event.
       #
-      # @param faults [Array<Symbol, Integer>] one after the other, the last for ever: `:timeout`, `:refused`,
+      # @param faults [Array<Symbol, Integer>] in order; the last one repeats: `:timeout`, `:refused`,
       #   `:unreachable`, `:reset`, `:dns`, `:tls`, `:eof`, or an HTTP status from 400 on
-      # @param event_key [String, Symbol, nil] for which event; nil for all, and for messages
+      # @param event_key [String, Symbol, nil] the event; nil for all events and for messages
       # @param options [Hash] `message:`, `headers:` and `body:`, as for {#respond_with}
-      # @return [Script] to say what comes {Script#then then}
-      # @raise [ArgumentError] for a fault that there is none
+      # @return [Script] call {Script#then} on it to add answers
+      # @raise [ArgumentError] for an unknown failure
       # @example
       #   session.fail_with(:timeout).then(:accepted)
       #   session.fail_with(429, headers: { "Retry-After" => 7 })
@@ -71,7 +69,7 @@ module SimpleConnect
         add(event_key, Script.answers(faults, options, nil))
       end
 
-      # Forgets all deliveries, and what was set to be answered.
+      # Forgets all deliveries and all responses that were set.
       #
       # @return [void]
       def reset
@@ -89,7 +87,7 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{deliveries.size} deliveries, #{messages.size} messages>"
 
       # @api private
-      # @return [Array<Delivery>] those that came while the block ran
+      # @return [Array<Delivery>] the deliveries made while the block ran
       def deliveries_during
         before = deliveries.size
         yield
@@ -99,7 +97,7 @@ module SimpleConnect
       # @api private
       def exchange(target, response_class) = Exchange.new(self, target, response_class)
 
-      # Stands where the network would be, for what is no delivery: see {Transport}.
+      # Records and answers a request that is not a delivery: see {Transport}.
       #
       # @api private
       def intercept(verb, url, headers, body)
@@ -114,15 +112,15 @@ module SimpleConnect
       end
 
       # @api private
-      # @return [Answer] to one attempt
+      # @return [Answer] the answer to one attempt
       def answer_to(delivery)
         answer = @lock.synchronize { @scripts.find { |script| script.for?(delivery) }&.next }
-        # Not while the lock is held: a block may look at the deliveries.
+        # Without the lock, because a block may read the deliveries.
         answer = answer.call(delivery) if answer.is_a?(Proc)
         answer || Answer.new(:accepted)
       end
 
-      # Has the service do something.
+      # Calls the simulated service.
       #
       # @api private
       # @yieldparam service [Sandbox::Ledger]

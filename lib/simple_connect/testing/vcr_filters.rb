@@ -9,7 +9,7 @@ module SimpleConnect
     # What {Testing.vcr_filters} adds to VCR.
     # @api private
     module VcrFilters
-      # What VCR writes instead of credentials, by the header fields that have them.
+      # The placeholders that VCR writes instead of credentials, by header.
       SIGNED = {
         "X-SimpleConnect-Key-Id" => "<SIMPLECONNECT_KEY_ID>",
         "X-SimpleConnect-Signature" => "<SIMPLECONNECT_SIGNATURE>",
