@@ -1,4 +1,4 @@
 # frozen_string_literal: true
 
-# What Bundler requires for a `gem "simple_connect-client"` without `require:`.
+# Bundler requires this file for `gem "simple_connect-client"` without `require:`.
 require_relative "simple_connect"

@@ -7,6 +7,6 @@ require_relative "simple_connect/rails/railtie" if defined?(::Rails::Railtie)
 
 # Delivers a business's domain events to SimpleConnect, which turns them into WhatsApp messages.
 #
-# Begin with {Client}; template messages of your own go through {MessagesClient}. {Webhooks} receives signed webhooks,
-# {Outbound} sends your own. Classes are loaded when they are first used.
+# Start with {Client}. {MessagesClient} sends template messages, {Webhooks} receives signed webhooks, and {Outbound}
+# sends your own webhooks. Classes are loaded on first use.
 module SimpleConnect; end

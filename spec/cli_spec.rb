@@ -53,7 +53,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
     it "tells a duplicate" do
       run("deliver", "order_paid", "--event-id", "pp_1")
       expect(run("deliver", "order_paid", "--event-id", "pp_1"))
-        .to eq(["accepted: event_id pp_1, log_id 1, a duplicate: nothing was done\n", "", 0])
+        .to eq(["accepted: event_id pp_1, log_id 1, duplicate: ignored\n", "", 0])
     end
 
     it "takes arguments for UTF-8 in the locale that cron has" do
@@ -67,7 +67,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
 
     it "tells that the secret is the previous one" do
       expect(run("deliver", "order_paid", "--event-id", "pp_1", env: environment(@sandbox.endpoint_url, secret: "old")))
-        .to eq(["accepted: event_id pp_1, log_id 1\nsigned with the previous secret: set the new one\n", "", 0])
+        .to eq(["accepted: event_id pp_1, log_id 1\nsigned with the previous secret: switch to the new one\n", "", 0])
     end
 
     it "says what the service refused, with 1" do
@@ -78,7 +78,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
     end
   end
 
-  it "shows what became of an event" do
+  it "shows the status of an event" do
     run("deliver", "order_paid", "--to", "+919812345678", "--event-id", "a/b c", "amount=450.00")
     out, err, code = run("detail", "a/b c")
 
@@ -228,9 +228,9 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
       %w[detail a b] => "write: simple_connect detail EVENT_ID",
       %w[verify now] => "write: simple_connect verify",
       ["deliver", ""] => "event_key is required",
-      %w[deliver k amount] => "`amount` is no field: write name=text, or name:=JSON",
-      %w[deliver k =1] => "`=1` is no field: write name=text, or name:=JSON",
-      %w[deliver k n:=one] => "`n:=one` is not JSON after the := (a text would be n=one)",
+      %w[deliver k amount] => "`amount` is not a field: write name=text, or name:=JSON",
+      %w[deliver k =1] => "`=1` is not a field: write name=text, or name:=JSON",
+      %w[deliver k n:=one] => "`n:=one` is not JSON after the := (for a string, write n=one)",
       ["deliver", "k", "n=\xFF"] => 'this argument is not UTF-8: "n=\xFF"',
       %w[deliver k --name Asha] => "--name needs --to",
       ["deliver", "k", "--to", " "] => "--to needs a number, such as +919812345678",

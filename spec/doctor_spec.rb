@@ -159,7 +159,7 @@ RSpec.describe "simple_connect doctor", unchecked: true do
   it "finds what is no answer of the service" do
     ScriptedServer.open([{ "status" => 200, "body" => "<html>" }]) do |server|
       expect(checks(environment(server.endpoint)).first["verify"])
-        .to match(check("red", "the answer is not the service's", /\Asee whether endpoint_url is right/))
+        .to match(check("red", "the response is not the service's", /\Acheck endpoint_url/))
     end
   end
 
@@ -179,7 +179,7 @@ RSpec.describe "simple_connect doctor", unchecked: true do
   it "puts a refused signature down to the clock where that is off" do
     ScriptedServer.open([{ "status" => 401, "headers" => { "Date" => (Time.now - 400).httpdate } }]) do |server|
       expect(checks(environment(server.endpoint)).first["verify"])
-        .to match(check("red", "HTTP 401", "set the clock first, and then look again"))
+        .to match(check("red", "HTTP 401", "set the clock first, then run doctor again"))
     end
   end
 
@@ -189,7 +189,7 @@ RSpec.describe "simple_connect doctor", unchecked: true do
     checks = by_name(out)
 
     expect(status.exitstatus).to eq(1)
-    expect(checks["dns"]).to match(check("red", /\Aapp.invalid has no address: /, /\Asee whether the name is right/))
+    expect(checks["dns"]).to match(check("red", /\Aapp.invalid has no address: /, /\Acheck the name/))
     expect(checks.values_at("tcp", "tls", "verify")).to all(match(check("skipped", "not checked: dns failed")))
     expect(checks["client"]["level"]).to eq("green")
   end
@@ -247,25 +247,25 @@ RSpec.describe "simple_connect doctor", unchecked: true do
       expect(checks["verify"]["level"]).to eq("green")
     end
 
-    it "finds one that has expired, one of another host, and one that nobody vouches for" do
+    it "finds one that has expired, one of another host, and one without a trusted authority" do
       expired, code = served(Certificates.own("127.0.0.1", from: -2 * day, to: -60))
       expect(code).to eq(1)
       expect(expired["tls"]).to match(check("red", /, expired: a certificate has expired\z/, /\Ahave it renewed/))
       expect(expired["verify"]).to match(check("skipped", "not checked: tls failed"))
 
       other, = served(Certificates.own("other.example", to: 40 * day))
-      expect(other["tls"]).to match(check("red", /the certificate is not for 127.0.0.1\z/, /\Asee whether the host/))
+      expect(other["tls"]).to match(check("red", /the certificate is not for 127.0.0.1\z/, /\Acheck the host/))
 
       another = Certificates.authority("another")
       unknown, = served(Certificates.self_signed("127.0.0.1"), ca_file: another.file)
-      expect(unknown["tls"]).to match(check("red", /no authority that is trusted here vouches/, /pass .* as ca_file\z/))
+      expect(unknown["tls"]).to match(check("red", /no trusted authority has signed/, /pass .* as ca_file\z/))
     end
 
     it "finds a server that speaks no TLS" do
       ScriptedServer.open([status]) do |server|
         checks, = checks(environment(server.endpoint.sub("http:", "https:")))
         expect(checks["tls"])
-          .to match(check("red", "no TLS: the connection was closed during the handshake", /\Asee whether the port/))
+          .to match(check("red", "no TLS: the connection was closed during the handshake", /\Acheck the port/))
       end
       ScriptedServer.open(->(connection) { connection.io.write("HTTP/1.1 400 Bad Request\r\n\r\n") }) do |server|
         checks, = checks(environment(server.endpoint.sub("http:", "https:")))
@@ -452,7 +452,7 @@ RSpec.describe "simple_connect doctor", unchecked: true do
 
     it "finds one that is not there" do
       expect(checked("redis://:redis-password@127.0.0.1:#{closed_port}/0"))
-        .to match(check("red", /\ASidekiq's Redis cannot be asked: /, /\Asee REDIS_URL/))
+        .to match(check("red", /\ASidekiq's Redis did not answer: /, /\Asee REDIS_URL/))
     end
   end
 
@@ -548,7 +548,7 @@ RSpec.describe "simple_connect doctor", unchecked: true do
 
   it "warns of white space around a secret" do
     checks, = checks(environment("http://127.0.0.1:#{closed_port}/e", SIMPLECONNECT_SECRET: "#{secret}\n"))
-    expect(checks["secret"]).to match(check("yellow", /begins or ends with white space\z/, /\Aset it without/))
+    expect(checks["secret"]).to match(check("yellow", /begins or ends with white space\z/, /\Aremove the white space/))
   end
 
   it "is a task of Rails, which takes the same options and has the same exit codes", skip: Libraries.missing("rake") do

@@ -137,7 +137,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
             "order_paid,\xFF".b)
       expect(import("orders.csv", "--failures", "failed").first).to start_with("2 delivered, 3 failed")
       expect(failures("failed").to_h { |line| [line["row"], line["error"]] })
-        .to match(3 => /quoted field/, 5 => "has 3 cells, and the first line 2", 6 => "not UTF-8")
+        .to match(3 => /quoted field/, 5 => "has 3 cells, but the header has 2", 6 => "not UTF-8")
     end
   end
 
@@ -473,7 +473,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       write("orders.csv", "event_key,event_id,note", "k,a,x,y", "k,b,\"x\"y", "k,c,x")
       expect(import("orders.csv").last).to eq(1)
       kept = failures("orders.csv.failures.jsonl")
-      expect(kept.first).to eq("row" => 2, "error" => "has 4 cells, and the first line 3", "failed" => "k,a,x,y\n",
+      expect(kept.first).to eq("row" => 2, "error" => "has 4 cells, but the header has 3", "failed" => "k,a,x,y\n",
                                "columns" => "event_key,event_id,note")
       kept.each { |line| line["failed"] = line["failed"].sub(",y", "").sub("y\n", "\n") }
       expect(import(write("repaired.jsonl", *kept)).last).to eq(0)

@@ -154,7 +154,7 @@ RSpec.describe SimpleConnect::Retryable, ".exponential" do
       { max_attempts: 0 } => "max_attempts must be >= 1",
       { max_attempts: "5" } => 'max_attempts must be an Integer, such as 3, not "5"',
       { max_attempts: Float::NAN } => "max_attempts must be an Integer, such as 3, not NaN",
-      { sleep: 1 } => "sleep: must have a call, such as ->(n) { n }, not 1",
+      { sleep: 1 } => "sleep: must respond to call, such as ->(n) { n }, not 1",
       { base: 0 } => "base: must be a positive number of seconds, such as 0.5, not 0",
       { max: -1 } => "max: must be a positive number of seconds, such as 0.5, not -1",
       { max_elapsed: "9" } => 'max_elapsed: must be a positive number of seconds, such as 0.5, not "9"',
@@ -167,6 +167,6 @@ RSpec.describe SimpleConnect::Retryable, ".exponential" do
       expect { described_class.exponential(**options) }.to raise_error(ArgumentError, message)
     end
     expect { described_class.new(delay: 5) }
-      .to raise_error(ArgumentError, "delay: must have a call, such as ->(n) { n }, not 5")
+      .to raise_error(ArgumentError, "delay: must respond to call, such as ->(n) { n }, not 5")
   end
 end

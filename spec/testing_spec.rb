@@ -271,9 +271,9 @@ RSpec.describe SimpleConnect::Testing do
         -> { described_class.respond_with } => "pass answers, such as :accepted or 422, or a block that gives one",
         -> { described_class.respond_with(:ok) } => /not :ok\z/,
         -> { described_class.respond_with(99) } => /not 99\z/,
-        -> { described_class.respond_with(:timeout) } => ":timeout is no answer: write fail_with(:timeout)",
-        -> { described_class.fail_with(:accepted) } => ":accepted is no failure: write respond_with(:accepted)",
-        -> { described_class.fail_with(202) } => "202 is no failure: write respond_with(202)",
+        -> { described_class.respond_with(:timeout) } => ":timeout is not a response: write fail_with(:timeout)",
+        -> { described_class.fail_with(:accepted) } => ":accepted is not a failure: write respond_with(:accepted)",
+        -> { described_class.fail_with(202) } => "202 is not a failure: write respond_with(202)",
         -> { described_class.fail_with(:timeout).then(:fine) } => /not :fine\z/,
         -> { described_class.respond_with(422, mesage: "no") } => "unknown keyword: :mesage"
       }.each { |call, message| expect(&call).to raise_error(ArgumentError, message) }

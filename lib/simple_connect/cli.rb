@@ -7,7 +7,7 @@ require_relative "internal/autoload"
 require_relative "internal/server"
 
 module SimpleConnect
-  # The command `simple_connect`; `simple_connect help` shows what it can do.
+  # The `simple_connect` command. `simple_connect help` lists its subcommands.
   #
   # @example
   #   exit SimpleConnect::CLI.new(["verify", "--json"]).run
@@ -17,17 +17,17 @@ module SimpleConnect
     autoload :Progress, File.expand_path("cli/progress.rb", __dir__)
     autoload :Rows, File.expand_path("cli/rows.rb", __dir__)
 
-    # What was asked for has been done.
+    # Success.
     OK = 0
-    # The service refused it, or is not connected.
+    # The service rejected the request, or the integration is not connected.
     REFUSED = 1
-    # The command or the environment must be changed.
+    # The command or the environment is invalid.
     USAGE = 2
-    # The service took it, but its answer cannot be read. Do not repeat it.
+    # The service accepted the request, but its response is not readable. Do not repeat it.
     MALFORMED = 70
-    # The network or the service failed, and may work later. `EX_TEMPFAIL` of sysexits.h.
+    # The network or the service failed; repeat later. `EX_TEMPFAIL` of sysexits.h.
     TEMPORARY = 75
-    # By Ctrl-C.
+    # Interrupted by Ctrl-C.
     INTERRUPTED = 130
 
     HELP = <<~TEXT
@@ -40,7 +40,7 @@ module SimpleConnect
           --language CODE              the message's language; default: en
           FIELD is name=text, or name:=JSON for a number, true, false, null, a list or an object
 
-        detail EVENT_ID                show what became of an event
+        detail EVENT_ID                show the status of an event
         verify                         show the state of the integration
 
         doctor                         check the settings, the installation, the network and the service
@@ -60,7 +60,7 @@ module SimpleConnect
           --scheme NAME                simple_connect (default), kiket or simplyq
           --timestamp N                the time to sign, in seconds since 1970; default: now
 
-        webhooks serve [options]       receive webhooks and print them, until Ctrl-C
+        webhooks serve [options]       receive and print webhooks, until Ctrl-C
           --port N, --host HOST        where to listen; default: 127.0.0.1:8080
           --scheme NAME                as for sign
         webhooks send EVENT [options] FIELD…  sign a payload of these fields and send it
@@ -75,7 +75,7 @@ module SimpleConnect
 
       Environment variables:
         SIMPLECONNECT_ENDPOINT_URL     such as https://app.simplewaconnect.com/api/v1/integrations/<provider>/events
-        SIMPLECONNECT_KEY_ID           which secret signs
+        SIMPLECONNECT_KEY_ID           the id of the secret
         SIMPLECONNECT_SECRET           the signing secret
         SIMPLECONNECT_WEBHOOK_SECRET   the secret of webhooks
 
@@ -84,13 +84,13 @@ module SimpleConnect
         1    the service refused the request (3xx or 4xx), or the integration is not connected; after an import: some
              rows need correction; after doctor: a check is red
         2    the command or the environment is invalid
-        70   the service accepted the request, but its answer is malformed or too large: do not repeat it
+        70   the service accepted the request, but its response is malformed or too large: do not repeat it
         75   the network or the service failed (5xx, 408, 425, 429) in every attempt: repeat it later with the same
              --event-id; after an import: run it again, or import its failures later
         130  interrupted
     TEXT
 
-    # For each command, its arguments and its options.
+    # The arguments and options of each command.
     COMMANDS = {
       "deliver" => ["KEY [FIELD…]",
                     [["--to NUMBER"], ["--name NAME"], ["--event-id ID"], ["--language CODE"], ["--json"]]],
@@ -108,23 +108,23 @@ module SimpleConnect
       endpoint_url: "SIMPLECONNECT_ENDPOINT_URL", key_id: "SIMPLECONNECT_KEY_ID", secret: "SIMPLECONNECT_SECRET"
     }.freeze
 
-    # A command that cannot be carried out as it is written.
+    # The command line is invalid.
     class UsageError < StandardError; end
-    # One handler for every version of every event.
+    # A registry with one handler for all events and versions.
     # @api private
     AnyEvent = Struct.new(:handler) do
-      # As {Webhooks::Registry#find}.
+      # See {Webhooks::Registry#find}.
       def find(event, version) = Webhooks::Registry::Registration.new(event, version, handler)
     end
     DISK_FULL = [Errno::ENOSPC, Errno::EDQUOT].freeze
     private_constant :HELP, :COMMANDS, :VARIABLES, :DISK_FULL, :UsageError, :AnyEvent
 
     # @param argv [Array<String>] the command and its arguments
-    # @param out [IO] for what was asked for
-    # @param err [IO] for errors
+    # @param out [IO] standard output
+    # @param err [IO] standard error
     # @param env [Hash{String => String}, ENV] the environment
-    # @param input [IO] what `import -` reads
-    # @param configuration [Configuration, nil] what `doctor` goes by; nil for what the environment has alone
+    # @param input [IO] standard input, for `import -` and `sign -`
+    # @param configuration [Configuration, nil] what `doctor` checks; nil for the environment variables only
     def initialize(argv, out: $stdout, err: $stderr, env: ENV, input: $stdin, configuration: nil)
       @argv = argv
       @input = input
@@ -134,7 +134,7 @@ module SimpleConnect
       @configuration = configuration
     end
 
-    # Does what the arguments say. `sandbox` returns when the process gets INT or TERM.
+    # Runs the command. `sandbox` and `webhooks serve` return when the process gets INT or TERM.
     #
     # @return [Integer] the exit code: {OK}, {REFUSED}, {USAGE}, {MALFORMED}, {TEMPORARY} or {INTERRUPTED}
     def run
@@ -163,7 +163,7 @@ module SimpleConnect
 
     private
 
-    # The operating system's words, without those of Ruby's functions.
+    # The operating system's message, without the names of Ruby's functions.
     def reason(error)
       return error.message unless error.is_a?(SystemCallError)
 
@@ -190,7 +190,7 @@ module SimpleConnect
       end
     end
 
-    # @param command [String, nil] of which to show the part; nil for all
+    # @param command [String, nil] the command to explain; nil for all
     def help(command)
       return say(HELP) if command.nil? || command == "help"
 
@@ -200,26 +200,26 @@ module SimpleConnect
 
     def refuse_command = raise(UsageError, "the command must be one of: #{COMMANDS.keys.join(", ")}")
 
-    # Takes the options out of the arguments.
+    # Parses the options and removes them from the arguments.
     def parse(command, arguments)
       _, switches = COMMANDS[command]
       refuse_command unless switches
 
       options = {}
       parser = OptionParser.new
-      # These would print something of OptionParser's own, and end the process.
+      # OptionParser's own options would print and end the process.
       [parser.base.long, parser.base.short].each(&:clear)
       [*switches, ["-h", "--help"]].each { |switch| parser.on(*switch) }
       parser.parse!(arguments, into: options)
       options
     rescue OptionParser::InvalidOption => e
-      # Its value is not repeated: it may be a secret.
+      # The value may be a secret, so the error does not show it.
       raise UsageError, "#{command} has no option #{e.args.first[/\A-(-[^=]+|.)/]}"
     rescue OptionParser::ParseError => e
       raise UsageError, e.message
     end
 
-    # In cron's locale, Ruby takes arguments for mere bytes.
+    # In the C locale, such as under cron, Ruby reads arguments as US-ASCII.
     def utf8(argument)
       text = argument.dup.force_encoding(Encoding::UTF_8)
       return text if text.valid_encoding?
@@ -247,7 +247,7 @@ module SimpleConnect
       report(ask { |client| client.events.detail(event_id) }, options) { |data| event(data) }
     end
 
-    # A field that stands for something else already would replace it, or be dropped.
+    # Such a field would replace an option or the event key, or be dropped.
     def check_fields(key, fields, envelope, nested:)
       twice = envelope.keys.find { |name| fields.key?(name.to_s) }
       raise UsageError, "#{twice} is given twice" if twice
@@ -267,11 +267,11 @@ module SimpleConnect
 
     def field(text)
       name, sign, value = text.match(/\A(.+?)(:?=)(.*)\z/m)&.captures
-      raise UsageError, "`#{text}` is no field: write name=text, or name:=JSON" unless name
+      raise UsageError, "`#{text}` is not a field: write name=text, or name:=JSON" unless name
 
       [name, sign == "=" ? value : JSON.parse(value)]
     rescue JSON::ParserError
-      raise UsageError, "`#{text}` is not JSON after the := (a text would be #{name}=#{value})"
+      raise UsageError, "`#{text}` is not JSON after the := (for a string, write #{name}=#{value})"
     end
 
     def verify(options)
@@ -291,7 +291,7 @@ module SimpleConnect
       report.level == :red ? REFUSED : OK
     end
 
-    # Refuses a name that nobody has configured.
+    # Rejects a name that is not configured.
     def known(client)
       @configuration&.built(Client, client)
     rescue ArgumentError => e
@@ -315,12 +315,12 @@ module SimpleConnect
       begin
         yield client
       rescue ArgumentError, JSON::GeneratorError => e
-        # What the client says of arguments is said of ours.
+        # The client's errors about arguments also apply to the command line.
         raise UsageError, e.message
       end
     end
 
-    # Shows a result; gives the exit code.
+    # Prints a result and returns the exit code.
     def report(result, options)
       data = result.data
       if options[:json]
@@ -335,11 +335,11 @@ module SimpleConnect
       complain(failure(result), failure_code(result))
     end
 
-    # What may succeed later, and what does not, is told as by import.
+    # Uses the same exit codes as import.
     def failure_code(result)
       return TEMPORARY if result.retryable?
 
-      # Without a status, an answer came that cannot be read.
+      # Without a status, there was a response, but it is not readable.
       result.status_code.zero? ? MALFORMED : REFUSED
     end
 
@@ -351,9 +351,9 @@ module SimpleConnect
 
     def delivery(data)
       line = "#{data.status}: event_id #{data.event_id}, log_id #{data.log_id}"
-      line += ", a duplicate: nothing was done" if data.duplicate?
+      line += ", duplicate: ignored" if data.duplicate?
       lines = [line]
-      lines << "signed with the previous secret: set the new one" if data.used_previous_secret?
+      lines << "signed with the previous secret: switch to the new one" if data.used_previous_secret?
       lines
     end
 
@@ -389,7 +389,7 @@ module SimpleConnect
       serve(sandbox, host, port, variables)
     end
 
-    # Of the body only the event key: customers' numbers are in the rest.
+    # Prints only the event key of the body, because the rest has customers' phone numbers.
     def print_request(request)
       json = JSON.parse(request.body, max_nesting: 0)
       event = json["event"] if json.is_a?(Hash)
@@ -403,7 +403,7 @@ module SimpleConnect
     def serve(sandbox, host, port, variables)
       Server.until_stopped do
         sandbox.start(host:, port:)
-        # To be pasted, so as a shell has to read it.
+        # Escaped, so that the lines can be pasted into a shell.
         variables.each do |option, name|
           @out.print("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}\n")
         end
@@ -442,13 +442,13 @@ module SimpleConnect
       complain("cannot listen on #{host}:#{port}: #{reason(error)}", USAGE)
     end
 
-    # Says what the app refuses: else a receiver with another secret seems to get nothing.
+    # Prints rejected requests: otherwise a receiver with the wrong secret seems to get nothing.
     def telling(app)
       lambda do |env|
         app.call(env).tap do |status, _, body|
           next if status < 400
 
-          @err.puts("Refused with #{status}: #{env["REQUEST_METHOD"]} #{env["PATH_INFO"]}: #{body.join}")
+          @err.puts("Rejected with #{status}: #{env["REQUEST_METHOD"]} #{env["PATH_INFO"]}: #{body.join}")
         end
       end
     end
@@ -457,13 +457,13 @@ module SimpleConnect
       line = JSON.generate({ event: context.event, version: context.event_version, payload: }, max_nesting: 0)
       return if @out.puts(line)
 
-      # The sender gets a 500 and repeats what nobody has read.
+      # The sender gets a 500 and retries, so no webhook is lost.
       Process.kill("TERM", Process.pid)
-      raise "nobody reads what is received"
+      raise "standard output is closed"
     end
 
     def send_webhook(event, fields, url: "http://127.0.0.1:8080", version: "v1", **scheme)
-      # These need the extension, which doctor is to miss.
+      # Required here, because it needs the extension, and doctor must run without it.
       require_relative "internal/sender"
       secret = webhook_secret
       body = JSON.generate(fields_of(fields))

@@ -3,9 +3,8 @@
 require_relative "internal/autoload"
 
 module SimpleConnect
-  # Checks what a delivery needs, from the settings to the service, and says what to do where something is wrong. It
-  # sends no event, and needs no compiled extension to begin with. The command `simple_connect doctor` shows what it
-  # finds.
+  # Checks everything that a delivery needs, from the settings to the service, and says how to fix problems. It sends no
+  # event and works without the compiled extension. `simple_connect doctor` prints its findings.
   # @api private
   class Doctor
     autoload :Checks, File.expand_path("doctor/checks.rb", __dir__)
@@ -17,16 +16,16 @@ module SimpleConnect
     autoload :Settings, File.expand_path("doctor/settings.rb", __dir__)
     autoload :SidekiqRedis, File.expand_path("doctor/sidekiq_redis.rb", __dir__)
 
-    # How many seconds a check may take.
+    # The maximum seconds of a check.
     LIMIT = 5
 
-    # What a check has found: its `level` is `:green`, `:yellow`, `:red`, or `:skipped` where an earlier failure leaves
-    # nothing to check. `advice` says what to do.
+    # The result of a check. `level` is `:green`, `:yellow`, `:red`, or `:skipped` if an earlier check failed. `advice`
+    # says what to do.
     Finding = Struct.new(:name, :level, :seen, :advice)
 
     # @param env [Hash{String => String}, ENV] the environment
-    # @param configuration [Configuration, nil] nil for what the environment has alone
-    # @param client [Symbol, nil] which client of the configuration
+    # @param configuration [Configuration, nil] nil for the environment variables only
+    # @param client [Symbol, nil] the name of the client to check
     def initialize(env:, configuration: nil, client: nil)
       @env = env
       @settings = Settings.new(env:, configuration:, client: client || :default)
@@ -35,7 +34,7 @@ module SimpleConnect
     # @return [Report]
     def report = Report.new(findings)
 
-    # @return [Array<Finding>] of all checks; none hides another
+    # @return [Array<Finding>] of all checks
     def findings
       settings = @settings.findings
       installation = Installation.new(@env).findings

@@ -62,7 +62,7 @@ module SimpleConnect
       { delay:, sleep: }.each do |option, value|
         next if value.respond_to?(:call)
 
-        raise ArgumentError, "#{option}: must have a call, such as ->(n) { n }, not #{value.inspect}"
+        raise ArgumentError, "#{option}: must respond to call, such as ->(n) { n }, not #{value.inspect}"
       end
 
       @delay = delay

@@ -99,7 +99,7 @@ RSpec.describe SimpleConnect::CLI do
       _, errors, = serve do |url|
         expect(run("webhooks", "send", "a", "--url", url, env: { "SIMPLECONNECT_WEBHOOK_SECRET" => "x" }).last).to eq(1)
       end
-      expect(errors).to match(%r{\ARefused with 401: POST /v/v1/webhooks/a: .*mismatch.*\n\z})
+      expect(errors).to match(%r{\ARejected with 401: POST /v/v1/webhooks/a: .*mismatch.*\n\z})
     end
 
     it "are received only as long as somebody reads them" do
@@ -143,7 +143,7 @@ RSpec.describe SimpleConnect::CLI do
       %w[webhooks send] => /\Awrite: simple_connect webhooks send EVENT \[FIELD…\]/,
       %w[webhooks serve now] => /\Awrite: simple_connect webhooks serve /,
       %w[webhooks serve --port 65536] => /\A--port must be between/,
-      %w[webhooks send a b] => /\A`b` is no field/,
+      %w[webhooks send a b] => /\A`b` is not a field/,
       %w[webhooks send a --url ftp://x] => /\A--url: .* is not an http or https URL/,
       %w[webhooks send ..] => /\Aevent must not be "\." or "\.\."/,
       %w[webhooks send a --secret hunter2] => /\Awebhooks send has no option --secret /,

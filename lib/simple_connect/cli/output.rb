@@ -4,20 +4,20 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class CLI
-    # A stream that the command prints to. What a service says and what a file holds must not steer a terminal.
+    # An output stream that escapes control characters: text from a service or a file must not control a terminal.
     # @api private
     class Output
-      # Other than control characters, those that turn the direction in which a terminal writes.
+      # Control characters, and those that change the writing direction.
       STEERING = /(?!\n)[[:cntrl:]]|[\u202A-\u202E\u2066-\u2069]/
       private_constant :STEERING
 
       # @param io [IO]
       def initialize(io) = @io = io
 
-      # Prints a line, or several, with control characters escaped.
+      # Prints one or more lines, with control characters escaped.
       #
       # @param text [String, Array<String>]
-      # @return [Boolean] false where nobody reads any more, as behind `| head`
+      # @return [Boolean] false if the reader is gone, as with `| head`
       def puts(text)
         lines = Array(text).map do |line|
           line.dup.force_encoding(Encoding::UTF_8).scrub.gsub(STEERING) { |character| character.dump[1..-2] }
@@ -25,10 +25,10 @@ module SimpleConnect
         write { @io.puts(lines) }
       end
 
-      # Prints as it is what the command itself made, such as the moves of a cursor.
+      # Prints text that the command itself built, such as cursor moves, without escaping.
       #
       # @param text [String]
-      # @return [Boolean] as {#puts}
+      # @return [Boolean] see {#puts}
       def print(text) = write { @io.print(text) }
 
       def tty? = @io.tty?

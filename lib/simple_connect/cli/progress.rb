@@ -6,18 +6,18 @@ require_relative "../internal/clock"
 
 module SimpleConnect
   class CLI
-    # Shows how far a long command has come: on a terminal as a bar that is drawn anew, elsewhere line by line.
+    # Shows the progress of a long command: a bar on a terminal, otherwise lines.
     # @api private
     class Progress
-      # Seconds between what is shown.
+      # Seconds between updates.
       TERMINAL_INTERVAL = 0.1
       LINE_INTERVAL = 10
       BAR = 30
       private_constant :TERMINAL_INTERVAL, :LINE_INTERVAL, :BAR
 
       # @param out [IO]
-      # @param total [Integer, nil] how much there is, in whatever unit; nil where nobody knows
-      # @param interval [Numeric] seconds between what is shown
+      # @param total [Integer, nil] the total amount, in any unit; nil if unknown
+      # @param interval [Numeric] seconds between updates
       def initialize(out, total:, interval: out.tty? ? TERMINAL_INTERVAL : LINE_INTERVAL)
         @out = out
         @total = total
@@ -26,16 +26,16 @@ module SimpleConnect
         @count = 0
       end
 
-      # @return [Float] seconds since it was made
+      # @return [Float] seconds since the start
       def elapsed = Clock.now - @started
 
-      # @return [Float] how many a second
+      # @return [Float] items per second
       def rate = elapsed.zero? ? 0.0 : @count / elapsed
 
-      # One more is done.
+      # Counts one more item.
       #
-      # @param failed [Integer] how many have failed
-      # @param position [Integer, nil] how much of the total is done
+      # @param failed [Integer] the number of failed items
+      # @param position [Integer, nil] the amount of the total that is done
       def advance(failed, position)
         @count += 1
         @first ||= position
@@ -47,7 +47,7 @@ module SimpleConnect
         @out.tty? ? draw(text, position) : @out.puts(text)
       end
 
-      # Leaves nothing of a bar.
+      # Removes the bar.
       def clear
         @out.print("\r\e[K") if @out.tty?
       end

@@ -6,36 +6,36 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class CLI
-    # The deliveries that a file holds, row by row, as JSON lines or as CSV.
+    # Reads deliveries from a file, row by row: JSON lines or CSV.
     #
-    # A line of JSON is what {Api::DeliverAll#deliver_all} takes, or one of a file of failures. In CSV the first line
-    # names the columns: `event_key`, `event_id`, `language`, `occurred_at`, `recipient.mobile_no`, `recipient.name`,
-    # and whatever else the event holds; an empty cell is left out.
+    # A JSON line is an item of {Api::DeliverAll#deliver_all}, or a line of a file of failures. In CSV, the first line
+    # names the columns: `event_key`, `event_id`, `language`, `occurred_at`, `recipient.mobile_no`, `recipient.name` and
+    # the event's fields. Empty cells are left out.
     # @api private
     class Rows
-      # `number` is that of its last line, `text` what stood there, `delivery` a Hash of strings, or `error` what is
-      # wrong with it. `columns` is the header of a CSV, which its text cannot be read without. `digest` stands for all
-      # that the file held up to here.
+      # `number` is the row's last line number, `text` its raw text. `delivery` is a Hash of strings; if the row is
+      # invalid, `error` says why. `columns` is the header of a CSV file, needed to read `text`. `digest` covers all of
+      # the file up to this row.
       Row = Struct.new(:number, :text, :delivery, :error, :columns, :digest)
 
-      # What is wrong with a row, or with the whole file.
+      # A row or the whole file is invalid.
       class FormatError < StandardError; end
 
-      # The bytes that a row may have: what is longer most likely has no line breaks where they should be.
+      # The maximum bytes of a row. A longer row most likely lacks line breaks.
       LONGEST = 1024 * 1024
-      # The members of a line in a file of failures, and of one whose row was CSV.
+      # The keys of a line in a file of failures, for JSON and for CSV.
       FAILURE = %w[row error failed].freeze
       CSV_FAILURE = [*FAILURE, "columns"].freeze
       BYTE_ORDER_MARK = "\xEF\xBB\xBF".b
       UTF16 = /\A(?:\xFF\xFE|\xFE\xFF)/n
-      # A line that ends within a quoted cell. Nothing is tried twice, so its time is proportional to the length.
+      # A line that ends within a quoted cell. Possessive quantifiers avoid backtracking, so matching takes linear time.
       OPEN = /\A(?:(?:"(?:[^"]++|"")*+"|[^",]*+),)*+"(?:[^"]++|"")*+\z/n
       COLUMN = /\A(?:(recipient|event)\.)?(.+)\z/m
       RECIPIENT = %w[mobile_no name].freeze
       private_constant :LONGEST, :FAILURE, :CSV_FAILURE, :BYTE_ORDER_MARK, :UTF16, :OPEN, :COLUMN, :RECIPIENT
 
       # @param io [IO] in binary mode
-      # @param run [String] of which, and of its number, the id of a row without one is made
+      # @param run [String] used with the row's number to build the id of a row without one
       def initialize(io, run:)
         @io = io
         @run = run
@@ -46,7 +46,7 @@ module SimpleConnect
       end
 
       # @yieldparam row [Row]
-      # @raise [FormatError] where nothing in the file can be a row, or where nobody can tell where a row ends
+      # @raise [FormatError] if the whole file is invalid, or the end of a row cannot be found
       def each(&)
         look_ahead
         line = next_line
@@ -58,13 +58,13 @@ module SimpleConnect
 
       private
 
-      # Skips a byte order mark, and finds out which line breaks the file has.
+      # Skips a byte order mark and detects the line separator.
       def look_ahead
         start = @io.gets("\n", LONGEST) or return
         raise FormatError, "the file is UTF-16: save it as UTF-8" if start.b.match?(UTF16)
 
         start = start.b.delete_prefix(BYTE_ORDER_MARK)
-        # Spreadsheets on a Mac may write CSV so.
+        # Some spreadsheets on macOS write CSV with carriage returns.
         @separator = "\r" if start.match?(/\r[^\n]/n) && !start.lstrip.start_with?("{", "[")
         @ahead = start.lines(@separator)
       end
@@ -74,7 +74,7 @@ module SimpleConnect
         line.end_with?(@separator) ? line : line + @io.gets(@separator, LONGEST).to_s.b
       end
 
-      # Of a line that is too long, only the beginning is kept.
+      # Keeps only the beginning of a line that is too long.
       def next_line
         line = rest = gets or return
 
@@ -94,11 +94,11 @@ module SimpleConnect
 
       def read_json(line)
         line = utf8(line)
-        raise FormatError, "too long: each delivery must be a line by itself" if line.bytesize >= LONGEST
+        raise FormatError, "too long: write each delivery on a line of its own" if line.bytesize >= LONGEST
 
         read(JSON.parse(line))
       rescue JSON::ParserError
-        raise FormatError, "not JSON, or more than one line of it; each delivery must be a line by itself"
+        raise FormatError, "not JSON, or more than one line: write each delivery on a line of its own"
       end
 
       def read(value)
@@ -112,7 +112,7 @@ module SimpleConnect
         end
       end
 
-      # A row that could not be read, after somebody has repaired its text.
+      # A row that was invalid; its text may be corrected now.
       def read_failed(text, header)
         header ? delivery_of_cells(columns(cells(header.to_s)), cells(text)) : read_json(text)
       end
@@ -135,7 +135,7 @@ module SimpleConnect
         raise FormatError, "line #{@number}: #{e.message}"
       end
 
-      # The whole row that begins with this line.
+      # The whole row that starts with this line.
       def record(line)
         first = @number
         text = line.dup
@@ -144,32 +144,32 @@ module SimpleConnect
           text << line
           open = OPEN.match?("\"#{line}")
         end
-        # Deliveries must not be made of what may be the inside of a cell.
-        raise FormatError, "line #{first}: a quote opens a cell and is not closed" if open
+        # The rest may be the inside of a cell, so no deliveries are read from it.
+        raise FormatError, "line #{first}: an opening quote is never closed" if open
         raise FormatError, "line #{first}: the row is too long" if text.bytesize >= LONGEST
 
         text
       end
 
-      # As bytes: then a cell that is not UTF-8 spoils only its own row.
+      # As bytes, so that invalid UTF-8 in a cell affects only its own row.
       def cells(text)
         line = text.chomp
-        # Most rows have no quotes, and need no parser.
+        # Most rows have no quotes and need no parser.
         return line.split(",", -1).map { |cell| cell unless cell.empty? } unless line.match?(/["\r]/n)
 
         require "csv"
         CSV.parse_line(line, row_sep: "\n") || []
       rescue LoadError
-        raise FormatError, "CSV needs the gem csv; JSON lines need none"
+        raise FormatError, "CSV needs the csv gem; JSON lines do not"
       rescue CSV::MalformedCSVError => e
         raise FormatError, e.message.sub(/ in line \d+\.?\z/, "")
       end
 
-      # Of each column, what it belongs to, and its name.
+      # Splits each column into its part and its name.
       def columns(header)
         names = header.map { |name| utf8(name.to_s).strip }
         unless names.include?("event_key")
-          raise FormatError, "the first line must name the columns, event_key among them, such as " \
+          raise FormatError, "the first line must name the columns, including event_key, such as " \
                              "event_key,event_id,recipient.mobile_no,payment_amount; or each line must be JSON"
         end
         columns = names.map { |name| name.match(COLUMN)&.captures }
@@ -185,10 +185,10 @@ module SimpleConnect
 
           raise FormatError, "the column #{column} is unknown: a recipient has recipient.mobile_no and recipient.name"
         elsif nested && name == "name"
-          raise FormatError, "the column #{column} takes the place of the event key: the customer's is " \
+          raise FormatError, "the column #{column} would replace the event key: the customer's name is " \
                              "recipient.name; rename it"
         elsif !nested && name == "event"
-          raise FormatError, "the column #{column} takes the place of the event key: rename it"
+          raise FormatError, "the column #{column} would replace the event key: rename it"
         end
       end
 
@@ -196,12 +196,12 @@ module SimpleConnect
         names.zip(columns).group_by { |_, (part, name)| name && [part == "recipient", name] }.each do |key, twins|
           next if key.nil? || twins.size == 1
 
-          raise FormatError, "two columns stand for the same: #{twins.map(&:first).join(", ")}"
+          raise FormatError, "these columns mean the same: #{twins.map(&:first).join(", ")}"
         end
       end
 
       def delivery_of_cells(columns, cells)
-        raise FormatError, "has #{cells.size} cells, and the first line #{columns.size}" if cells.size > columns.size
+        raise FormatError, "has #{cells.size} cells, but the header has #{columns.size}" if cells.size > columns.size
 
         parts = { nil => {}, "recipient" => nil, "event" => {} }
         columns.zip(cells) do |(part, name), cell|
@@ -225,7 +225,7 @@ module SimpleConnect
         row
       end
 
-      # The row's own id, or one that it has each time this run comes to it.
+      # The row's own id, or one that is the same each time this run reads the row.
       def with_id(delivery, number)
         event = delivery.key?("recipient") ? delivery["event"] || {} : delivery
         return delivery unless event.is_a?(Hash)
@@ -237,12 +237,12 @@ module SimpleConnect
         delivery.key?("recipient") ? { **delivery, "event" => event } : event
       end
 
-      # The service reads the event key there, and what the file has would replace it, or be dropped.
+      # The service reads the event key from that field, so the file's value would replace it or be dropped.
       def refuse_second_key(delivery, event)
         place = delivery.key?("recipient") ? "name" : "event"
         return if !event.key?(place) || [nil, event[place]].include?(delivery["event_key"])
 
-        raise FormatError, "#{place} takes the place of the event key, which is event_key: rename it"
+        raise FormatError, "#{place} would replace the event key, which is event_key: rename it"
       end
 
       def utf8(bytes)

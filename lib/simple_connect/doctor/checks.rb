@@ -4,7 +4,7 @@ require_relative "../doctor"
 
 module SimpleConnect
   class Doctor
-    # How a check is run, and what it gives.
+    # Runs checks and builds their findings.
     # @api private
     module Checks
       private
@@ -17,11 +17,11 @@ module SimpleConnect
 
       def skipped(name, why) = Finding.new(name, :skipped, "not checked: #{why}", nil)
 
-      # Runs a check for no longer than {LIMIT}, and whatever it raises. Messages of errors may hold secrets, so they
+      # Runs a check for at most {LIMIT} seconds and rescues its errors. Messages of errors may contain secrets, so they
       # are not shown.
       #
       # @param name [String]
-      # @param slow [String] what to do where it takes too long
+      # @param slow [String] the advice if it takes too long
       # @yieldreturn [Finding]
       # @return [Finding]
       def check(name, slow:, &block)
@@ -29,11 +29,11 @@ module SimpleConnect
         thread.report_on_exception = false
         return thread.value if thread.join(LIMIT)
 
-        # A look-up of a name cannot be interrupted before Ruby 3.3, and ends by itself.
+        # A name look-up cannot be interrupted before Ruby 3.3; it ends by itself.
         thread.kill if name != "dns"
-        red(name, "nothing within #{LIMIT} seconds", slow)
+        red(name, "no result within #{LIMIT} seconds", slow)
       rescue StandardError, ScriptError => e
-        red(name, "the check failed with #{e.class}", "this is a bug of simple_connect doctor: please report it")
+        red(name, "the check failed with #{e.class}", "this is a bug in simple_connect doctor: please report it")
       end
     end
     private_constant :Checks

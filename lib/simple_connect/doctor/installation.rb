@@ -6,7 +6,7 @@ require_relative "checks"
 
 module SimpleConnect
   class Doctor
-    # The gem as it is installed: its compiled extension, and the platforms that Bundler locks it for.
+    # Checks the compiled extension, and the platforms in Bundler's lockfile.
     # @api private
     class Installation
       include Checks
@@ -20,8 +20,8 @@ module SimpleConnect
 
       # @return [Array<Finding>]
       def findings
-        [check("extension", slow: "see whether its disk answers") { extension },
-         check("lockfile", slow: "see whether its disk answers") { lockfile }]
+        [check("extension", slow: "check whether the disk responds") { extension },
+         check("lockfile", slow: "check whether the disk responds") { lockfile }]
       end
 
       # @return [String]
@@ -45,9 +45,9 @@ module SimpleConnect
           versions = built.reject { |version| version == RUBY }.sort
           red("extension", "built for #{versions.empty? ? "another Ruby" : "Ruby #{versions.join(", ")}"}, not for " \
                            "#{here}", "install the gem with this Ruby: gem pristine simple_connect-client")
-        elsif built.empty? && message.include?("is in none of the places")
+        elsif built.empty? && message.include?("extension is missing")
           red("extension", "it is missing; this is #{here}",
-              "in a checkout, run rake compile; else gem pristine simple_connect-client")
+              "in a checkout, run rake compile; otherwise run gem pristine simple_connect-client")
         else
           red("extension", "it cannot be loaded on #{here}: #{message.lines.first.chomp[0, 300]}",
               "install the gem on this machine, or in an image with the same libc: gem pristine simple_connect-client")
@@ -86,14 +86,14 @@ module SimpleConnect
 
         add = "bundle lock --add-platform #{platform}"
         if names.include?("ruby")
-          yellow("lockfile", "#{seen}: the extension is compiled when the gem is installed, which takes Rust",
+          yellow("lockfile", "#{seen}: installing the gem compiles the extension, which needs Rust",
                  "for the compiled gem: #{add}")
         else
           red("lockfile", "#{seen}, but not for #{platform}: a frozen bundle cannot be installed here", "run: #{add}")
         end
       end
 
-      # Without a libc in its name, a platform of Linux is that of glibc.
+      # A Linux platform without a libc in its name means glibc.
       def here?(name)
         platform = Gem::Platform.new(name)
         local = Gem::Platform.local
@@ -103,7 +103,7 @@ module SimpleConnect
         name.include?("musl") == RUBY_PLATFORM.include?("musl")
       end
 
-      # As Bundler takes it; RubyGems knows no -gnu before 3.3.22.
+      # The name for Bundler. RubyGems before 3.3.22 does not know -gnu.
       def platform
         local = Gem::Platform.local
         return [local.cpu, local.os].join("-") if local.os == "darwin"

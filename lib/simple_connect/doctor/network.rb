@@ -6,12 +6,12 @@ require_relative "route"
 
 module SimpleConnect
   class Doctor
-    # The network between this machine and the service: each step needs those before it.
+    # Checks the network between this machine and the service. Each step needs the previous ones.
     # @api private
     class Network
       include Checks
 
-      # How many days before its end a certificate should have been renewed.
+      # A certificate with fewer days left should be renewed.
       SOON = 21
       DAY = 86_400
       private_constant :SOON, :DAY
@@ -24,9 +24,10 @@ module SimpleConnect
         return skip_all unless @settings.url
 
         @route = Route.new(@settings.url, @settings[:proxy])
-        steps = { "proxy" => "see whether the environment can be read", "dns" => "see whether the name servers answer",
-                  "tcp" => "a firewall may drop what is sent: see the rules for outgoing connections",
-                  "tunnel" => "see whether the proxy works", "tls" => "see what stands between here and the service" }
+        steps = { "proxy" => "check the environment variables", "dns" => "check whether the name servers respond",
+                  "tcp" => "a firewall may drop the packets: check the rules for outgoing connections",
+                  "tunnel" => "check whether the proxy works",
+                  "tls" => "check for a firewall or proxy between this machine and the service" }
         steps.delete("tunnel") unless @route.proxied? && @route.tls?
         steps.map { |name, slow| step(name, slow) }
       end
@@ -37,7 +38,7 @@ module SimpleConnect
       private
 
       def skip_all
-        why = @settings.foreign? ? "config.clients builds this client" : "there is no URL to go to"
+        why = @settings.foreign? ? "config.clients builds this client" : "there is no URL"
         %w[proxy dns tcp tls].map { |name| skipped(name, why) }
       end
 
@@ -75,10 +76,10 @@ module SimpleConnect
         green("dns", "#{host} is #{@addresses.join(", ")} (#{milliseconds(seconds)})")
       rescue SocketError => e
         red("dns", "#{host} has no address#{" of the ip_version" if @settings[:ip_version]}: #{e.message}",
-            "see whether the name is right, and whether this machine's name servers know it")
+            "check the name, and whether this machine's name servers know it")
       end
 
-      # As the clients do, with the system's resolver.
+      # With the system's resolver, as the clients do.
       def look_up(host)
         family = { ipv4: :INET, ipv6: :INET6 }[@settings[:ip_version]]
         Addrinfo.getaddrinfo(host, nil, family, :STREAM).map(&:ip_address).uniq
@@ -102,9 +103,9 @@ module SimpleConnect
 
       def advice(error)
         case error
-        when Errno::ECONNREFUSED then "nothing listens there: see whether the host and the port are right"
-        when Errno::ETIMEDOUT then "a firewall may drop what is sent: see the rules for outgoing connections"
-        else "see whether this machine has a route there"
+        when Errno::ECONNREFUSED then "nothing listens there: check host and port"
+        when Errno::ETIMEDOUT then "a firewall may drop the packets: check the rules for outgoing connections"
+        else "check whether this machine has a route to it"
         end
       end
 
@@ -127,7 +128,8 @@ module SimpleConnect
         @route.tunnel(socket) if @route.proxied?
         handshake(socket)
       rescue SystemCallError, EOFError, Route::Refused => e
-        red("tls", "the connection ended: #{e.message[/\A[\w ]+/]}", "see what stands between here and the service")
+        red("tls", "the connection ended: #{e.message[/\A[\w ]+/]}",
+            "check for a firewall or proxy between this machine and the service")
       ensure
         socket&.close
       end
@@ -135,7 +137,7 @@ module SimpleConnect
       def plain
         return green("tls", "none: http on this machine") if @route.local?
 
-        yellow("tls", "none: whoever is on the way can read what is sent", "use the URL with https")
+        yellow("tls", "none: anyone on the network path can read the data", "use the URL with https")
       end
 
       def handshake(socket)
@@ -150,20 +152,20 @@ module SimpleConnect
         red("tls", "the certificates of ca_file cannot be read", "write the path of a PEM file")
       rescue OpenSSL::SSL::SSLError => e
         red("tls", "no TLS: #{refusal(e.message)}",
-            "see whether the port is right, and whether it speaks TLS 1.2 or 1.3")
+            "check the port, and whether the server supports TLS 1.2 or 1.3")
       end
 
-      # Of OpenSSL's words.
+      # Translates OpenSSL's message.
       def refusal(message)
         case message
         when /SYSCALL|EOF/i then "the connection was closed during the handshake"
-        when /wrong version number|http request|packet length/ then "what answers on this port does not speak it"
-        when /alert|unsupported protocol|no protocols/ then "the server accepts neither version nor cipher"
+        when /wrong version number|http request|packet length/ then "the server on this port does not use TLS"
+        when /alert|unsupported protocol|no protocols/ then "the server accepts none of the versions and ciphers"
         else message[/state=(?:error: )?(.*)/, 1].to_s
         end
       end
 
-      # Trusts whom the clients trust. What is wrong is collected, so that the chain can be shown.
+      # Trusts the same certificates as the clients. Problems are collected, so that the chain can be shown.
       def context(store, problems)
         OpenSSL::SSL::SSLContext.new.tap do |context|
           context.min_version = OpenSSL::SSL::TLS1_2_VERSION
@@ -180,7 +182,7 @@ module SimpleConnect
         OpenSSL::X509::Store.new.tap do |store|
           store.set_default_paths
           store.add_file(@settings[:ca_file].to_s) if @settings[:ca_file]
-          # A certificate that is itself trusted needs nobody to vouch for it.
+          # A trusted certificate needs no issuer.
           store.flags = OpenSSL::X509::V_FLAG_PARTIAL_CHAIN
         end
       end
@@ -201,13 +203,13 @@ module SimpleConnect
         when :host then "the certificate is not for #{@route.host}"
         when OpenSSL::X509::V_ERR_CERT_HAS_EXPIRED then "a certificate has expired"
         when OpenSSL::X509::V_ERR_CERT_NOT_YET_VALID then "a certificate is not valid yet"
-        else "no authority that is trusted here vouches for the certificate"
+        else "no trusted authority has signed the certificate"
         end
       end
 
       def remedy(code)
         case code
-        when :host then "see whether the host in the URL is right"
+        when :host then "check the host in the URL"
         when OpenSSL::X509::V_ERR_CERT_HAS_EXPIRED, OpenSSL::X509::V_ERR_CERT_NOT_YET_VALID
           "have it renewed, or set the clock of this machine"
         else "install the system's certificates (ca-certificates), or pass the authority's certificate as ca_file"

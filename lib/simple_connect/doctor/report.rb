@@ -5,7 +5,7 @@ require_relative "../doctor"
 
 module SimpleConnect
   class Doctor
-    # What was found, as a text or as JSON.
+    # The findings, as text or as JSON.
     # @api private
     class Report
       COLOURS = { green: 32, yellow: 33, red: 31 }.freeze
@@ -44,7 +44,7 @@ module SimpleConnect
 
       def count(level) = @findings.count { |finding| finding.level == level }
 
-      # Only what is written here steers the terminal.
+      # The only escape sequences are those written here; `puts` escapes all others.
       def word(out, level, colour)
         word = (level == :skipped ? "-" : level.name).ljust(8)
         out.print(colour && COLOURS[level] ? "\e[#{COLOURS[level]}m#{word}\e[0m" : word)

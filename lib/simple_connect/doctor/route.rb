@@ -9,18 +9,17 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   class Doctor
-    # The way to the service: directly, or through a proxy. It is found as the clients find theirs, without the
-    # extension.
+    # The route to the service: direct or through a proxy. Chosen as the clients do, but without the extension.
     # @api private
     class Route
       include KeepsSecrets
 
-      # What a proxy did not do.
+      # The proxy did not open a tunnel.
       class Refused < StandardError; end
 
-      # An HTTP proxy; `authorization` is the value of a header field, or nil.
+      # An HTTP proxy; `authorization` is the header's value or nil.
       Proxy = Struct.new(:host, :port, :authorization)
-      # The longest answer to CONNECT that is read.
+      # The maximum bytes of the response to CONNECT.
       LONGEST = 16 * 1024
       ADDRESS = /\A[\d.]+\z|:/
       private_constant :Proxy, :LONGEST, :ADDRESS
@@ -30,7 +29,7 @@ module SimpleConnect
       # @return [Integer]
       attr_reader :port
 
-      # @param url [String] of the service
+      # @param url [String] the service's URL
       # @param proxy [String, #host, false, nil] the client's option
       def initialize(url, proxy)
         uri = URI.parse(url)
@@ -56,27 +55,27 @@ module SimpleConnect
       # @return [Boolean] whether a proxy is set
       def proxy_set? = !@options[:proxy].nil?
 
-      # @return [Boolean] whether the environment's proxy is not used for this host
+      # @return [Boolean] whether the proxy of the environment is not used for this host
       def bypassed? = @options.key?(:no_proxy) && (local? || excepted?)
 
-      # @return [String, nil] the environment's variable that names the proxy
+      # @return [String, nil] the environment variable that names the proxy
       def variable = @options[:proxy_variable]
 
-      # @return [Boolean] whether the proxy's URL cannot be used
+      # @return [Boolean] whether the proxy's URL is invalid
       def unusable_proxy? = proxied? && proxy.nil?
 
       # @return [Boolean]
       def proxied? = proxy_set? && !bypassed?
 
-      # @return [Array(String, Integer)] whom to connect to
+      # @return [Array(String, Integer)] the host and port to connect to
       def peer = proxied? ? [proxy.host, proxy.port] : [host, port]
 
-      # @param addresses [Array<String>] of the peer
-      # @return [Array(Socket, String)] connected to the first that takes it, and that one
-      # @raise [SystemCallError] what the last of them said
+      # @param addresses [Array<String>] the addresses of the peer
+      # @return [Array(Socket, String)] the socket, and the first address that accepts a connection
+      # @raise [SystemCallError] the error of the last address
       def connect(addresses)
         addresses.each_with_index do |address, index|
-          # Each is given its part of the time.
+          # The addresses share the time.
           return [dial(address, (LIMIT - 0.5) / addresses.size), address]
         rescue SystemCallError
           raise if index == addresses.size - 1
@@ -87,14 +86,14 @@ module SimpleConnect
       #
       # @param socket [Socket] connected to it
       # @return [Socket]
-      # @raise [Refused] where there is none
+      # @raise [Refused] if the proxy does not open one
       def tunnel(socket)
         target = "#{host.include?(":") ? "[#{host}]" : host}:#{port}"
         lines = ["CONNECT #{target} HTTP/1.1", "Host: #{target}"]
         lines << "Proxy-Authorization: #{proxy.authorization}" if proxy.authorization
         socket.write("#{lines.join("\r\n")}\r\n\r\n")
         status = head(socket)[%r{\AHTTP/1\.[01] (\d{3})}, 1]
-        raise Refused, status ? "answered #{status} to CONNECT" : "gave no HTTP answer to CONNECT" if status != "200"
+        raise Refused, status ? "answered #{status} to CONNECT" : "sent no HTTP response to CONNECT" if status != "200"
 
         socket
       end
@@ -107,7 +106,7 @@ module SimpleConnect
       def dial(address, seconds)
         Socket.tcp(address, peer.last, connect_timeout: seconds)
       rescue IOError
-        # So says Ruby 4.0.
+        # Ruby 4.0 raises IOError for a timeout.
         raise Errno::ETIMEDOUT
       end
 
@@ -144,7 +143,7 @@ module SimpleConnect
         @options[:no_proxy].split(/[, ]/).map(&:strip).reject(&:empty?).any? { |entry| entry == "*" || names?(entry) }
       end
 
-      # A host, a domain, an address, each with a port or without; or a network.
+      # Matches a host, a domain or an address, with or without port, or a network.
       def names?(entry)
         return network?(entry) if entry.match?(%r{/\d+\z}) && address?
 
@@ -160,7 +159,7 @@ module SimpleConnect
 
       def network?(entry) = IPAddr.new(entry).include?(IPAddr.new(host))
 
-      # Its last part is no port.
+      # Its last part is not a port.
       def bare_address?(entry) = entry.count(":") > 1 && !entry.start_with?("[")
     end
     private_constant :Route

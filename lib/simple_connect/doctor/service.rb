@@ -6,20 +6,20 @@ require_relative "checks"
 
 module SimpleConnect
   class Doctor
-    # What the service says to a signed request that changes nothing: how the integration is doing.
+    # Asks the service for the state of the integration, with a signed GET that changes nothing.
     # @api private
     class Service
       include Checks
 
-      # By how many seconds a clock may be off. From 300 on signatures are refused.
+      # Limits for the clock's difference in seconds. From 300 on the service rejects signatures.
       GOOD = 60
       BAD = 240
       NAMES = ["client", "clock", "verify", "event flows"].freeze
       private_constant :GOOD, :BAD, :NAMES
 
       # @param settings [Settings]
-      # @param missing [Finding, nil] why there can be no client
-      # @param unreachable [Finding, nil] why the service cannot be reached
+      # @param missing [Finding, nil] the failed check of the extension
+      # @param unreachable [Finding, nil] the failed check of the network
       def initialize(settings, missing:, unreachable:)
         @settings = settings
         @missing = missing
@@ -31,7 +31,7 @@ module SimpleConnect
         return skip("the extension is not loaded") if @missing
         return skip("a setting is missing") if @settings.missing?
 
-        client = check("client", slow: "see what the Procs of the configuration wait for") { build }
+        client = check("client", slow: "check whether a Proc in the configuration blocks") { build }
         return [client, *skip("there is no client", 1)] if client.level == :red
         return [client, *skip("#{@unreachable.name} failed", 1)] if @unreachable
         return [client, *skip("a MessagesClient has no integration", 1)] if @settings.messages_only?
@@ -54,16 +54,16 @@ module SimpleConnect
       end
 
       def ask
-        verify = check("verify", slow: "see whether the service works") { verified }
-        clock = @result ? check("clock", slow: "", &method(:clock)) : skipped("clock", "there is no answer")
+        verify = check("verify", slow: "check whether the service works") { verified }
+        clock = @result ? check("clock", slow: "", &method(:clock)) : skipped("clock", "there was no response")
         if verify.level == :red && clock.level == :red
-          verify = red("verify", verify.seen, "set the clock first, and then look again")
+          verify = red("verify", verify.seen, "set the clock first, then run doctor again")
         end
         flows = @data ? check("event flows", slow: "", &method(:flows)) : skipped("event flows", "verify failed")
         [clock, verify, flows]
       end
 
-      # One attempt, which is a GET.
+      # A GET, with one attempt.
       def verified
         result = once.integrations.verify
         @at = Time.now
@@ -74,13 +74,13 @@ module SimpleConnect
       rescue MalformedResponseError => e
         @at = Time.now
         @result = e.result
-        red("verify", "the answer is not the service's", "see whether endpoint_url is right, and what stands between")
+        red("verify", "the response is not the service's", "check endpoint_url, and for a proxy in between")
       end
 
       def once
         @client.with(total_timeout: LIMIT - 0.5, max_attempts: 1)
       rescue ConfigurationError
-        # Its policy is not one of ours.
+        # A custom policy has no `max_attempts:`.
         @client.with(total_timeout: LIMIT - 0.5)
       end
 
@@ -91,7 +91,7 @@ module SimpleConnect
 
       def judged(result)
         data = result.data
-        return red("verify", "an answer without a body", "see whether endpoint_url is right") unless data
+        return red("verify", "a response without a body", "check endpoint_url") unless data
 
         @data = data
         seen = "#{data.provider || "the integration"} is #{data.status || "without a status"}"
@@ -103,25 +103,25 @@ module SimpleConnect
         when 0 then "see the checks above"
         when 401, 403 then "the key id or the secret is wrong: copy both again from the integration's page"
         when 300..399, 404, 405, 410 then "endpoint_url is wrong: copy it again from the integration's page"
-        when 429 then "too many requests: look again later"
-        when 500..599 then "the service has a fault: look again later"
-        else "see what the service says"
+        when 429 then "too many requests: try again later"
+        when 500..599 then "the service failed: try again later"
+        else "see the service's message"
         end
       end
 
       def clock
         date = @result.headers["date"]
-        return skipped("clock", "the answer has no Date") unless date
+        return skipped("clock", "the response has no Date") unless date
 
-        # The Date has no fractions, and was written about half a round trip ago.
+        # The Date is in whole seconds, and was written about half a round trip earlier.
         off = (@at - Time.httpdate(date) - 0.5 - (@result.elapsed.to_f / 2)).round
         seen = "#{off.abs} second#{"s" unless off.abs == 1} #{off.negative? ? "behind" : "ahead of"} the server's"
         return green("clock", seen) if off.abs <= GOOD
 
-        advice = "set this machine's clock, such as by NTP: signatures are refused when it is off by 300 seconds"
+        advice = "set this machine's clock, such as by NTP: the service rejects signatures if it is off by 300 seconds"
         off.abs > BAD ? red("clock", seen, advice) : yellow("clock", seen, advice)
       rescue ArgumentError
-        skipped("clock", "the answer's Date cannot be read")
+        skipped("clock", "the response's Date is invalid")
       end
 
       def flows

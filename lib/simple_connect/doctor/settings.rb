@@ -8,16 +8,16 @@ require_relative "checks"
 
 module SimpleConnect
   class Doctor
-    # What a client is built with, and where each value comes from.
+    # Checks the settings of a client, and shows where each value comes from.
     # @api private
     class Settings
       include Checks
       include KeepsSecrets
 
-      # What {Client} needs, and what {MessagesClient} does.
+      # The settings that {Client} and {MessagesClient} need.
       DELIVERY = %i[endpoint_url key_id secret].freeze
       MESSAGES = %i[base_url api_key].freeze
-      # Of the options that are URLs, how they look.
+      # Examples for the options that are URLs.
       URLS = { endpoint_url: "https://app.simplewaconnect.com/api/v1/integrations/<provider>/events",
                base_url: "https://app.simplewaconnect.com" }.freeze
       # A fingerprint of a shorter secret would help to guess it.
@@ -42,40 +42,40 @@ module SimpleConnect
         options.filter_map { |option| problems[option] || (@found[option] ? judged(option) : missing(option)) }
       end
 
-      # @return [Object, nil] the value of an option, once {#findings} has looked
+      # @return [Object, nil] the value of an option, after {#findings}
       def [](option) = @found[option]&.last
 
-      # @return [String] where an option comes from
+      # @return [String] the place that an option comes from
       def place(option)
         place = @found[option].first
         place == "the environment" ? "#{variable(option)} in the environment" : place
       end
 
-      # @return [String, nil] that of the service, if it can be used
+      # @return [String, nil] the service's URL, if it is valid
       def url
         text = (messages_only? ? self[:base_url] : self[:endpoint_url]).to_s.strip
         text if uri(text)
       end
 
-      # @return [Boolean] whether it is a client that `config.clients` builds, whose settings are not known
+      # @return [Boolean] whether `config.clients` builds the client, so that its settings are not known
       def foreign? = !@configuration.nil? && !@configuration.configured?(@client)
 
-      # @return [Boolean] whether there is a {MessagesClient} alone
+      # @return [Boolean] whether only a {MessagesClient} is configured
       def messages_only? = DELIVERY.none? { |option| @found[option] } && MESSAGES.all? { |option| @found[option] }
 
-      # @return [Boolean] whether a value that is needed is missing
+      # @return [Boolean] whether a required value is missing
       def missing? = !foreign? && !messages_only? && DELIVERY.any? { |option| @found[option].nil? }
 
       # @return [Client, MessagesClient]
-      # @raise [ConfigurationError] where it cannot be built
+      # @raise [ConfigurationError] if it cannot be built
       def client
         type, needed = messages_only? ? [MessagesClient, MESSAGES] : [Client, DELIVERY]
         return type.new(**needed.to_h { |option| [option, self[option]] }) unless @configuration
 
-        # Asked for its name, it is built.
+        # Reading the name builds the client.
         return @configuration.built(type, @client).tap(&:name) if foreign?
 
-        # A logger may write to standard output, where JSON may be expected.
+        # Without a logger, which might write to standard output among the JSON.
         @configuration.build(type, @client, logger: nil, debug: false)
       end
 
@@ -91,14 +91,14 @@ module SimpleConnect
         [*DELIVERY, *MESSAGES] | writers.sort
       end
 
-      # @return [Finding, nil] what went wrong
+      # @return [Finding, nil] the failure
       def look(option)
-        check(option.name, slow: "see what the Proc of config.#{option} waits for") do
+        check(option.name, slow: "check whether the Proc of config.#{option} blocks") do
           @found[option] = @configuration ? @configuration.find(option, @client) : of_environment(option)
           nil
         rescue StandardError, ScriptError => e
-          # Its message may hold the value.
-          red(option.name, "reading it raised #{e.class}", "see what gives config.#{option}, such as a Proc")
+          # The message may contain the value.
+          red(option.name, "reading it raised #{e.class}", "check the value of config.#{option}, such as a Proc")
         end
       end
 
@@ -119,11 +119,11 @@ module SimpleConnect
       def judged(option)
         value = self[option]
         seen = "#{shown(option, value)} (#{place(option)})"
-        return red(option.name, seen, "write one such as #{URLS[option]}") if URLS.key?(option) && !uri(value.to_s)
+        return red(option.name, seen, "write a URL such as #{URLS[option]}") if URLS.key?(option) && !uri(value.to_s)
         return green(option.name, seen) unless spaced?(option, value)
 
         yellow(option.name, "#{seen}; begins or ends with white space",
-               "set it without: an editor or echo may have added a line break")
+               "remove the white space: an editor or echo may have added a line break")
       end
 
       def spaced?(option, value)
@@ -137,7 +137,7 @@ module SimpleConnect
         nil
       end
 
-      # A value as it may be shown: a URL without its query, of a secret a fingerprint, of objects their class.
+      # A value that is safe to show: a URL without its query, a secret's fingerprint, an object's class.
       def shown(option, value)
         case [option, value]
         in [:endpoint_url | :base_url, _] then shown_url(value.to_s)

@@ -5,14 +5,14 @@ require_relative "checks"
 
 module SimpleConnect
   class Doctor
-    # The Redis of Sidekiq, where that is loaded.
+    # Checks Sidekiq's Redis, if Sidekiq is loaded.
     # @api private
     class SidekiqRedis
       include Checks
 
-      # By Sidekiq's major version, what it refuses to start below.
+      # The minimum Redis version by Sidekiq's major version.
       LEAST = { 6 => "4.0.0", 7 => "6.2.0", 8 => "7.0.0" }.freeze
-      # What Sidekiq takes where Redis keeps its version to itself.
+      # The version that Sidekiq assumes if Redis hides its own.
       HIDDEN = "9.9.9"
       private_constant :LEAST, :HIDDEN
 
@@ -20,7 +20,7 @@ module SimpleConnect
       def findings
         return [] unless defined?(::Sidekiq::VERSION) && ::Sidekiq.respond_to?(:redis)
 
-        [check("redis", slow: "see whether Redis works") { redis }]
+        [check("redis", slow: "check whether Redis works") { redis }]
       end
 
       # @return [String]
@@ -33,16 +33,16 @@ module SimpleConnect
         major = ::Sidekiq::VERSION.to_i
         least = LEAST.fetch(major) { LEAST.values.last }
         seen = "version #{version}; Sidekiq #{::Sidekiq::VERSION} takes #{least} or later"
-        return yellow("redis", "its version is hidden", "see that it is #{least} or later") if version == HIDDEN
+        return yellow("redis", "its version is hidden", "make sure that it is #{least} or later") if version == HIDDEN
         return green("redis", seen) if Gem::Version.new(version) >= Gem::Version.new(least)
 
         red("redis", seen, "use a newer Redis")
       rescue StandardError => e
-        # The message may show a password.
-        red("redis", "Sidekiq's Redis cannot be asked: #{e.class}", "see REDIS_URL and Sidekiq's config.redis")
+        # The message may contain a password.
+        red("redis", "Sidekiq's Redis did not answer: #{e.class}", "see REDIS_URL and Sidekiq's config.redis")
       end
 
-      # Sidekiq 7 tells standard output that it connects, where JSON may be expected.
+      # Sidekiq 7 logs the connection to standard output, among the JSON.
       def quietly
         logger = ::Sidekiq.logger
         level = logger.level
@@ -52,7 +52,7 @@ module SimpleConnect
         logger.level = level
       end
 
-      # Sidekiq 7 has it elsewhere.
+      # Sidekiq 7 moved it.
       def info = (::Sidekiq.respond_to?(:redis_info) ? ::Sidekiq : ::Sidekiq.default_configuration).redis_info
     end
     private_constant :SidekiqRedis

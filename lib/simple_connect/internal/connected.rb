@@ -112,7 +112,7 @@ module SimpleConnect
       raise ConfigurationError, "pass either `max_attempts:` or `retryable:`, not both" if max_attempts && retryable
 
       if retryable && !retryable.respond_to?(:call)
-        raise ConfigurationError, "retryable: must have a `call`, such as a SimpleConnect::Retryable, " \
+        raise ConfigurationError, "retryable: must respond to call, such as a SimpleConnect::Retryable, " \
                                   "not #{retryable.class}"
       end
       # Compared here, so that a value that cannot be compared with 1 raises the same error as in earlier versions.

@@ -17,6 +17,8 @@ module SimpleConnect
         hook
       end
 
+      # @param hook [#call]
+      # @return [void]
       def unsubscribe(hook)
         @lock.synchronize { @hooks = @hooks.reject { |_, each| each.equal?(hook) }.freeze }
         nil

@@ -121,7 +121,7 @@ module SimpleConnect
 
         raise EncodingError
       rescue EncodingError
-        raise ConfigurationError, "#{option} must be a text in UTF-8"
+        raise ConfigurationError, "#{option} must be a String in UTF-8"
       end
 
       # A secret may be any bytes, and there may be several.

@@ -3,8 +3,8 @@
 require "active_support/log_subscriber"
 
 module SimpleConnect
-  # Writes to Rails' log what no client's own lines say: webhooks that were received, attempts to send webhooks, and
-  # deliveries that were signed with the previous secret.
+  # Writes to Rails' log what the clients do not log: received webhooks, attempts to send webhooks, and deliveries that
+  # the previous secret signed.
   # @api private
   class LogSubscriber < ::ActiveSupport::LogSubscriber
     # @param event [ActiveSupport::Notifications::Event]
@@ -20,8 +20,8 @@ module SimpleConnect
 
     # @param event [ActiveSupport::Notifications::Event]
     def rotation(event)
-      warn("[SimpleConnect] the previous secret has signed event_id=#{event.payload[:event_id]}: " \
-           "change to the new one within 24 hours of the rotation")
+      warn("[SimpleConnect] the previous secret signed event_id=#{event.payload[:event_id]}: " \
+           "switch to the new one within 24 hours of the rotation")
     end
 
     private

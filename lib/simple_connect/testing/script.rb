@@ -47,7 +47,7 @@ module SimpleConnect
       # @return [Array(Symbol, Symbol, String, String)] as the transport takes a network error
       def network_error
         phase, name = FAULTS.fetch(kind)
-        [kind, phase, name, "as fail_with(#{kind.inspect}) has it, in SimpleConnect's test mode"]
+        [kind, phase, name, "set by fail_with(#{kind.inspect}) in SimpleConnect's test mode"]
       end
     end
 

@@ -46,7 +46,7 @@ module SimpleConnect
       #   session.respond_with { |delivery| delivery.recipient["mobile_no"].start_with?("+91") ? :accepted : 422 }
       def respond_with(*answers, event_key: nil, message: nil, headers: {}, body: nil, &block)
         fault = answers.find { |answer| Answer::FAULTS.key?(answer) }
-        raise ArgumentError, "#{fault.inspect} is no answer: write fail_with(#{fault.inspect})" if fault
+        raise ArgumentError, "#{fault.inspect} is not a response: write fail_with(#{fault.inspect})" if fault
 
         add(event_key, Script.answers(answers, { message:, headers:, body: }, block))
       end
@@ -64,7 +64,7 @@ module SimpleConnect
       #   session.fail_with(429, headers: { "Retry-After" => 7 })
       def fail_with(*faults, event_key: nil, **options)
         none = faults.find { |fault| Answer::TAKEN.include?(fault) || (fault.is_a?(Integer) && fault < 400) }
-        raise ArgumentError, "#{none.inspect} is no failure: write respond_with(#{none.inspect})" if none
+        raise ArgumentError, "#{none.inspect} is not a failure: write respond_with(#{none.inspect})" if none
 
         add(event_key, Script.answers(faults, options, nil))
       end

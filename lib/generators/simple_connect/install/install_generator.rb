@@ -5,11 +5,11 @@ require "rails/generators"
 module SimpleConnect
   # The generators of `rails g simple_connect:…`.
   module Generators
-    # `rails g simple_connect:install`: an initializer, a job, and test mode for the specs. What is there already stays
-    # as it is, so it can be run again.
+    # `rails g simple_connect:install` adds an initializer, a job, and test mode for the specs. It changes no existing
+    # files except for one line in the test helper, so you can run it again.
     class InstallGenerator < ::Rails::Generators::Base
       source_root File.expand_path("templates", __dir__)
-      desc "Adds an initializer, a sample job and test mode for SimpleConnect. Files that exist are left as they are."
+      desc "Adds an initializer, a sample job and test mode for SimpleConnect. Existing files are kept."
 
       # @return [void]
       def create_initializer
@@ -32,7 +32,7 @@ module SimpleConnect
         say <<~TEXT
 
           1. Set SIMPLECONNECT_ENDPOINT_URL, SIMPLECONNECT_KEY_ID and SIMPLECONNECT_SECRET, or endpoint_url, key_id and
-             secret below simple_connect in the credentials. `bundle exec simple_connect sandbox` prints three to try with.
+             secret below simple_connect in the credentials. `bundle exec simple_connect sandbox` prints test values.
           2. Check them: bin/rails simple_connect:doctor
           3. Deliver: SimpleConnect.client.events.deliver("customer_payment_received", recipient: { … }, event: { … })
         TEXT
@@ -46,7 +46,7 @@ module SimpleConnect
         template(template, path)
       end
 
-      # A project may have both, or neither.
+      # A project can have both helpers, or none.
       def add_require(feature, path, after:)
         file = File.join(destination_root, path)
         return unless File.exist?(file)

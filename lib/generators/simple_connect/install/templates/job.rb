@@ -1,11 +1,11 @@
 # frozen_string_literal: true
 
-# Delivers an event, once for each payment: the service takes an event only once for each event_id.
+# Delivers an event once for each payment: the service ignores an event_id that it already has.
 class CustomerPaymentJob < ApplicationJob
-  # Phone numbers do not belong in a log.
+  # Keeps phone numbers out of the log.
   self.log_arguments = false
 
-  # A result that may be better later raises a TransientError; what is refused for good raises a PermanentError.
+  # deliver! raises a TransientError if a retry may help, otherwise a PermanentError.
   retry_on SimpleConnect::TransientError, wait: 30.seconds, attempts: 10
 
   # CustomerPaymentJob.perform_later(42, "Lakshmi Nair", "+919812345678", "450.00")
