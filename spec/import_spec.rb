@@ -251,7 +251,8 @@ RSpec.describe SimpleConnect::CLI, "import" do
     service do
       expect(import("none.csv")).to match(["", /none.csv: No such file or directory$/, 2])
       expect(import(".")).to match(["", /Is a directory/, 2])
-      expect(import(write("orders.csv", "a,b", "1,2"))).to match(["", /first line must name the columns, including event_key/, 2])
+      expect(import(write("orders.csv", "a,b",
+                          "1,2"))).to match(["", /first line must name the columns, including event_key/, 2])
       expect(import("orders.csv", "--concurrency", "0")).to match(["", /--concurrency must be 1 or more/, 2])
       expect(import(write("list.jsonl", [{ event_key: "a" }, { event_key: "b" }])).first).to include("not Array")
       expect(import(write("none.jsonl")).first).to start_with("0 delivered, 0 failed")
