@@ -470,7 +470,7 @@ module SimpleConnect
       path = "v/#{Transport.segment("--version", version)}/webhooks/#{Transport.segment("event", event)}"
       url, query = url.sub(/#.*\z/m, "").split("?", 2)
       result = Sender.new("#{url.to_s.chomp("/")}/#{path}#{"?#{query}" if query}", "--url")
-                     .post(body, Sender.session, Signature.sign(body, secret:, **scheme))
+                     .post(body, Signature.sign(body, secret:, **scheme))
       return say(result.response_body.to_s) if result.success?
 
       complain(failure(result), failure_code(result))

@@ -25,10 +25,10 @@ module SimpleConnect
     def self.session = Transport.testing&.scoped
 
     # @param body [String] JSON
-    # @param session [Testing::Session, nil] what {.session} was where it was decided to post
     # @param headers [Hash{String => String}] more of them, such as a signature
+    # @param session [Testing::Session, nil] what {.session} was where it was decided to post
     # @return [Result] without data
-    def post(body, session, headers = {})
+    def post(body, headers = {}, session: Sender.session)
       return request(body, headers) unless (testing = Transport.testing)
 
       testing.within(session) { request(body, headers) }

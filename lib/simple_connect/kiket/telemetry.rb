@@ -108,7 +108,7 @@ module SimpleConnect
       end
 
       def post(record, session)
-        @sender.post(Codec.generate(record), session)
+        @sender.post(Codec.generate(record), session:)
       rescue Error
         # There is nobody to tell. A network error is none of these, but a failed result.
         nil

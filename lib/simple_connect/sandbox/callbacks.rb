@@ -46,7 +46,7 @@ module SimpleConnect
 
       def post(message, session)
         body = JSON.generate({ "event" => "message.status", "data" => message })
-        result = @sender.post(body, session, Signature.sign(body, secret: @secret))
+        result = @sender.post(body, Signature.sign(body, secret: @secret), session:)
         Log.stderr { "a status callback failed: #{result.error}" } if result.failed?
       rescue Exception => e # rubocop:disable Lint/RescueException -- raised by `stop`, when the others are posted
         Log.stderr { "a status callback failed: #{e.class}" }
