@@ -5,6 +5,7 @@ require "open3"
 require "rack"
 require "rbconfig"
 require "simple_connect"
+require "simple_connect/internal/job_run"
 require "stringio"
 require "timeout"
 require_relative "support/fake_open_telemetry"
@@ -308,6 +309,32 @@ RSpec.describe "Events" do
         SimpleConnect::Outbound::Dispatcher.new(application, jobs: false).publish(event)
         expect(spans.first.attributes["url.full"]).to eq(server.url)
         expect(server.requests.first.headers).to include("traceparent")
+      end
+    end
+
+    it "link the attempts of a job to what enqueued it" do
+      ScriptedServer.open([accepted]) do |server|
+        config = SimpleConnect.configuration
+        before = config.find(:endpoint_url)
+        jobs = []
+        queue = Class.new do
+          define_singleton_method(:check_options) { |_| nil }
+          define_singleton_method(:enqueue_deliveries) { |all, _| jobs.concat(all) }
+        end
+        stub_const("RememberedJobs", queue)
+        { endpoint_url: server.endpoint, key_id: "k", secret: "s", job: "RememberedJobs" }
+          .each { |option, value| config.public_send("#{option}=", value) }
+        config.reset
+        parent = FakeOpenTelemetry::Span.new("request", nil, {}, nil, nil, 41)
+        FakeOpenTelemetry::Context.with(FakeOpenTelemetry::Context.new(parent)) do
+          SimpleConnect.client.events.deliver_later("order_paid", event_id: "a")
+        end
+        SimpleConnect.const_get(:JobRun).call(JSON.parse(JSON.generate(jobs.first)), "Job")
+        expect(spans.map { |span| [span.parent, span.links.map(&:span_context)] }).to eq([[nil, [41]]])
+      ensure
+        { endpoint_url: before&.last, key_id: nil, secret: nil, job: nil }
+          .each { |option, value| config.public_send("#{option}=", value) }
+        config.reset
       end
     end
 

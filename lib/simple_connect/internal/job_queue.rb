@@ -4,6 +4,7 @@ require_relative "../errors"
 require_relative "after_commit"
 require_relative "checks"
 require_relative "observation"
+require_relative "tracing"
 
 module SimpleConnect
   # Enqueues deliveries as jobs of the configured class.
@@ -56,7 +57,7 @@ module SimpleConnect
     # @return [Hash{String => Object}] the arguments of a job that delivers it
     def job(body)
       { "v" => VERSION, "client" => @client.name, **Observation.identify(body).transform_keys(&:name),
-        "body" => [body].pack("m0") }
+        "body" => [body].pack("m0"), **Tracing.carried }
     end
 
     # Enqueues these jobs, once the transactions commit that are open now.

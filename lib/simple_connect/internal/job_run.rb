@@ -3,6 +3,7 @@
 require_relative "../errors"
 require_relative "job_policy"
 require_relative "job_queue"
+require_relative "tracing"
 
 module SimpleConnect
   # One attempt at a delivery, in a job.
@@ -55,7 +56,7 @@ module SimpleConnect
 
     # Nil where the service has taken the event, but its answer cannot be read.
     def attempt(events)
-      events.deliver_body(@body)
+      Tracing.linked(@arguments["trace"]) { events.deliver_body(@body) }
     rescue MalformedResponseError
       nil
     end

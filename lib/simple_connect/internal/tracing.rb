@@ -9,6 +9,9 @@ module SimpleConnect
   # conventions for HTTP. An error in it never fails a delivery.
   # @api private
   class Tracing
+    LINKS = :simple_connect_trace_links
+    private_constant :LINKS
+
     class << self
       def on? = defined?(::OpenTelemetry::Trace) ? true : false
 
@@ -24,6 +27,28 @@ module SimpleConnect
         guarded { new(verb, url, attempt, parent || ::OpenTelemetry::Context.current) }
       end
 
+      # What a job carries, so that its attempts are linked to what enqueued it.
+      # @return [Hash{String => Hash{String => String}}]
+      def carried
+        fields = {}
+        guarded { ::OpenTelemetry.propagation.inject(fields) } if on?
+        fields.empty? ? {} : { "trace" => fields }
+      end
+
+      # Links the attempts that the block makes to what {carried} was called by.
+      # @param fields [Hash{String => String}, nil]
+      def linked(fields)
+        return yield unless fields && on?
+
+        before = Thread.current[LINKS]
+        Thread.current[LINKS] = guarded { links(fields) }
+        begin
+          yield
+        ensure
+          Thread.current[LINKS] = before
+        end
+      end
+
       # The block's value; nil if it raises.
       def guarded
         yield
@@ -31,6 +56,13 @@ module SimpleConnect
         # OpenTelemetry runs exporters and processors of the user's.
         Log.stderr { "OpenTelemetry failed: #{e.class}: #{e.message}" }
         nil
+      end
+
+      private
+
+      def links(fields)
+        span = ::OpenTelemetry::Trace.current_span(::OpenTelemetry.propagation.extract(fields))
+        [::OpenTelemetry::Trace::Link.new(span.context)]
       end
     end
 
@@ -43,7 +75,7 @@ module SimpleConnect
                      "server.port" => Integer(server[:port] || PORTS.fetch(server[:scheme])) }
       attributes["http.request.resend_count"] = attempt - 1 if attempt > 1
       tracer = ::OpenTelemetry.tracer_provider.tracer("simple_connect", VERSION)
-      @span = tracer.start_span(verb, with_parent: parent, attributes:, kind: :client)
+      @span = tracer.start_span(verb, with_parent: parent, attributes:, links: Thread.current[LINKS], kind: :client)
       fields = {}
       context = ::OpenTelemetry::Trace.context_with_span(@span, parent_context: parent)
       ::OpenTelemetry.propagation.inject(fields, context:)
