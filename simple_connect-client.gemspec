@@ -17,12 +17,17 @@ Gem::Specification.new do |spec|
     "documentation_uri" => "https://www.rubydoc.info/gems/simple_connect-client"
   }
 
-  spec.required_ruby_version = ">= 3.1.2"
-  # Built by RubyGems itself, with cargo: no gem is needed for that. Before it, what the machine lacks is reported.
-  spec.extensions = ["ext/requirements/extconf.rb", "ext/simple_connect_client/Cargo.toml"]
+  # A newer Ruby 4 compiles the gem; what Ruby 5 changes, nobody knows.
+  spec.required_ruby_version = [">= 3.1.2", "< 5"]
+  # Those before do not know crates.
+  spec.required_rubygems_version = ">= 3.3.11"
+  # Built by RubyGems itself, with cargo: no gem is needed for that. Before it, what the machine lacks is reported;
+  # after it, what some versions leave behind is removed.
+  spec.extensions = ["ext/requirements/extconf.rb", "ext/simple_connect_client/Cargo.toml",
+                     "ext/leftovers/extconf.rb"]
   spec.files = Dir.chdir(__dir__) do
     Dir["lib/**/*.{rb,rake}", "sig/**/*.rbs", "rbi/*.rbi", "exe/*", "src/**/*.rs", "ext/**/*.rs",
-        "ext/**/Cargo.toml", "ext/requirements/*",
+        "ext/**/Cargo.toml", "ext/{requirements,leftovers}/*",
         "Cargo.{toml,lock}", "{README,UPGRADING,SECURITY,CHANGELOG}.md", "docs/*.md",
         "LICENSE.txt", ".yardopts", "docs/yard.rb"]
   end

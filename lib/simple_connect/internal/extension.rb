@@ -16,11 +16,25 @@ places = [
 ].map { |place| "#{File.expand_path(place)}.#{RbConfig::CONFIG["DLEXT"]}" }
 
 found = places.find { |place| File.exist?(place) }
-raise LoadError, <<~MESSAGE unless found
-  simple_connect-client: the compiled extension is missing. Looked for:
-  #{places.join("\n")}
-  In a checkout, run `rake compile`; otherwise reinstall the gem with `gem pristine simple_connect-client`.
-MESSAGE
+unless found
+  rubies = Dir[File.join(directory, "*.*/")].map { |folder| File.basename(folder) }
+                                            .sort_by { |ruby| ruby.split(".").map(&:to_i) }
+  # Gems built for a platform have nothing to compile.
+  if rubies.any? && !File.exist?(File.join(__dir__, "../../../Cargo.toml"))
+    raise LoadError, <<~MESSAGE
+      simple_connect-client: this gem is compiled for Ruby #{rubies.join(", ")}, and this is Ruby #{RUBY_VERSION}.
+      Use one of those, or install the gem that is compiled on your machine, which takes Rust and clang:
+      `gem install simple_connect-client --platform ruby`; with Bundler, `bundle config set force_ruby_platform true`,
+      then `bundle install`.
+    MESSAGE
+  end
+
+  raise LoadError, <<~MESSAGE
+    simple_connect-client: the compiled extension is missing. Looked for:
+    #{places.join("\n")}
+    In a checkout, run `rake compile`; otherwise reinstall the gem with `gem pristine simple_connect-client`.
+  MESSAGE
+end
 
 require found
 

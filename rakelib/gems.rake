@@ -1,0 +1,117 @@
+# frozen_string_literal: true
+
+require "digest"
+require "rubygems/package"
+require_relative "crates"
+
+GEM = "simple_connect-client-#{SimpleConnect::VERSION}".freeze
+# The Rubies that a native gem must have a library for before it is released.
+RELEASED = %w[3.1 3.2 3.3 3.4 4.0].freeze
+# What the extension is compiled for: Rust's name of it, and RubyGems'. For GNU's libc that is the one without "-gnu":
+# Bundler before 2.3.21 (Debian 12 has 2.3.15) finds no gem where its lockfile says x86_64-linux-gnu. Where there is a
+# gem for musl, machines with musl prefer it.
+TRIPLE = ENV.fetch("CARGO_BUILD_TARGET") { `rustc -vV`[/^host: (.*)/, 1].to_s }
+PLATFORM = TRIPLE.sub("aarch64-apple", "arm64-apple").sub(/-(?:unknown|apple)-/, "-").delete_suffix("-gnu")
+# Apart from lib/, whose library has what only specs need.
+NATIVE = "pkg/native/#{PLATFORM}".freeze
+
+# Two builds of one commit give the same bytes: what has a time has that of the commit.
+def source_date = ENV["SOURCE_DATE_EPOCH"] ||= `git log -1 --format=%ct`.strip
+
+# Builds the gem of `spec` into pkg/, from a folder that has its files alone; the block adds to them.
+def package(spec, platform)
+  source_date
+  mkdir_p "pkg", verbose: false
+  folder = File.expand_path("pkg/stage/#{platform}")
+  rm_rf folder, verbose: false
+  spec.files.each do |file|
+    mkdir_p "#{folder}/#{File.dirname(file)}", verbose: false
+    cp file, "#{folder}/#{file}", verbose: false
+  end
+  yield folder
+  spec.files = Dir.glob("**/*", File::FNM_DOTMATCH, base: folder).select { |file| File.file?("#{folder}/#{file}") }.sort
+  # Whatever the umask is.
+  spec.files.each { |file| File.chmod(File.executable?("#{folder}/#{file}") ? 0o755 : 0o644, "#{folder}/#{file}") }
+  file = File.expand_path("pkg/#{[GEM, *(platform unless platform == "ruby")].join("-")}.gem")
+  Gem::DefaultUserInteraction.use_ui(Gem::SilentUI.new) do
+    Dir.chdir(folder) { Gem::Package.build(spec, false, false, file) }
+  end
+  rm_rf folder, verbose: false
+  puts "pkg/#{File.basename(file)} (#{File.size(file) / 1024} KB, SHA-256 #{Digest::SHA256.file(file).hexdigest})"
+end
+
+def specification = Gem::Specification.load("simple_connect-client.gemspec").dup
+
+desc "Build the gem that is compiled where it is installed, with the sources of its crates"
+task(:build) { package(specification, "ruby") { |folder| Crates.vendor(folder) } }
+
+# Flags that keep this machine's folders out of the library.
+def remapped(target)
+  registry = Dir["#{ENV.fetch("CARGO_HOME", File.expand_path("~/.cargo"))}/registry/src/*"]
+  folders = { target => "target", Dir.pwd => "simple_connect-client", **registry.to_h { |folder| [folder, "crates"] } }
+  folders.map { |from, to| "--remap-path-prefix=#{from}=#{to}" }
+end
+
+# Compiles the extension without what only specs need; returns the library.
+def compile_for_release
+  directory = File.expand_path(File.join(ENV.fetch("CARGO_TARGET_DIR", "target"), "native-#{RUBY}"))
+  # Cargo takes the flags of one place alone, so ours go where there are some already.
+  name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{TRIPLE.tr("-", "_").upcase}_RUSTFLAGS"
+  flags = [*ENV.fetch(name, nil), *remapped(directory)]
+  # Else musl's compiler makes no shared libraries.
+  flags << "-Ctarget-feature=-crt-static" if TRIPLE.end_with?("-musl")
+  env = { "CARGO_TARGET_DIR" => directory, "RUBY" => RbConfig.ruby, name => flags.join(" ") }
+  run env, "cargo", "build", "--locked", "--release", "--quiet", "-p", CRATE
+  Dir["#{directory}/#{"#{TRIPLE}/" if ENV["CARGO_BUILD_TARGET"]}release/lib#{CRATE}.{so,dylib}"].fetch(0)
+end
+
+# The Rubies whose libraries `rake native:add` has put into pkg/native/, in order.
+def added = Dir.children(NATIVE).sort_by { |ruby| Gem::Version.new(ruby) }
+
+# Packages what was added. No other Ruby may take the gem: it would find no library.
+def package_native(rubies)
+  spec = specification
+  spec.platform = PLATFORM
+  lowest = rubies.first == "3.1" ? spec.required_ruby_version : ">= #{rubies.first}.0"
+  spec.required_ruby_version = [lowest.to_s.split(", ").first, "< #{Gem::Version.new("#{rubies.last}.0").bump}.dev"]
+  spec.extensions = []
+  spec.files = spec.files.grep_v(%r{\.rs\z|Cargo\.|ext/})
+  package(spec, PLATFORM) do |folder|
+    cp_r "#{NATIVE}/.", mkdir_p("#{folder}/lib/#{CRATE}", verbose: false).first, verbose: false
+    File.write("#{folder}/THIRD_PARTY_NOTICES.txt", Crates.notices(TRIPLE))
+    File.write("#{folder}/sbom.cdx.json", Crates.sbom(TRIPLE, PLATFORM))
+  end
+end
+
+desc "Build a gem for this platform, to be installed without Rust, for the Rubies that native:add was run by"
+task :native do
+  Rake::Task["native:add"].invoke unless Dir.exist?(NATIVE)
+  puts "for Ruby #{added.join(", ")}"
+  package_native(added)
+end
+
+namespace :native do
+  desc "Compile the extension for this Ruby and platform into pkg/native/, as it is released"
+  task :add do
+    step "compiling the extension for Ruby #{RUBY} on #{PLATFORM}", "a minute and a half the first time"
+    library = compile_for_release
+    mkdir_p "#{NATIVE}/#{RUBY}", verbose: false
+    cp library, "#{NATIVE}/#{RUBY}/#{CRATE}.#{RbConfig::CONFIG["DLEXT"]}", verbose: false
+  end
+
+  desc "Build the gem for this platform; refuses if a Ruby that is supported is missing"
+  task :release do
+    missing = RELEASED - (Dir.exist?(NATIVE) ? added : [])
+    unless missing.empty?
+      abort "native:release: #{NATIVE} has no library for Ruby #{missing.join(", ")}: run `rake native:add` by each"
+    end
+    package_native(added)
+  end
+end
+
+namespace :install do
+  desc "Install both gems, each into an empty GEM_HOME, and deliver an event from another folder"
+  task test: %i[build native:add native] do
+    run RbConfig.ruby, "spec/install/install.rb", "pkg/#{GEM}.gem", "pkg/#{GEM}-#{PLATFORM}.gem"
+  end
+end
