@@ -97,7 +97,8 @@ RSpec.describe "Jobs, until the service has taken the event", unchecked: true do
                     job: "SimpleConnect::Sidekiq::DeliverJob" }
         expect(output.grep(/\A\["on_/).map { |line| JSON.parse(line, symbolize_names: true) })
           .to eq([["on_exhausted", 503, context]])
-        expect(output.grep(/SimpleConnect::ServerError: HTTP 503 \(order_paid, event_id id_order_paid\), after/).size).to eq(1)
+        reported = /SimpleConnect::ServerError: HTTP 503 \(order_paid, event_id id_order_paid\), after/
+        expect(output.grep(reported).size).to eq(1)
         expect(output.join).not_to include("9812345678")
         expect(kept(file)[:dead].size).to eq(1)
       end

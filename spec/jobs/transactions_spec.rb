@@ -47,8 +47,8 @@ RSpec.describe "deliver_later and transactions", unchecked: true,
   end
 
   it "are enqueued when the transaction commits, and not where it is rolled back" do
-    expect(steps(<<~RUBY)).to eq("within" => [], "committed" => ["a"], "rolled back" => [], "raised" => [],
-                                 "none" => ["d"])
+    expected = { "within" => [], "committed" => ["a"], "rolled back" => [], "raised" => [], "none" => ["d"] }
+    expect(steps(<<~RUBY)).to eq(expected)
       First.transaction { Order.create!; deliver("a"); step("within") }
       step("committed")
       First.transaction { deliver("b"); raise ActiveRecord::Rollback }
