@@ -169,8 +169,9 @@ RSpec.describe "events.deliver_later", unchecked: true do
       printed = outcomes(without_server("active_job"), "ActiveJob::Base.queue_adapter = :test",
                          "SimpleConnect::DeliverJob.before_enqueue { throw :abort }", 'deliver("order_paid")',
                          'SimpleConnect.client.events.later.deliver_all([["a", { n: 1 }], ["b", { n: 1 }]])')
-      expect(printed.grep(/Error/))
-        .to eq(["SimpleConnect::EnqueueError: a callback of SimpleConnect::DeliverJob refused the job"] * 2)
+      # perform_all_later, of Rails 7.1 and later, does not call callbacks.
+      expect(printed.grep(/Error/).uniq)
+        .to eq(["SimpleConnect::EnqueueError: a callback of SimpleConnect::DeliverJob refused the job"])
     end
 
     it "takes many, from a lazy list too" do

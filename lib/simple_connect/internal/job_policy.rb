@@ -67,15 +67,13 @@ module SimpleConnect
         end
       end
 
-      # @return [Float, nil] in seconds; nil where the time is over, or would be before the server is to be asked again
+      # @return [Float, nil] in seconds; nil where the time is over, or the server asks for more than all of it
       def wait(config, failed, since, asked)
-        left = config.give_up_after - (Time.now.to_f - since)
-        return if left <= 0 || (asked && asked > left)
+        return if Time.now.to_f - since >= config.give_up_after || (asked && asked > config.give_up_after)
 
         random = 1 + (rand * JITTER)
         longest = config.max_wait / (1 + JITTER)
-        # The last attempt is made when the time is over.
-        backoff = [[FIRST_WAIT * (2.0**(failed - 1)), longest].min * random, left].min
+        backoff = [FIRST_WAIT * (2.0**(failed - 1)), longest].min * random
         asked ? [backoff, asked * random].max : backoff
       end
 
