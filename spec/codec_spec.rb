@@ -119,7 +119,7 @@ RSpec.describe "Codec" do
       packed = ->(bytes) { Class.new { define_method(:to_json) { |*| bytes } }.new }
       check([packed["\"caf\xC3\xA9\"".b]], packed["7".b])
       ["\"\xFF\"".b, "\"\xFF\"", "\"\xE9\"".dup.force_encoding("ISO-8859-1")].each do |bytes|
-        expect { codec.generate([packed[bytes]]) }.to raise_error(TypeError, /to_json of .* gave text that is not/)
+        expect { codec.generate([packed[bytes]]) }.to raise_error(TypeError, /to_json of .* returned text that is not/)
       end
       expect { codec.generate([packed[7]]) }.to raise_error(TypeError)
     end

@@ -157,7 +157,7 @@ RSpec.describe SimpleConnect::Api::Events, "#deliver_all" do
     transport = SimpleConnect.const_get(:Transport)
     [9999, -1, 0].each do |descriptor|
       expect { transport.poll([[descriptor, IO::READABLE, 5.0]], 0.0) }
-        .to raise_error(ArgumentError, "no delivery waits for the descriptor #{descriptor}")
+        .to raise_error(ArgumentError, "no delivery waits for descriptor #{descriptor}")
     end
     expect(transport.poll([[nil, 0, 0.0]], 0.0)).to eq([0])
   end

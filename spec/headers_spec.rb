@@ -114,8 +114,8 @@ RSpec.describe "headers:" do
       twenty = client.with(headers: fields.call(1..20))
       expect { twenty.with(headers: fields.call(1..20)) }.not_to raise_error
       expect { twenty.with(headers: { "Y" => "1" }) }
-        .to raise_error(SimpleConnect::ConfigurationError, "headers: at most 20, not 21")
-      expect(refusal(fields.call(1..21))).to eq("headers: at most 20, not 21")
+        .to raise_error(SimpleConnect::ConfigurationError, "headers: must have at most 20 fields, not 21")
+      expect(refusal(fields.call(1..21))).to eq("headers: must have at most 20 fields, not 21")
     end
 
     it "may be none" do

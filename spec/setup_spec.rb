@@ -47,12 +47,12 @@ RSpec.describe "Building the gem" do
 
     {
       "no cargo" => [{ without: %w[cargo] }, "cargo is missing: install Rust 1.85 or later, see https://rustup.rs"],
-      "an old cargo" => [{ cargo: "echo cargo 1.65.0" }, "cargo is 1.65.0, and Rust 1.85 or later is needed"],
+      "an old cargo" => [{ cargo: "echo cargo 1.65.0" }, "cargo is version 1.65.0, and Rust 1.85 or later is required"],
       "an old rustc" => [{ rustc: "echo 'rustc 1.84.1 (e71f9a9a9 2025-01-27)'" }, "rustc is 1.84.1, and Rust 1.85"],
       "rustup without a toolchain" => [{ cargo: "echo 'error: no default is configured' >&2; exit 1" },
-                                       "cargo does not run (it says: error: no default is configured)"],
-      "no C compiler" => [{ without: %w[cc] }, "no C compiler that links (cc): on Debian, apt install gcc libc6-dev"],
-      "a C compiler that cannot link" => [{ cc: "echo 'cannot find crt1.o'; exit 1" }, "no C compiler that links"],
+                                       "cargo fails (error: no default is configured)"],
+      "no C compiler" => [{ without: %w[cc] }, "a working C compiler (cc) is missing: on Debian, apt install gcc libc6-dev"],
+      "a C compiler that cannot link" => [{ cc: "echo 'cannot find crt1.o'; exit 1" }, "a working C compiler (cc) is missing"],
       "no make" => [{ without: %w[make] }, "make is missing: on Debian, apt install make"]
     }.each do |what, (state, sentence)|
       it "says what to do about #{what}, and nothing else" do
@@ -73,7 +73,7 @@ RSpec.describe "Building the gem" do
       "Ruby's headers" => [[RbConfig::CONFIG["rubyhdrdir"], RbConfig::CONFIG["rubyarchhdrdir"]],
                            /\Aheaders\tthe headers of Ruby #{RUBY_VERSION} are missing \(ruby.h\): on Debian, apt/],
       "libclang" => [Dir["/usr/lib/**/libclang{,-*}.so*"].map { |file| File.realpath(file) }.uniq,
-                     /\Alibclang\tno libclang that loads .* on Debian, apt install clang/]
+                     /\Alibclang\tlibclang, which reads Ruby.s headers, is missing or does not load: on Debian, apt install clang/]
     }
     hidden.each do |what, (paths, sentence)|
       it "says what to do where #{what} cannot be found", skip: Namespace.unavailable do
@@ -94,7 +94,7 @@ RSpec.describe "Building the gem" do
       printed, status = extconf(environment(without: %w[cargo make]), root)
       expect(status).not_to be_success
       expect(printed.strip.lines.map(&:strip)).to match(
-        [/compiled where it is installed, and this machine lacks/, /\A- cargo is missing/, /\A- make is missing/]
+        [/compiled from source here, and some requirements are missing/, /\A- cargo is missing/, /\A- make is missing/]
       )
     end
 
@@ -112,8 +112,8 @@ RSpec.describe "Building the gem" do
       apt = "echo must not be called; exit 1"
       printed, status = setup(environment(cargo: "echo cargo 1.65.0", "apt-get": apt), root)
       expect(status.exitstatus).to eq(1)
-      expect(printed).to eq("bin/setup: cargo is 1.65.0, and Rust 1.85 or later is needed: run `rustup update`, or " \
-                            "see https://rustup.rs\n")
+      expect(printed).to eq("bin/setup: cargo is version 1.65.0, and Rust 1.85 or later is required: " \
+                            "run `rustup update`, or see https://rustup.rs\n")
     end
 
     it "needs to write to the checkout", skip: Namespace.unavailable do

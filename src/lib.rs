@@ -1,29 +1,29 @@
-//! The delivery core of the `simple_connect-client` gem: it signs, encodes, sends and retries, and has never
-//! heard of Ruby.
+//! The delivery core of the `simple_connect-client` gem: it signs, encodes, sends and retries. It does not depend on
+//! Ruby.
 //!
 //! # A delivery
 //!
 //! ```text
 //! event::envelope, event::json        the body
-//! http::transport::Transport          what the requests to one server have in common
-//!   attempt(request, …)               signs (signature), writes the request (secret), takes what this process has
+//! http::transport::Transport          settings and connections for requests to one server
+//!   attempt(request, …)               signs (signature) and writes the request (secret)
 //! http::attempt::Attempt              one HTTP exchange as a state machine
-//!   run(&mut impl Wait)               whoever drives it waits in his own way (http::wait)
+//!   run(&mut impl Wait)               runs it to its end; the caller's Wait does the waiting (http::wait)
 //!
 //!     Start ─▶ Pool::take ──────────────────────────────────────────────────▶ Talking ─▶ Pool::put ─▶ Done(Outcome)
 //!       └────▶ Resolving ─▶ Connecting ─▶ Tunnelling ─▶ Handshaking ────────────┘
 //!              Wait         dial          exchange      connection, tls         exchange, answer
 //!
-//! retry::Retry                        whether there is another attempt
-//! event::reader                       the answer's body, read
+//! retry::Retry                        decides whether to try again
+//! event::reader                       reads the answer's body
 //! ```
 //!
-//! Nothing in here blocks, but for [`process::gate::Gate`], which is made to, and for those who call the functions of
-//! [`http::wait`] to wait. An attempt says what it waits for ([`http::attempt::Step`]), so the same code serves a Ruby
-//! thread that has released the GVL, a Fiber scheduler, and the tests of this crate.
+//! Only [`process::gate::Gate`] and the functions of [`http::wait`] block. An attempt returns what it waits for
+//! ([`http::attempt::Step`]), so the same code runs on a Ruby thread without the GVL, on a Fiber scheduler, and in the
+//! tests of this crate.
 //!
-//! [`webhook`] is about webhooks: to whom they go, how often, and whether one came before. [`process`] is about forks and
-//! threads, and has the table of all locks. `docs/architecture.md` shows the other side, Ruby's.
+//! [`webhook`] routes webhooks, limits their rate and detects replays. [`process`] handles forks and threads, and has
+//! the table of all locks. `docs/architecture.md` describes the Ruby side.
 
 #![forbid(unsafe_code)]
 

@@ -1,16 +1,16 @@
-//! How often a request is sent: a state machine that whoever sends drives.
+//! Counts attempts and decides whether to retry. The caller sends and waits.
 
-/// What became of one attempt, as far as repeating it goes.
+/// Whether an attempt's outcome allows another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is settled: a success, or a failure that repeating would not mend.
+    /// A success, or a failure that a retry cannot fix.
     Final,
     /// The same request may succeed later.
     Transient,
 }
 
 impl Verdict {
-    /// The verdict on an answer: only 5xx is worth another attempt.
+    /// The verdict on an answer: only a 5xx is transient.
     pub fn on_status(status: u16) -> Self {
         if (500..600).contains(&status) { Self::Transient } else { Self::Final }
     }
@@ -19,9 +19,9 @@ impl Verdict {
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Wait as the policy says after this many failed attempts, then send again.
+    /// Wait as the retry policy says, then send again.
     Wait {
-        /// The number of the attempt that has just failed, from 1.
+        /// The number of the attempt that failed, from 1.
         failed: u32,
     },
     /// The last outcome is the result.
@@ -46,17 +46,17 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// For at most `max_attempts` attempts; one is always made.
+    /// Allows at most `max_attempts` attempts, and at least one.
     pub fn new(max_attempts: u32) -> Self {
         Self { attempt: 1, max_attempts }
     }
 
-    /// The number of the attempt under way, from 1.
+    /// The number of the current attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// Takes the attempt's outcome and says what to do next.
+    /// Returns what to do after an attempt with this verdict.
     pub fn after(&mut self, verdict: Verdict) -> Next {
         if verdict == Verdict::Final || self.attempt >= self.max_attempts {
             return Next::Done;

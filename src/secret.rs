@@ -1,12 +1,11 @@
-//! Bytes that nobody is to find in memory afterwards.
+//! Bytes that are wiped from memory after use.
 
 use std::fmt;
 use std::ops::Deref;
 
 use zeroize::Zeroizing;
 
-/// Bytes that are wiped when they are dropped. They never grow: a buffer that grows moves, and leaves what it held
-/// behind.
+/// Bytes that are wiped when dropped. The buffer never grows, because growing would leave an unwiped copy behind.
 ///
 /// ```
 /// use simple_connect_core::secret::Secret;
@@ -18,7 +17,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// The parts one behind the other, in one block of just their length.
+    /// Concatenates the parts in one allocation of exactly their length.
     pub fn concat(parts: &[&[u8]]) -> Self {
         Self(Zeroizing::new(parts.concat()))
     }

@@ -1,23 +1,23 @@
-//! HMAC-SHA256 signatures of timestamped bodies: made by clients, verified by receivers.
+//! HMAC-SHA256 signatures of a timestamp and a body: clients sign, receivers verify.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// What is signed, and how the signature is written.
+/// Which bytes are signed, and how the signature is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// `<timestamp>.<body>`; `sha256=` and lower-case hex.
+    /// Signs `<timestamp>.<body>`; `sha256=` and lower-case hex.
     SimpleConnect,
-    /// `<timestamp>.<body>`; lower-case hex, which may come with `sha256=` before it.
+    /// Signs `<timestamp>.<body>`; lower-case hex. A received signature may have the prefix `sha256=`.
     Kiket,
-    /// `<timestamp><body>`; padded standard base64, of which a list may come, with commas between.
+    /// Signs `<timestamp><body>`; padded standard base64. A header may hold a comma-separated list of signatures.
     Simplyq,
 }
 
 impl Scheme {
-    /// All there are.
+    /// All schemes.
     pub const ALL: [Self; 3] = [Self::SimpleConnect, Self::Kiket, Self::Simplyq];
 
     /// The scheme's name in Ruby, such as `simple_connect`.
@@ -29,7 +29,7 @@ impl Scheme {
         }
     }
 
-    /// The scheme of that name.
+    /// The scheme with this name.
     ///
     /// ```
     /// use simple_connect_core::signature::Scheme;
@@ -41,8 +41,7 @@ impl Scheme {
         Self::ALL.into_iter().find(|scheme| scheme.name() == name)
     }
 
-    /// What the names of its headers begin with: the signature's is `<prefix>-Signature`, the timestamp's
-    /// `<prefix>-Timestamp`.
+    /// The prefix of its headers' names, `<prefix>-Signature` and `<prefix>-Timestamp`.
     pub fn header_prefix(self) -> &'static str {
         match self {
             Self::SimpleConnect => "X-SimpleConnect",
@@ -51,7 +50,7 @@ impl Scheme {
         }
     }
 
-    /// What stands between the timestamp and the body in the signed bytes.
+    /// The separator of timestamp and body in the signed bytes.
     fn separator(self) -> &'static [u8] {
         match self {
             Self::SimpleConnect | Self::Kiket => b".",
@@ -67,7 +66,7 @@ impl Scheme {
         }
     }
 
-    /// The signatures that a header's value holds, as [`write`](Self::write) would have written them.
+    /// The signatures in a header's value, in the format of [`write`](Self::write).
     fn read(self, value: &[u8]) -> Vec<&[u8]> {
         match self {
             Self::SimpleConnect => vec![value],
@@ -76,8 +75,8 @@ impl Scheme {
         }
     }
 
-    /// What two requests have in common whose signed bytes are the same, whoever signed them and however often:
-    /// the SHA-256 of those bytes, in hex.
+    /// The SHA-256 of the signed bytes, in hex. It does not depend on the secret, so it identifies a request that is
+    /// sent again.
     ///
     /// ```
     /// use simple_connect_core::signature::Scheme;
@@ -96,7 +95,6 @@ impl Scheme {
     }
 }
 
-/// `value` without spaces around it.
 fn trim(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|&byte| byte != b' ').unwrap_or(value.len());
     let end = value.iter().rposition(|&byte| byte != b' ').map_or(start, |last| last + 1);
@@ -105,8 +103,8 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// Signs bodies with one secret.
 ///
-/// The secret itself is not kept, only the state that HMAC derives from it; that is wiped on drop. The `hmac` crate does
-/// not wipe the stack on which it computes that, and moving the state leaves copies there, too.
+/// Keeps only the state that HMAC derives from the secret, and wipes it on drop. Copies may remain on the stack: the
+/// `hmac` crate does not wipe it, and moving the state leaves copies there.
 ///
 /// ```
 /// use simple_connect_core::signature::{Scheme, Signer};
@@ -122,19 +120,19 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer for `secret`, taken byte by byte as it is.
+    /// A signer for `secret`, used as raw bytes.
     pub fn new(secret: &[u8]) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC is defined for keys of every length")]
         let keyed = Hmac::new_from_slice(secret).expect("HMAC takes any key");
         Self { keyed }
     }
 
-    /// The value of the client's signature header for `body` sent at `timestamp` (seconds since 1970).
+    /// The value of a client's signature header for `body`, sent at `timestamp` (in seconds since 1970).
     pub fn sign(&self, timestamp: i64, body: &[u8]) -> String {
         self.sign_as(Scheme::SimpleConnect, timestamp.to_string().as_bytes(), body)
     }
 
-    /// The signature of `body` by `scheme`. The timestamp is signed as it is written. The body is streamed, not copied.
+    /// The signature of `timestamp` (as its text) and `body` in `scheme`. Does not copy the body.
     pub fn sign_as(&self, scheme: Scheme, timestamp: &[u8], body: &[u8]) -> String {
         let mut mac = self.keyed.clone();
         mac.update(timestamp);
@@ -144,8 +142,8 @@ impl Signer {
     }
 }
 
-/// The value of the signature header of a body: each signer's signature where the scheme has a list of them, else the
-/// first one's; None where there is no signer.
+/// The value of the signature header of a body: a list with each signer's signature if the scheme allows lists,
+/// otherwise the first signer's. None without a signer.
 ///
 /// ```
 /// use simple_connect_core::signature::{Scheme, Signer, header_value};
@@ -163,27 +161,27 @@ pub fn header_value(scheme: Scheme, signers: &[Signer], timestamp: &[u8], body: 
     }
 }
 
-/// What came with a body.
+/// A received request: its body and the two headers that sign it.
 #[derive(Debug, Clone, Copy)]
 pub struct Received<'a> {
     /// The value of the signature header, if there was one.
     pub signature: Option<&'a [u8]>,
     /// The value of the timestamp header, if there was one.
     pub timestamp: Option<&'a [u8]>,
-    /// The body, byte by byte as it came.
+    /// The raw body, as received.
     pub body: &'a [u8],
 }
 
-/// How old or new a timestamp may be.
+/// The accepted range of timestamps.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// The seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: i64,
-    /// How many seconds a timestamp may be away from that, before it or behind.
+    /// How far a timestamp may be before or after `now`, in seconds.
     pub tolerance: u64,
 }
 
-/// Why a request is not believed.
+/// Why a request failed verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No signature, or an empty one.
@@ -192,10 +190,10 @@ pub enum Refusal {
     /// No timestamp, or an empty one.
     #[error("the timestamp is missing")]
     MissingTimestamp,
-    /// Anything but 1 to 12 digits.
-    #[error("the timestamp is not 1 to 12 digits")]
+    /// The timestamp is not 1 to 12 digits.
+    #[error("the timestamp must have 1 to 12 digits")]
     MalformedTimestamp,
-    /// No secret gives this signature.
+    /// No secret produces this signature.
     #[error("the signature does not match the body, the timestamp and the secret")]
     Mismatch,
     /// Signed too long ago.
@@ -220,13 +218,13 @@ impl Refusal {
     }
 }
 
-/// Tells which of `signers` has signed what was received: the first of them.
+/// Returns the index of the first of `signers` that signed the request.
 ///
-/// All are asked, and signatures are compared in constant time. The signature comes before the clock: a stranger learns
-/// nothing about ours.
+/// Tries all signers, and compares signatures in constant time. Checks the signature before the timestamp, so that a
+/// sender without a secret learns nothing about the receiver's clock.
 ///
 /// # Errors
-/// The reason why it is not believed.
+/// The [`Refusal`], if verification fails.
 ///
 /// ```
 /// use simple_connect_core::signature::{Received, Refusal, Scheme, Signer, Window, verify};
@@ -272,7 +270,7 @@ pub fn verify(
     }
 }
 
-/// The seconds since 1970 that 1 to 12 digits say.
+/// Parses 1 to 12 digits as seconds since 1970.
 fn parse_timestamp(text: &[u8]) -> Option<i64> {
     let well_formed = (1..=12).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     well_formed.then(|| text.iter().fold(0, |seconds, digit| seconds * 10 + i64::from(digit - b'0')))
@@ -284,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
 
-    /// HMAC by its definition (RFC 2104), so that the crate's own is checked against something else.
+    /// HMAC by its definition (RFC 2104), as an independent reference.
     fn by_definition(secret: &[u8], message: &[u8]) -> Vec<u8> {
         let mut key = [0u8; 64];
         if secret.len() > key.len() {
@@ -304,7 +302,7 @@ mod tests {
         proptest::collection::vec(any::<u8>(), 0..length)
     }
 
-    /// The verdict on `signature`, given for this timestamp and body, right then.
+    /// Verifies `signature` for this timestamp and body, with a clock that shows the timestamp.
     fn verdict(
         scheme: Scheme,
         secret: &[u8],
@@ -346,7 +344,7 @@ mod tests {
             bit in any::<prop::sample::Index>(), part in 0..4
         ) {
             let stamp = timestamp.to_string();
-            // HMAC fills short secrets up with zeros: two that differ only there are the same.
+            // HMAC pads short secrets with zeros, so secrets that differ only in trailing zeros are equal.
             let (mut secret, mut body) = ([secret, vec![1]].concat(), [body, vec![b'}']].concat());
             let mut signature = Signer::new(&secret).sign_as(scheme, stamp.as_bytes(), &body).into_bytes();
             prop_assert_eq!(verdict(scheme, &secret, &signature, timestamp, &body), Ok(0));
@@ -355,7 +353,7 @@ mod tests {
                 0 => flip(&mut body, bit),
                 1 => flip(&mut secret, bit),
                 2 => flip(&mut signature, bit),
-                // A flipped bit may leave no digit; another digit it is then.
+                // A flipped bit may not give a digit, so change the digit.
                 _ => {
                     let mut other = stamp.clone().into_bytes();
                     let place = bit.index(other.len());
@@ -380,7 +378,7 @@ mod tests {
         ) {
             let signature = Signer::new(&secret).sign_as(signed, timestamp.to_string().as_bytes(), &body);
             let verdict = verdict(asked, &secret, signature.as_bytes(), timestamp, &body);
-            // The one is also a way to write the other.
+            // Kiket's scheme also accepts the format of SimpleConnect's.
             let same = signed == asked || (signed, asked) == (Scheme::SimpleConnect, Scheme::Kiket);
             prop_assert_eq!(verdict, if same { Ok(0) } else { Err(Refusal::Mismatch) });
         }

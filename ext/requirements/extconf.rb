@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
-# Runs before the extension is compiled, where the gem is installed from source: what the machine lacks is reported
-# in sentences, before a compiler has printed a screenful about it. There is nothing to make here.
+# Runs before the extension is compiled from source: reports missing requirements before a compiler prints a screenful
+# of errors. There is nothing to make here.
 require "rbconfig"
 
 missing = IO.popen(["sh", File.join(__dir__, "missing.sh"), RbConfig.ruby], &:readlines)
 unless missing.empty?
   abort <<~MESSAGE
 
-    simple_connect-client is compiled where it is installed, and this machine lacks what that takes:
+    simple_connect-client is compiled from source here, and some requirements are missing:
     #{missing.map { |line| "- #{line.split("\t", 2).last}" }.join}
   MESSAGE
 end

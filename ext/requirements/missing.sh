@@ -1,9 +1,8 @@
 #!/bin/sh
-# Prints what this machine lacks to compile the extension: for each thing a line with its name, a tab, and a sentence
-# that says what to do. Prints nothing where nothing is missing. Runs before anything is compiled: bin/setup calls it,
-# and so does extconf.rb when RubyGems builds the gem from source.
+# Prints the missing requirements for compiling the extension, one per line: a name, a tab, and a sentence that says
+# what to do. bin/setup runs it, and extconf.rb when RubyGems builds the gem from source.
 #
-# usage: missing.sh [RUBY]     the Ruby to compile for; without it, Ruby's own needs are not checked
+# usage: missing.sh [RUBY]     the Ruby to compile for; without it, Ruby's headers and libclang are not checked
 ruby=${1:-}
 root=$(dirname "$0")/../..
 rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
@@ -12,28 +11,28 @@ trap 'rm -rf "$scratch"' EXIT
 
 missing() { printf '%s\t%s\n' "$1" "$2"; }
 
-# The version that `$1 --version` prints, in "$scratch/$1"; what it prints where it fails.
+# Writes the output of `$1 --version` to "$scratch/$1".
 runs() { "$1" --version > "$scratch/$1" 2>&1; }
 
-# Rustup installs commands that only work once a toolchain is there, so each is tried.
+# Rustup installs commands that fail until a toolchain is installed, so run each one.
 for tool in cargo rustc; do
   if ! command -v "$tool" > /dev/null; then
     missing "$tool" "$tool is missing: install Rust $rust or later, see https://rustup.rs"
     break
   elif ! runs "$tool"; then
-    missing "$tool" "$tool does not run (it says: $(head -n 1 "$scratch/$tool")): run \`rustup default stable\`, or install Rust $rust or later, see https://rustup.rs"
+    missing "$tool" "$tool fails ($(head -n 1 "$scratch/$tool")): run \`rustup default stable\`, or install Rust $rust or later, see https://rustup.rs"
     break
   else
     version=$(cut -d ' ' -f 2 "$scratch/$tool")
     oldest=$(printf '%s\n%s\n' "$rust" "${version%%-*}" | sort -t . -k 1,1n -k 2,2n | head -n 1)
     [ "$oldest" = "$rust" ] ||
-      missing "$tool" "$tool is $version, and Rust $rust or later is needed: run \`rustup update\`, or see https://rustup.rs"
+      missing "$tool" "$tool is version $version, and Rust $rust or later is required: run \`rustup update\`, or see https://rustup.rs"
   fi
 done
 
 echo 'int main(void) { return 0; }' > "$scratch/main.c"
 cc "$scratch/main.c" -o "$scratch/main" > /dev/null 2>&1 ||
-  missing cc "no C compiler that links (cc): on Debian, apt install gcc libc6-dev; on macOS, xcode-select --install"
+  missing cc "a working C compiler (cc) is missing: on Debian, apt install gcc libc6-dev; on macOS, xcode-select --install"
 
 command -v make > /dev/null || missing make "make is missing: on Debian, apt install make; on macOS, xcode-select --install"
 
@@ -45,7 +44,7 @@ command -v make > /dev/null || missing make "make is missing: on Debian, apt ins
   exit files.all? { |file| folders.any? { |folder| File.exist?(File.join(folder, file)) } }
 ' || missing headers "the headers of Ruby $("$ruby" -e 'print RUBY_VERSION') are missing (ruby.h): on Debian, apt install ruby-dev; elsewhere, the package that belongs to this Ruby"
 
-# Where bindgen looks. With a clang of its own somewhere else, llvm-config or LIBCLANG_PATH says where.
+# The folders that bindgen searches. llvm-config and LIBCLANG_PATH name others.
 "$ruby" -rfiddle -e '
   config = IO.popen(%w[llvm-config --libdir], err: File::NULL, &:read).to_s.chomp rescue ""
   folders = [ENV["LIBCLANG_PATH"], config, "/usr/lib/llvm-*/lib", "/usr/lib{,32,64}", "/usr/lib/*-linux-*",
@@ -59,4 +58,4 @@ command -v make > /dev/null || missing make "make is missing: on Debian, apt ins
   rescue Fiddle::DLError
     false
   end)
-' || missing libclang "no libclang that loads (it reads Ruby's headers): on Debian, apt install clang; on macOS, xcode-select --install; where it lies elsewhere, set LIBCLANG_PATH to its folder"
+' || missing libclang "libclang, which reads Ruby's headers, is missing or does not load: on Debian, apt install clang; on macOS, xcode-select --install; if it is installed elsewhere, set LIBCLANG_PATH to its folder"

@@ -31,7 +31,7 @@ def refuses_an_old_rust(env, file)
   Dir.mktmpdir do |folder|
     File.write("#{folder}/cargo", "#!/bin/sh\necho cargo 1.65.0\n", perm: 0o755)
     printed, status = install(env.merge("PATH" => "#{folder}:#{ENV.fetch("PATH")}"), file)
-    reported = printed.include?("- cargo is 1.65.0, and Rust 1.85 or later is needed")
+    reported = printed.include?("- cargo is version 1.65.0, and Rust 1.85 or later is required")
     abort "an old Rust is not reported:\n#{printed}" if status.success? || !reported
   end
 end

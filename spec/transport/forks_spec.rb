@@ -303,7 +303,7 @@ RSpec.describe "A client and forks", unchecked: true do
   # There are two ways in which a delivery itself may get into a child: a signal's handler, and another fiber. Then it
   # is the parent's alone.
   describe "in the middle of a delivery" do
-    let(:refusal) { ["SimpleConnect::Error", /begun by another process/] }
+    let(:refusal) { ["SimpleConnect::Error", /belongs to the parent process/] }
 
     def outcome_of
       yield

@@ -1,4 +1,4 @@
-//! The two layouts of an event's body.
+//! The two formats of an event's body: flat and nested.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,17 +6,17 @@ use humantime::format_rfc3339_seconds;
 
 use crate::event::json::{self, Object, TYPICAL_LENGTH};
 
-/// The language of an event that names none.
+/// The default language of an event.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
-/// What stands around an event's own fields.
+/// The fields that every event has.
 #[derive(Debug, Clone)]
 pub struct Envelope<'a> {
     /// The event's name, such as `customer_payment_received`.
     pub event_key: &'a str,
-    /// The idempotency key: the server takes an event once for each.
+    /// The idempotency key: the server processes only one event per key.
     pub event_id: &'a str,
-    /// When it happened, in ISO 8601.
+    /// When the event happened, in ISO 8601.
     pub occurred_at: &'a str,
     /// The language of the message, such as `en`.
     pub language: &'a str,
@@ -32,8 +32,8 @@ pub struct Recipient<'a> {
 }
 
 impl Envelope<'_> {
-    /// Starts a flat body (`{"event":…,"event_id":…,"occurred_at":…,"language":…}`). The fields set on it
-    /// afterwards follow, and one that is named like a member of the envelope overwrites it.
+    /// Starts a flat body (`{"event":…,"event_id":…,"occurred_at":…,"language":…}`). Fields set later follow these; a
+    /// field with the name of an envelope member replaces its value.
     pub fn flat(&self) -> Object {
         let mut body = Object::default();
         body.text("event", self.event_key);
@@ -43,8 +43,8 @@ impl Envelope<'_> {
         body
     }
 
-    /// The nested body (`{"recipient":{…},"event":{…}}`) around `event`, the fields. Members of the envelope
-    /// that `event` already has keep their place and get the envelope's value; the others follow the fields.
+    /// The nested body (`{"recipient":{…},"event":{…}}`), with the fields of `event`. Envelope members that `event`
+    /// already has keep their position and get the envelope's value; the others follow the fields.
     pub fn nested(&self, recipient: Recipient<'_>, mut event: Object) -> Vec<u8> {
         event.text("event_id", self.event_id);
         event.text("name", self.event_key);
@@ -63,7 +63,7 @@ impl Envelope<'_> {
     }
 }
 
-/// `text` without white space and NULs around it, or None where nothing is left. Only ASCII counts as white space.
+/// `text` without leading and trailing ASCII white space and NULs; None if nothing is left.
 ///
 /// ```
 /// use simple_connect_core::event::envelope::present;
@@ -77,7 +77,7 @@ pub fn present(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A moment (in seconds since 1970) in ISO 8601, to the second, in UTC; None outside the years 1970 to 9999.
+/// Formats a time (in seconds since 1970) in ISO 8601, in UTC. None outside the years 1970 to 9999.
 ///
 /// ```
 /// use simple_connect_core::event::envelope::iso8601;
@@ -91,10 +91,10 @@ pub fn iso8601(seconds: i64) -> Option<String> {
     Some(format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
 }
 
-/// A new idempotency key: `evt_` and 16 hex digits from the system's source of randomness.
+/// Generates an idempotency key: `evt_` and 16 hex digits from the system's random number generator.
 ///
 /// # Errors
-/// Where the system has no randomness to give.
+/// If the system's random number generator fails.
 pub fn generate_event_id() -> Result<String, getrandom::Error> {
     let mut random = [0u8; 8];
     getrandom::fill(&mut random)?;

@@ -1,27 +1,27 @@
-//! JSON text, written as Ruby's own JSON library writes it.
+//! Writes JSON in the format of Ruby's JSON library.
 
 use std::convert::Infallible;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// How deep arrays and objects may nest, the outermost one included; Ruby's limit too.
+/// The maximum nesting of arrays and objects, including the outermost one; the same limit as Ruby's.
 pub const MAX_NESTING: usize = 100;
 
-/// How many bytes most bodies have at the most.
+/// Most bodies have at most this many bytes.
 pub(crate) const TYPICAL_LENGTH: usize = 512;
 
-/// How many members most events have at the most, the envelope's included.
+/// Most events have at most this many members, including the envelope's.
 const TYPICAL_MEMBERS: usize = 14;
 
-/// Appends `text` as a JSON string. Only what must be escaped is.
+/// Appends `text` as a JSON string. Escapes only what JSON requires.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     #[expect(clippy::expect_used, reason = "a Vec takes every write")]
     serde_json::to_writer(out, text).expect("writing to a Vec");
 }
 
-/// Appends `number` and says true where there is only one way to write it: without an exponent, in no more than 15
-/// digits. Says false, and appends nothing, for the rest, which Ruby has its own way with.
+/// Appends `number` and returns true if it has at most 15 digits and no exponent. Otherwise returns false and appends
+/// nothing, because only Ruby knows how it formats such a number.
 pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
     if number != 0.0 && !(1e-4..1e15).contains(&number.abs()) {
         return false;
@@ -34,7 +34,7 @@ pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
     digits <= 15
 }
 
-/// A JSON object under construction: members stand where their key first came and have the value that came last.
+/// A JSON object under construction. A key that is set again keeps its position and gets the new value.
 ///
 /// ```
 /// use simple_connect_core::event::json::Object;
@@ -48,10 +48,10 @@ pub fn plain_float(out: &mut Vec<u8>, number: f64) -> bool {
 /// assert_eq!(out, br#"{"a":"3","b":"2"}"#);
 /// ```
 pub struct Object {
-    /// The members as JSON, `"key":value`, one behind the other.
+    /// The members as JSON, each `"key":value`, without separators.
     text: Vec<u8>,
     members: Vec<Member>,
-    /// Where in `members` a key stands.
+    /// The position of each key in `members`.
     index: HashTable<usize>,
     hasher: DefaultHashBuilder,
 }
@@ -63,7 +63,7 @@ struct Member {
 }
 
 impl Default for Object {
-    /// Empty, with room for what most events have.
+    /// An empty object, with capacity for a typical event.
     fn default() -> Self {
         Self {
             text: Vec::with_capacity(TYPICAL_LENGTH),
@@ -75,7 +75,7 @@ impl Default for Object {
 }
 
 impl Object {
-    /// Sets `key` to what `write` appends to its buffer. Where `write` fails, the object is of no more use.
+    /// Sets `key` to what `write` appends to its buffer. Do not use the object after an error.
     ///
     /// # Errors
     /// Those of `write`.

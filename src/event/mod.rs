@@ -1,4 +1,4 @@
-//! JSON: the events that are sent, and the answers to them.
+//! The JSON of events and answers.
 
 pub mod envelope;
 pub mod json;

@@ -1,4 +1,4 @@
-//! JSON text, read in one pass as Ruby's own JSON library reads it.
+//! Reads JSON in one pass, with the rules of Ruby's JSON library.
 
 use std::char::{REPLACEMENT_CHARACTER, decode_utf16};
 use std::mem::take;
@@ -17,23 +17,23 @@ pub enum Token<'a> {
     Integer(i64),
     /// An integer that an `i64` cannot hold, in decimal digits.
     BigInteger(&'a str),
-    /// A number with a fraction or an exponent; infinite where it is too large.
+    /// A number with a fraction or an exponent; infinite if it is too large.
     Float(f64),
-    /// A string, without quotes and escapes.
+    /// A string, unescaped and without its quotes.
     Text(&'a str),
-    /// An array begins: ask [`Reader::element`] for what is in it.
+    /// The start of an array: [`Reader::element`] reads its elements.
     Array,
-    /// An object begins: ask [`Reader::member`] for what is in it.
+    /// The start of an object: [`Reader::member`] reads its members.
     Object,
 }
 
-/// The text is not JSON, or nests deeper than [`MAX_NESTING`].
+/// The text is invalid JSON, or nested deeper than [`MAX_NESTING`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not JSON")]
+#[error("invalid JSON")]
 pub struct Invalid;
 
-/// Reads a JSON text value by value. Comments (`/* … */`, and `//` to the end of the line) count as white space; half a
-/// surrogate pair becomes U+FFFD. After [`Invalid`], the reader must not be used again.
+/// Reads a JSON text value by value. Comments (`/* … */`, and `//` to the end of the line) count as white space; an
+/// unpaired surrogate becomes U+FFFD. Do not use the reader after [`Invalid`].
 ///
 /// ```
 /// use simple_connect_core::event::reader::{Reader, Token};
@@ -52,16 +52,16 @@ pub struct Invalid;
 pub struct Reader<'a> {
     text: &'a str,
     position: usize,
-    /// How many arrays and objects are open.
+    /// The number of open arrays and objects.
     depth: usize,
-    /// Whether the innermost of them has only just begun.
+    /// Whether nothing was read of the innermost one yet.
     at_start: bool,
     /// The last string that had escapes.
     unescaped: String,
 }
 
 impl<'a> Reader<'a> {
-    /// At the start of `text`.
+    /// A reader at the start of `text`.
     pub fn new(text: &'a str) -> Self {
         Self { text, position: 0, depth: 0, at_start: false, unescaped: String::new() }
     }
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
     /// Reads the next value, or the start of an array or object.
     ///
     /// # Errors
-    /// [`Invalid`] where none begins here.
+    /// [`Invalid`] if no value begins here.
     pub fn value(&mut self) -> Result<Token<'_>, Invalid> {
         match self.peek()? {
             Some(b'{') => self.open(Token::Object),
@@ -85,18 +85,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether the array has another element, whose value comes next; else it has ended.
+    /// Whether the array has another element, which [`value`](Self::value) reads next. False at the array's end.
     ///
     /// # Errors
-    /// [`Invalid`] where it neither goes on nor ends.
+    /// [`Invalid`] if neither an element nor the end follows.
     pub fn element(&mut self) -> Result<bool, Invalid> {
         self.goes_on(b']')
     }
 
-    /// The name of the object's next member, whose value comes next; None where the object has ended.
+    /// The name of the object's next member, whose value [`value`](Self::value) reads next. None at the object's end.
     ///
     /// # Errors
-    /// [`Invalid`] where it neither goes on nor ends.
+    /// [`Invalid`] if neither a member nor the end follows.
     pub fn member(&mut self) -> Result<Option<&str>, Invalid> {
         if !self.goes_on(b'}')? {
             return Ok(None);
@@ -112,10 +112,10 @@ impl<'a> Reader<'a> {
         Ok(Some(self.read(plain)))
     }
 
-    /// Checks that nothing follows.
+    /// Checks that only white space follows.
     ///
     /// # Errors
-    /// [`Invalid`] where something does.
+    /// [`Invalid`] if anything else follows.
     pub fn end(&mut self) -> Result<(), Invalid> {
         if self.peek()?.is_none() { Ok(()) } else { Err(Invalid) }
     }
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         if self.skip(|byte| byte.is_ascii_digit(), usize::MAX) == 0 { Err(Invalid) } else { Ok(()) }
     }
 
-    /// Reads a string. Where it has no escapes, returns where in the text it stands; else it is in `unescaped`.
+    /// Reads a string. Returns its range in the text if it has no escapes, otherwise None: it is then in `unescaped`.
     fn string(&mut self) -> Result<Option<Range<usize>>, Invalid> {
         self.position += 1;
         self.unescaped.clear();
@@ -208,12 +208,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The string that [`Self::string`] has read.
+    /// The string that [`Self::string`] read.
     fn read(&self, plain: Option<Range<usize>>) -> &str {
         plain.map_or(self.unescaped.as_str(), |plain| &self.text[plain])
     }
 
-    /// Reads the rest of an escape, behind its backslash.
+    /// Reads the rest of an escape, after its backslash.
     fn escaped(&mut self) -> Result<char, Invalid> {
         Ok(match self.next()? {
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         Ok(byte)
     }
 
-    /// Skips white space and comments, and returns the byte behind them.
+    /// Skips white space and comments, and returns the next byte.
     fn peek(&mut self) -> Result<Option<u8>, Invalid> {
         loop {
             match self.rest().as_bytes() {
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips bytes that are `wanted`, at most `most` of them, and returns how many.
+    /// Skips at most `most` bytes while they are `wanted`, and returns their number.
     fn skip(&mut self, wanted: impl Fn(u8) -> bool, most: usize) -> usize {
         let bytes = &self.text.as_bytes()[self.position..];
         let count = bytes.iter().take(most).take_while(|byte| wanted(**byte)).count();
@@ -274,7 +274,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The UTF-16 unit whose four digits `text` begins with.
+/// The UTF-16 code unit of the four hex digits at the start of `text`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u16::from_str_radix(digits, 16).ok()
@@ -296,12 +296,12 @@ mod tests {
     #[derive(Deserialize)]
     struct Text {
         text: String,
-        /// Absent: the text is not JSON.
+        /// None if the text is invalid JSON.
         #[serde(default, deserialize_with = "some")]
         value: Option<Value>,
     }
 
-    /// `null` is a value.
+    /// Tells the value `null` from a missing value.
     fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
         Value::deserialize(deserializer).map(Some)
     }
@@ -318,7 +318,7 @@ mod tests {
             Token::Null => Value::Null,
             Token::Bool(bool) => bool.into(),
             Token::Integer(integer) => integer.into(),
-            // As serde_json has them.
+            // Integers as serde_json represents them.
             Token::BigInteger(digits) => {
                 digits.parse::<u64>().map_or_else(|_| digits.parse::<f64>().unwrap().into(), Value::from)
             }
@@ -356,7 +356,7 @@ mod tests {
             let nested = |levels| format!("{}1{}", open.repeat(levels), close.repeat(levels));
             assert!(read(&nested(MAX_NESTING)).is_ok());
             assert_eq!(read(&nested(MAX_NESTING + 1)), Err(Invalid));
-            // What follows does not matter.
+            // Fails before it reads the rest.
             assert_eq!(read(&open.repeat(1 << 20)), Err(Invalid));
         }
     }
@@ -367,13 +367,13 @@ mod tests {
         assert!(read(&flat).is_ok());
     }
 
-    /// `text` as JSON has it, without the quotes.
+    /// `text` with JSON's escapes, without quotes.
     fn escaped(text: &str) -> String {
         let json = serde_json::to_string(text).unwrap();
         json[1..json.len() - 1].to_owned()
     }
 
-    /// Any JSON, in any layout.
+    /// Any JSON, with any white space.
     fn json() -> impl Strategy<Value = String> {
         let escape = |unit: &u16| format!("\\u{unit:04x}");
         let units =
@@ -406,14 +406,14 @@ mod tests {
         })
     }
 
-    /// Whether serde_json, which knows neither comments nor half surrogate pairs, is to be asked about this.
+    /// Whether serde_json can read the text: it accepts neither comments nor unpaired surrogates.
     fn is_plain(text: &str) -> bool {
         !text.contains('/') && !text.contains("\\ud") && !text.contains("\\uD")
     }
 
     fn same(one: &Value, other: &Value) -> bool {
         match (one, other) {
-            // serde_json rounds otherwise in the last digit.
+            // serde_json may round the last digit differently.
             (Value::Number(one), Value::Number(other)) => {
                 one == other || {
                     let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
@@ -436,7 +436,7 @@ mod tests {
         let agree = match (&ours, &theirs) {
             (Ok(ours), Ok(theirs)) => same(ours, theirs),
             (Err(Invalid), Err(_)) => true,
-            // It refuses numbers that are out of range.
+            // serde_json rejects numbers that are out of range.
             (Ok(_), Err(error)) => error.to_string().starts_with("number out of range"),
             (Err(Invalid), Ok(_)) => false,
         };
@@ -470,7 +470,7 @@ mod tests {
             if is_plain(&text) {
                 agrees_with_serde(&text)?;
             }
-            // Comments are white space, and white space is nothing between values.
+            // Comments around a text do not change the result.
             let around = format!("/* {} */ {text}\n// and no more", "[");
             prop_assert_eq!(self::read(&around), read);
         }

@@ -1,4 +1,4 @@
-//! One thread at a time, but not at any price.
+//! Lets one thread in at a time, with a limit on the wait.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::process::per_process::Abandon;
 
-/// Lets in one thread at a time. Whoever else comes waits until it has left, but no longer than they have patience.
+/// Lets in one thread at a time. Other threads wait until it leaves, but no longer than their patience.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,28 +23,28 @@ use crate::process::per_process::Abandon;
 #[derive(Debug, Default)]
 pub struct Gate {
     taken: AtomicBool,
-    /// How many threads look for the place before they sleep.
+    /// The number of threads that spin before they sleep.
     looking: AtomicUsize,
-    /// How many sleep. With none there is nobody to be woken, which would take a system call.
+    /// The number of sleeping threads. Without any, leaving the gate needs no system call.
     sleeping: Mutex<usize>,
     left: Condvar,
 }
 
-/// How often a thread looks whether the place is free before it sleeps. To be put to sleep and woken, maybe on another
-/// core, takes several times as long as the place is mostly taken.
+/// How often a thread tries before it sleeps. To sleep and wake, maybe on another core, takes several times longer than
+/// a typical thread is inside.
 const LOOKS: usize = 30;
 
-/// No more threads than that look at the same time: they would keep the one inside from its core.
+/// The maximum number of threads that spin at once. More would take the core from the thread inside.
 const MOST_LOOKING: usize = 4;
 
-/// The place behind a [`Gate`]. It is free again when this is dropped.
+/// The place inside a [`Gate`]. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place<'a>(&'a Gate);
 
 impl Abandon for Gate {}
 
 impl Gate {
-    /// Waits for the place. None where it was not to be had for as long as `patience`.
+    /// Waits for the place; None if it was not free within `patience`.
     pub fn enter(&self, patience: Duration) -> Option<Place<'_>> {
         if self.take() || self.look() {
             return Some(Place(self));
@@ -63,7 +63,7 @@ impl Gate {
         !self.taken.swap(true, SeqCst)
     }
 
-    /// Tries to take the place a few times, and lets other threads run before each.
+    /// Tries to take the place a few times, and yields to other threads before each try.
     fn look(&self) -> bool {
         let others = self.looking.fetch_add(1, SeqCst);
         let taken = others < MOST_LOOKING
@@ -83,7 +83,7 @@ impl Gate {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.taken.store(false, SeqCst);
-        // Whoever looks tries once more after it has left off looking. So the place is taken, and nobody need be woken.
+        // A spinning thread will take the place, so no sleeping thread needs to wake.
         if self.0.looking.load(SeqCst) == 0 && *self.0.sleeping() > 0 {
             self.0.left.notify_one();
         }
@@ -123,7 +123,7 @@ mod tests {
         let gate = Gate::default();
         let place = gate.enter(LONG);
         assert!(gate.enter(Duration::from_millis(1)).is_none());
-        assert!(gate.taken.load(SeqCst), "and they take nobody's place");
+        assert!(gate.taken.load(SeqCst), "a thread that gives up does not free the place");
         drop(place);
         assert!(gate.enter(LONG).is_some());
     }

@@ -1,21 +1,20 @@
-//! What may not cross a fork.
+//! Values that must not be shared with a forked child.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::process::fork::generation;
 
-/// What a fork can bring into a child that has no use for it.
+/// A value that a forked child inherits but must not use.
 pub trait Abandon {
-    /// Closes this process's copies of what the value holds. Called in the child where threads that are not there may
-    /// still share the value: a lock that they hold is never released, so only try to lock, and leave alone what is
-    /// locked.
+    /// Closes this process's copies of the value's descriptors. Called in the child. A lock that a thread of the parent
+    /// held at the fork is never released here, so only try to lock, and skip what is locked.
     fn abandon(&self) {}
 }
 
-/// A value that belongs to the process that made it. After a fork the child makes its own, and [abandons](Abandon) the
-/// parent's.
+/// A value that belongs to the process that created it. After a fork, the child creates its own and
+/// [abandons](Abandon) the parent's.
 ///
-/// Use it where no other thread may fork: it takes a lock, for as long as a pointer takes to be copied.
+/// Use it only where no other thread can fork, because it briefly takes a lock.
 ///
 /// ```
 /// use simple_connect_core::process::per_process::{Abandon, PerProcess};
@@ -30,17 +29,17 @@ pub trait Abandon {
 /// ```
 #[derive(Debug)]
 pub struct PerProcess<T: Abandon> {
-    /// The value, and the generation of the process that made it.
+    /// The value, and the generation of the process that created it.
     slot: Mutex<Option<(u64, Arc<T>)>>,
 }
 
 impl<T: Abandon> PerProcess<T> {
-    /// Without a value yet.
+    /// An empty slot.
     pub const fn new() -> Self {
         Self { slot: Mutex::new(None) }
     }
 
-    /// This process's value; made, if there is none yet.
+    /// This process's value; `make` creates it if there is none.
     pub fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
         self.get_in(generation(), make)
     }
@@ -54,7 +53,7 @@ impl<T: Abandon> PerProcess<T> {
         self.slot(generation).get_or_insert_with(|| (generation, Arc::new(make()))).1.clone()
     }
 
-    /// The slot, without the value of another generation.
+    /// The slot, emptied if its value is from another generation.
     fn slot(&self, generation: u64) -> MutexGuard<'_, Option<(u64, Arc<T>)>> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         abandon_foreign(&mut slot, generation);
@@ -74,8 +73,8 @@ impl<T: Abandon> Drop for PerProcess<T> {
     }
 }
 
-/// Empties `slot` where its value is another generation's. Dropping that is safe: whoever is in the midst of using it has
-/// a share of it, and where he is not in this process, he never gives that back.
+/// Empties `slot` if its value is from another generation. That is safe: a thread that uses the value holds a
+/// reference, and the reference of a thread that exists only in the parent is never released here.
 fn abandon_foreign<T: Abandon>(slot: &mut Option<(u64, Arc<T>)>, generation: u64) {
     if let Some((_, value)) = slot.take_if(|(made_in, _)| *made_in != generation) {
         value.abandon();
@@ -106,7 +105,7 @@ mod tests {
         let second = slot.get_in(2, Value::default);
         assert!(!Arc::ptr_eq(&first, &second));
         assert_eq!((first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed)), (1, 0));
-        // Nobody else has the ancestor's: it is dropped.
+        // The slot has dropped the ancestor's value.
         assert_eq!(Arc::strong_count(&first), 1);
     }
 

@@ -1,4 +1,4 @@
-//! How often something may be done: so many times in each window of time, and first come, first served.
+//! A rate limiter: a number of permits per window of time, first come, first served.
 
 use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::process::fork::generation;
 
-/// How far apart those look again whose turn it is in the same window, so that they go in their order.
+/// The delay per place with which waiters of the same window check again, so that they proceed in order.
 const STAGGER: Duration = Duration::from_micros(100);
-/// Which part of a window they wait for those before them, at the most.
+/// A waiter lets the waiters before it go first for at most this fraction of a window.
 const GRACE: u32 = 10;
 
-/// Grants up to `limit` permits in each window of `interval`. Threads may share it.
+/// Grants up to `limit` permits in each window of `interval`. Thread-safe.
 ///
-/// A window begins with the first permit after one that is over. It never waits itself: whoever wants to wait for his
-/// turn draws a ticket with [`join`](Self::join) and asks with [`wait`](Self::wait) how long that is.
+/// A window begins with the first permit after the previous window's end. The limiter never blocks: to wait for a
+/// permit, draw a ticket with [`join`](Self::join), and call [`wait`](Self::wait) for how long to wait.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -40,29 +40,29 @@ pub type Ticket = u64;
 
 #[derive(Default)]
 struct State {
-    /// The generation of the process that those who wait belong to.
+    /// The generation of the process that the waiters belong to.
     generation: u64,
-    /// When the present window began; None where nothing was granted for a while.
+    /// When the current window began; None if the limiter is idle.
     window: Option<Instant>,
-    /// The present window's number.
+    /// The current window's number.
     present: u64,
-    /// The first window of which, as of all behind it, no permit is spoken for.
+    /// The first window without taken permits; none of the later windows has any, either.
     untouched: u64,
-    /// How many permits are left of each window before that one. Those that are used up are not in here, so that a look
-    /// passes no more windows than there are waiters.
+    /// The permits left in each window before `untouched`. Used-up windows are removed, so a search visits no more
+    /// windows than there are waiters.
     left: BTreeMap<u64, u64>,
-    /// The tickets of those who wait, in their order.
+    /// The waiters' tickets, in order.
     waiting: VecDeque<Ticket>,
     drawn: Ticket,
 }
 
 impl Limiter {
-    /// A limiter of at least one permit in each window.
+    /// A limiter with `limit` permits per window, and at least one.
     pub fn new(limit: u64, interval: Duration) -> Self {
         Self { limit: limit.max(1), interval: interval.max(Duration::from_nanos(1)), state: Mutex::default() }
     }
 
-    /// Takes a permit, where there is one that nobody waits for.
+    /// Takes a permit if one is left after all waiters, and returns whether it did.
     pub fn try_acquire(&self, now: Instant) -> bool {
         let mut state = self.state(now);
         let window = self.window_of(&state, state.waiting.len());
@@ -73,7 +73,7 @@ impl Limiter {
         free
     }
 
-    /// Takes a permit, behind all who wait, and says how long it is until it may be used. It cannot be given back.
+    /// Takes a permit after all waiters, and returns the time until it is valid. A reservation cannot be cancelled.
     pub fn reserve(&self, now: Instant) -> Duration {
         let mut state = self.state(now);
         let window = self.window_of(&state, state.waiting.len());
@@ -81,13 +81,13 @@ impl Limiter {
         self.until(&state, window, now)
     }
 
-    /// How long it is until a permit could be used by whoever came now.
+    /// The time until a permit that was taken now would be valid.
     pub fn delay(&self, now: Instant) -> Duration {
         let state = self.state(now);
         self.until(&state, self.window_of(&state, state.waiting.len()), now)
     }
 
-    /// Joins the queue; None where the permit would not be there within `timeout`.
+    /// Joins the queue; None if no permit will be valid within `timeout`.
     pub fn join(&self, now: Instant, timeout: Option<Duration>) -> Option<Ticket> {
         let mut state = self.state(now);
         let window = self.window_of(&state, state.waiting.len());
@@ -100,10 +100,10 @@ impl Limiter {
         Some(ticket)
     }
 
-    /// How long to wait before asking again; None when the permit is there. It is then taken, and the ticket used up.
+    /// How long to wait before the next call; None if the permit is granted, which uses up the ticket.
     ///
-    /// Whoever asks earlier is told again. Whoever asks too late, when the window that was his is over, is the first
-    /// in line for the present one.
+    /// An early call returns the remaining time. A call after the end of the ticket's window moves the ticket to the
+    /// front of the queue.
     pub fn wait(&self, ticket: Ticket, now: Instant) -> Option<Duration> {
         let mut state = self.state(now);
         let place = state.waiting.binary_search(&ticket).unwrap_or_else(|place| {
@@ -115,7 +115,7 @@ impl Limiter {
             return Some(self.until(&state, window, now));
         }
         let opened = state.window.map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
-        // Those before him are about to ask. But one who never asks again must not hold up the rest.
+        // The waiters before this one are about to call. One that never calls must not block the others.
         match (self.interval / GRACE).checked_sub(opened).filter(|grace| place > 0 && !grace.is_zero()) {
             Some(grace) => Some(grace.min(STAGGER.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)))),
             None => {
@@ -126,7 +126,7 @@ impl Limiter {
         }
     }
 
-    /// Leaves the queue; those behind move up, so they should ask again.
+    /// Leaves the queue. Later waiters move up, so they should call [`wait`](Self::wait) again.
     pub fn leave(&self, ticket: Ticket, now: Instant) {
         let mut state = self.state(now);
         if let Ok(place) = state.waiting.binary_search(&ticket) {
@@ -139,7 +139,7 @@ impl Limiter {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = generation();
         if state.generation != generation {
-            // Threads do not survive a fork: nobody here waits.
+            // The waiting threads do not exist in a forked child.
             state.generation = generation;
             state.waiting.clear();
         }
@@ -147,7 +147,7 @@ impl Limiter {
         state
     }
 
-    /// Leaves behind the windows that are over, and whoever had his turn in them and did not come.
+    /// Removes past windows, and the waiters that missed their turn in them.
     fn advance(&self, state: &mut State, now: Instant) {
         let Some(start) = state.window else { return };
         let passed = now.saturating_duration_since(start).as_nanos() / self.interval.as_nanos();
@@ -165,7 +165,7 @@ impl Limiter {
         state.window = if idle { None } else { start.checked_add(times(self.interval, passed)) };
     }
 
-    /// In which window the permit of whoever waits at `place` falls.
+    /// The window of the permit for the waiter at `place`.
     fn window_of(&self, state: &State, place: usize) -> u64 {
         let mut place = place as u64;
         for (window, left) in &state.left {
@@ -197,7 +197,7 @@ impl Limiter {
     }
 }
 
-/// `interval` so many times; where that is beyond all time, the longest there is.
+/// `interval` times `count`, saturating.
 fn times(interval: Duration, count: u64) -> Duration {
     const NANOS: u128 = 1_000_000_000;
     let nanos = interval.as_nanos().saturating_mul(u128::from(count));
@@ -212,7 +212,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Asks for all `tickets` in turn, and gives those whose permit is there.
+    /// Calls `wait` for all `tickets` in order, and returns those that got a permit.
     fn granted(limiter: &Limiter, tickets: &[Ticket], now: Instant) -> Vec<Ticket> {
         tickets.iter().copied().filter(|ticket| limiter.wait(*ticket, now).is_none()).collect()
     }
@@ -253,9 +253,9 @@ mod tests {
         assert!(limiter.try_acquire(now) && limiter.try_acquire(now));
         let tickets = queue(&limiter, 4, now);
         assert_eq!(limiter.wait(tickets[1], now + SECOND + SECOND / GRACE), None);
-        // The first of them is gone, the third has its window, the fourth, too.
+        // The first has lost its place; the third and the fourth have their window.
         assert_eq!(granted(&limiter, &tickets[2..], now + SECOND * 2), tickets[2..]);
-        // If it comes after all, it is the first in line.
+        // A late call puts the first one at the front of the queue.
         let last = limiter.join(now + SECOND * 2, None).unwrap();
         assert_eq!(limiter.wait(tickets[0], now + SECOND * 2), Some(SECOND));
         assert_eq!(granted(&limiter, &[tickets[0], last], now + SECOND * 3), [tickets[0], last]);
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(limiter.wait(second, now), Some(SECOND));
         assert_eq!(limiter.delay(now), SECOND * 3);
         assert_eq!(limiter.wait(second, now + SECOND), None);
-        // That is the window of the reservation.
+        // The reservation takes this window.
         assert!(!limiter.try_acquire(now + SECOND * 2));
         assert!(limiter.try_acquire(now + SECOND * 3));
     }
@@ -292,7 +292,7 @@ mod tests {
         let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
         assert!(limiter.try_acquire(now));
         let later = now + SECOND * 59 / 10;
-        // To look is not to begin.
+        // A query does not begin a window.
         assert_eq!(limiter.delay(later - SECOND / 2), Duration::ZERO);
         assert!(limiter.try_acquire(later) && limiter.try_acquire(later));
         assert!(!limiter.try_acquire(later + SECOND / 2));
@@ -329,7 +329,7 @@ mod tests {
         ]
     }
 
-    /// The same, said as plainly as possible: the window of each permit that was granted, one by one.
+    /// A simple model of the limiter: a list with the window of each granted permit.
     struct Model {
         limit: usize,
         start: Option<Instant>,
@@ -420,7 +420,7 @@ mod tests {
                 model.advance(now);
                 let window = model.window();
                 prop_assert_eq!(limiter.delay(now), model.until(window, now));
-                // Also of those who were late, or have left.
+                // Includes tickets that were late or have left.
                 let ticket = |index: prop::sample::Index| (model.drawn > 0).then(|| index.index(model.drawn as usize) as Ticket);
                 match act {
                     Act::Try => {
@@ -453,7 +453,7 @@ mod tests {
             }
         }
 
-        /// Windows do not overlap, so in any stretch of time there are at most the permits of the windows it touches.
+        /// Windows do not overlap, so any period has at most the permits of the windows it touches.
         #[test]
         fn no_window_has_more_than_the_limit(
             limit in 1u64..4, acts in proptest::collection::vec((act(), 0u32..700), 1..120)
@@ -493,7 +493,7 @@ mod tests {
             }
         }
 
-        /// Whoever asks whenever he is told to gets his permit, in his turn, and as early as there is one.
+        /// A waiter that calls when it is told to gets its permit in order, and as early as possible.
         #[test]
         fn those_who_wait_are_served_in_their_order(limit in 1u64..5, count in 1usize..40) {
             let (limiter, start) = (Limiter::new(limit, SECOND), Instant::now());

@@ -1,4 +1,4 @@
-//! Receiving webhooks, and sending them: who gets which event, how often, and only once.
+//! Sending and receiving webhooks: routing, rate limits and replay detection.
 
 pub mod limiter;
 pub mod replay;

@@ -1,4 +1,4 @@
-//! What came not long ago, so that nothing is done twice.
+//! Remembers recently received keys, to detect replays.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-/// Remembers keys for a while, and no more of them than it may. Threads may share it.
+/// Remembers a limited number of keys for a limited time. Thread-safe.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -24,25 +24,25 @@ pub struct ReplayGuard {
     seen: Mutex<Seen>,
 }
 
-/// Half of a key's SHA-256: whoever looks for two keys with the same looks for some 2^64 tries.
+/// Half of a key's SHA-256. Finding two keys with the same half takes about 2^64 tries.
 type Key = [u8; 16];
 
 #[derive(Default)]
 struct Seen {
-    /// The turn in which each key came.
+    /// Each key's number, in order of arrival.
     keys: HashMap<Key, u64>,
-    /// Which key came in a turn, and when. The turns are those in `keys`, no others: what is forgotten takes no room.
+    /// Each number's key, and when it arrived. Has the same entries as `keys`, so forgotten keys take no memory.
     order: BTreeMap<u64, (Key, Instant)>,
     turn: u64,
 }
 
 impl ReplayGuard {
-    /// Remembers each key for `window`, and no more than the last `capacity` (at least 1) of them.
+    /// Remembers each key for `window`, and at most the last `capacity` keys (at least 1).
     pub fn new(window: Duration, capacity: usize) -> Self {
         Self { window, capacity: capacity.max(1), seen: Mutex::default() }
     }
 
-    /// Whether `key` is not remembered. From now on it is.
+    /// Remembers `key`, and returns whether it is new.
     pub fn first_time(&self, key: &[u8], now: Instant) -> bool {
         let key = shorten(key);
         let mut seen = self.seen();
@@ -59,7 +59,7 @@ impl ReplayGuard {
         true
     }
 
-    /// Forgets `key`: its next time is the first again.
+    /// Forgets `key`, so that it is new the next time.
     pub fn forget(&self, key: &[u8]) {
         let mut seen = self.seen();
         if let Some(turn) = seen.keys.remove(&shorten(key)) {
@@ -67,7 +67,7 @@ impl ReplayGuard {
         }
     }
 
-    /// How many keys are remembered.
+    /// The number of remembered keys.
     pub fn size(&self) -> usize {
         self.seen().keys.len()
     }
@@ -126,7 +126,7 @@ mod tests {
         assert!(guard.first_time(b"a", now));
         guard.forget(b"a");
         assert!(guard.first_time(b"a", later));
-        // The first time is over by then, the second is not.
+        // The window of the first time has ended, that of the second has not.
         assert!(!guard.first_time(b"a", later + WINDOW));
         assert!(guard.first_time(b"a", later + WINDOW + Duration::from_nanos(1)));
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against the plainest way to say the same: a list of what came, and when.
+        /// Compares with a simple model: a list of keys with their times.
         #[test]
         fn remembers_the_last_ones_for_as_long_as_it_should(
             capacity in 1usize..6, acts in proptest::collection::vec((act(), 0u64..6), 0..80)

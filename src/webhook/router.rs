@@ -1,21 +1,21 @@
-//! Which endpoints get which event.
+//! Finds the endpoints that get an event.
 
 use hashbrown::HashMap;
 
-/// What one endpoint asks for.
+/// Which events one endpoint gets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rules<'a> {
-    /// Whether it gets anything at all.
+    /// Whether it gets any events.
     pub active: bool,
-    /// The one version it takes; None for all.
+    /// The version it gets; None for all versions.
     pub version: Option<&'a str>,
-    /// The types it takes; none for all.
+    /// The types it gets; empty for all types.
     pub types: &'a [&'a str],
-    /// The topics of which an event must have one; none for all.
+    /// An event must have at least one of these topics; empty for all events.
     pub topics: &'a [&'a str],
 }
 
-/// What is known of an event.
+/// The properties of an event that decide which endpoints get it.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     /// Its type.
@@ -26,7 +26,7 @@ pub struct Event<'a> {
     pub topics: &'a [&'a str],
 }
 
-/// An index of endpoints, that finds those for an event without looking at the others.
+/// An index of endpoints that finds those for an event without checking all of them.
 ///
 /// ```
 /// use simple_connect_core::webhook::router::{Event, Router, Rules};
@@ -40,18 +40,18 @@ pub struct Event<'a> {
 /// ```
 #[derive(Debug, Default)]
 pub struct Router {
-    /// How many endpoints were added.
+    /// The number of endpoints, active or not.
     size: u32,
-    /// A number for each text, so that lists hold numbers.
+    /// A number for each text, so that lists hold numbers instead of texts.
     names: HashMap<String, Name>,
-    /// The active endpoints, by their version and what narrows them down the most, in their order.
+    /// The active endpoints by their version and narrowest rule, in the order they were added.
     lists: HashMap<(Option<Name>, Narrowest), Vec<Listed>>,
 }
 
 type Name = u32;
 
-/// The rule under which an endpoint is listed. One that has topics is listed once for each, whatever its types: so the
-/// index grows with the rules, and not with their combinations.
+/// The rule by which an endpoint is listed. An endpoint with topics is listed once per topic, whatever its types. So
+/// the index grows with the number of rules, not of their combinations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Narrowest {
     Topic(Name),
@@ -62,12 +62,12 @@ enum Narrowest {
 #[derive(Debug)]
 struct Listed {
     endpoint: u32,
-    /// The types that are left to check, in order; none where there is nothing to check.
+    /// The types that are still to be checked, sorted; empty if every type matches.
     types: Box<[Name]>,
 }
 
 impl Router {
-    /// Adds an endpoint. The first has the number 0.
+    /// Adds an endpoint. Endpoints are numbered from 0.
     pub fn add(&mut self, rules: Rules<'_>) {
         let endpoint = self.size;
         self.size += 1;
@@ -91,7 +91,7 @@ impl Router {
         }
     }
 
-    /// The numbers of the endpoints that get `event`, in their order.
+    /// The numbers of the endpoints that get `event`, in ascending order.
     pub fn route(&self, event: Event<'_>) -> Vec<u32> {
         let known = |text: &str| self.names.get(text).copied();
         let event_type = known(event.event_type);
@@ -113,7 +113,7 @@ impl Router {
             }
         }
         found.sort_unstable();
-        // One may have several topics in common with the event.
+        // An endpoint may share several topics with the event.
         found.dedup();
         found
     }
@@ -181,7 +181,7 @@ mod tests {
                         let mut router = Router::default();
                         router.add(Rules {
                             active: active.endpoint,
-                            // In Ruby, this is the same as none.
+                            // Ruby passes None for "latest".
                             version: version.endpoint.as_deref().filter(|version| *version != "latest"),
                             types: &texts(&types.endpoint),
                             topics: &texts(&topics.endpoint),

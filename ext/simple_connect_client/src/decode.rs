@@ -1,4 +1,4 @@
-//! The JSON of answers as Ruby values; the same whichever version of the json gem the process has.
+//! Decodes the JSON of answers to Ruby values, independent of the version of the json gem.
 
 use magnus::value::{LazyId, ReprValue};
 use magnus::{Error, RString, Ruby, Value};
@@ -7,18 +7,18 @@ use simple_connect_core::event::reader::{Invalid, Reader, Token};
 use crate::error::guard;
 use crate::raw::{interned, with_bytes};
 
-/// What a text that is not JSON decodes to: no JSON decodes to a Symbol.
+/// The Symbol that stands for invalid JSON. Valid JSON never decodes to a Symbol.
 const INVALID: &str = "invalid";
 
 static INTEGER: LazyId = LazyId::new("Integer");
 
-/// Decodes `text`; gives `:invalid` where it is not JSON, or nests deeper than Ruby's JSON reads.
+/// Decodes `text`. Returns `:invalid` if it is not JSON, or nests deeper than Ruby's JSON accepts.
 ///
-/// As there, comments are passed over and the last of several members of a name counts. What is not UTF-8, and half a
-/// surrogate pair, becomes a replacement character.
+/// Like Ruby's JSON, ignores comments, and the last member of a name wins. Invalid UTF-8 and unpaired surrogates become
+/// replacement characters.
 pub fn parse(ruby: &Ruby, text: RString) -> Result<Value, Error> {
     guard(ruby, || {
-        // A copy: while values are created, Ruby may change the String or move its bytes.
+        // A copy, because Ruby may change the String or move its bytes while values are created.
         let text = with_bytes(text, |bytes| String::from_utf8_lossy(bytes).into_owned());
         match document(ruby, &text) {
             Ok(value) => Ok(value),
@@ -52,7 +52,8 @@ fn document(ruby: &Ruby, text: &str) -> Result<Value, Failure> {
     Ok(value)
 }
 
-/// The next value. Ruby's garbage collector sees all of them: those that are begun are on the stack and hold the others.
+/// Decodes the next value. Ruby's garbage collector sees every value: unfinished ones are on the stack and hold the
+/// rest.
 fn decode(ruby: &Ruby, reader: &mut Reader<'_>) -> Result<Value, Failure> {
     Ok(match reader.value()? {
         Token::Null => ruby.qnil().as_value(),

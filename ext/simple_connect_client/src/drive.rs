@@ -1,4 +1,4 @@
-//! The three ways in which a Ruby thread waits for an attempt: without the GVL, as its Fiber scheduler does, or with the
+//! The three ways a Ruby thread waits for an attempt: without the GVL, on its Fiber scheduler, or together with the
 //! other deliveries of a batch.
 
 use std::net::IpAddr;
@@ -19,15 +19,15 @@ use crate::raw;
 use crate::resolve::resolve;
 use crate::wakers::{self, collect_garbage};
 
-/// Drives `attempt` to its end and lets others go on meanwhile: the other deliveries of `batch`, where there is one,
-/// else other threads, or other fibers.
+/// Runs `attempt` to its end. Meanwhile the other deliveries of `batch` run, if there is one, otherwise other threads
+/// or fibers.
 ///
 /// # Errors
-/// What is raised at this thread meanwhile. Nothing that merely wakes it disturbs the attempt. Also where the thread is
-/// no longer in `process`, which has begun the attempt.
+/// What is raised in this thread meanwhile; a mere wakeup does not disturb the attempt. Also if this is a child of
+/// `process`, where the attempt began.
 pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> Result<Outcome, Error> {
     let outcome = drive_once(ruby, attempt, process, batch)?;
-    // As Ruby's own sockets do it: where there is no descriptor, garbage may have one.
+    // Without a free descriptor, collect garbage and try again, as Ruby's own sockets do.
     if attempt.begin_again(&outcome) && collect_garbage(ruby) {
         return drive_once(ruby, attempt, process, batch);
     }
@@ -35,7 +35,7 @@ pub fn drive(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> 
 }
 
 fn drive_once(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) -> Result<Outcome, Error> {
-    // Whoever was asked before the attempt may have forked.
+    // The interceptor may have forked.
     stay_in(ruby, process)?;
     if !batch.is_nil() {
         return attempt.run(&mut InBatch { ruby, batch, process });
@@ -52,15 +52,15 @@ fn drive_once(ruby: &Ruby, attempt: &mut Attempt, process: u64, batch: Value) ->
     Ok(outcome)
 }
 
-/// Where one of our threads at a time goes for the GVL. Ruby gives it to them in the order in which they came: with 25
-/// that have their answers, any other thread of the process would wait behind all of these.
+/// Lets one of our threads at a time queue for the GVL. Ruby grants it in order of arrival: behind 25 threads that have
+/// their answers, any other thread of the process would wait for all of them.
 ///
-/// Entered without the GVL and left with it, so whoever is inside waits for nothing but the GVL, and whoever forks is
-/// outside.
+/// A thread enters without the GVL and leaves with it. So a thread inside waits for nothing but the GVL, and a thread
+/// that forks is outside.
 static GATE: PerProcess<Gate> = PerProcess::new();
 
-/// How long a thread waits at the gate, in milliseconds. Beside a thread that computes, each turn at the GVL takes 100 ms:
-/// one of ours for each of these would be ten deliveries a second. Only specs change it.
+/// How long a thread waits at the gate, in milliseconds. Next to a thread that computes, each turn at the GVL takes
+/// 100 ms; with one of our threads per turn, that would be ten deliveries per second. Only specs change it.
 static PATIENCE: AtomicU64 = AtomicU64::new(2);
 
 fn drive_without_gvl(
@@ -76,7 +76,7 @@ fn drive_without_gvl(
             let end = attempt.run(&mut WithoutGvl { waker });
             (end, gate.enter(patience))
         });
-        // We have the GVL. With its place dropped, the next may go for it.
+        // This thread has the GVL. Dropping its place lets the next one in.
         match ran.map(|ran| ran.map(|(end, _place)| end)) {
             Ok(Some(Ok(outcome))) => return Ok(outcome),
             Ok(Some(Err(Pause::Resolve(host, until)))) => {
@@ -84,13 +84,13 @@ fn drive_without_gvl(
                     resolve(ruby, &host, |latch| wait_without_gvl(ruby, latch, until, waker, process))?;
                 attempt.resolved(outcome);
             }
-            Ok(Some(Err(Pause::Woken)) | None) => look_around(ruby, waker, process)?,
+            Ok(Some(Err(Pause::Woken)) | None) => handle_wakeup(ruby, waker, process)?,
             Err(panic) => go_on_panicking(panic),
         }
     }
 }
 
-/// Waits until `fd` can be read, or `until`.
+/// Waits until `fd` is readable, at most until `until`.
 fn wait_without_gvl(
     ruby: &Ruby,
     fd: BorrowedFd<'_>,
@@ -101,33 +101,32 @@ fn wait_without_gvl(
     loop {
         match raw::without_gvl(ruby, waker, || poll_with(fd, Interest::Read, until, Some(waker))) {
             Ok(Some(false)) => return Ok(()),
-            Ok(Some(true) | None) => look_around(ruby, waker, process)?,
+            Ok(Some(true) | None) => handle_wakeup(ruby, waker, process)?,
             Err(panic) => go_on_panicking(panic),
         }
     }
 }
 
 /// Does what this thread was woken for.
-fn look_around(ruby: &Ruby, waker: &Waker, process: u64) -> Result<(), Error> {
-    // Before the check, so that whoever wakes us during it wakes us again.
+fn handle_wakeup(ruby: &Ruby, waker: &Waker, process: u64) -> Result<(), Error> {
+    // Before the check, so that a wakeup during the check is not lost.
     waker.reset();
     raw::check_interrupts(ruby)?;
     stay_in(ruby, process)
 }
 
-/// Refuses to go on in a child of `process`, to which a fork has brought the delivery: by a signal's handler, or by
-/// another fiber. The connection is the parent's, and the event would be sent twice.
+/// Checks that this is still `process`. A signal handler or another fiber may fork in the middle of a delivery; in the
+/// child, the delivery would use the parent's connection and send the event twice.
 ///
 /// # Errors
-/// That.
+/// `SimpleConnect::Error` in a child process.
 pub fn stay_in(ruby: &Ruby, process: u64) -> Result<(), Error> {
     if process == generation() {
         return Ok(());
     }
-    Err(error(ruby, "Error", "this delivery was begun by another process, which goes on with it"))
+    Err(error(ruby, "Error", "this delivery belongs to the parent process, which continues it"))
 }
 
-/// Sets how long a thread waits at the gate.
 #[cfg(feature = "testing")]
 pub fn set_patience(milliseconds: u64) {
     PATIENCE.store(milliseconds, Ordering::Relaxed);
@@ -143,7 +142,7 @@ pub fn without_gvl(ruby: &Ruby, work: impl FnOnce() + Send) -> Result<(), Error>
     }
 }
 
-/// Why waiting without the GVL ends early: only with it can the rest be done.
+/// Why a wait without the GVL ends early: the next step needs the GVL.
 enum Pause {
     Woken,
     Resolve(String, Instant),
@@ -166,7 +165,7 @@ impl Wait for WithoutGvl<'_> {
     }
 }
 
-/// Waits as the Fiber scheduler does, so that other fibers of this thread go on.
+/// Waits on the Fiber scheduler, so that other fibers of this thread run.
 struct OnScheduler<'a> {
     ruby: &'a Ruby,
     process: u64,
@@ -176,7 +175,7 @@ impl Wait for OnScheduler<'_> {
     type Stop = Error;
 
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Error> {
-        // The socket stays ours to close.
+        // The attempt closes the socket, not this IO.
         let io: Value =
             self.ruby.class_io().funcall("for_fd", (fd.as_raw_fd(), kwargs!("autoclose" => false)))?;
         raw::wait_on_io(self.ruby, io, events(interest), until.saturating_duration_since(Instant::now()))?;
@@ -188,7 +187,7 @@ impl Wait for OnScheduler<'_> {
     }
 }
 
-/// Gives way to the other deliveries of a `SimpleConnect::Batch`, which waits for all of them together.
+/// Yields to the other deliveries of a `SimpleConnect::Batch`, which waits for all of them at once.
 struct InBatch<'a> {
     ruby: &'a Ruby,
     batch: Value,
@@ -210,7 +209,7 @@ impl Wait for InBatch<'_> {
     }
 }
 
-/// How long a batch waits at a time where the process has no descriptors left.
+/// How often a batch polls if the process has no descriptor left for a waker.
 const NAP: Duration = Duration::from_millis(10);
 
 static WAIT: LazyId = LazyId::new("wait");
@@ -218,7 +217,7 @@ static WAIT: LazyId = LazyId::new("wait");
 const READABLE: i32 = 1;
 const WRITABLE: i32 = 4;
 
-/// As `IO::READABLE` and `IO::WRITABLE` have it.
+/// The bits of `IO::READABLE` and `IO::WRITABLE`.
 fn events(interest: Interest) -> i32 {
     match interest {
         Interest::Read => READABLE,
@@ -227,8 +226,8 @@ fn events(interest: Interest) -> i32 {
     }
 }
 
-/// Waits until one of `waiting` is ready or its time is up, and gives the positions of those. Each is a descriptor or
-/// nil, the events to wait for, and a deadline by the clock that shows `now`, in seconds.
+/// Waits until one or more of `waiting` are ready or past their deadline, and returns their positions. Each one is a
+/// descriptor or nil, the events to wait for, and a deadline in seconds, by the clock that `now` comes from.
 pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error> {
     guard(ruby, || {
         let started = Instant::now();
@@ -237,7 +236,7 @@ pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error>
         let until = started + seconds(first - now);
         let sockets: Vec<(RawFd, Interest)> =
             waiting.iter().filter_map(|(fd, events, _)| Some(((*fd)?, interest(*events)))).collect();
-        let unknown = |fd| argument_error(ruby, format!("no delivery waits for the descriptor {fd}"));
+        let unknown = |fd| argument_error(ruby, format!("no delivery waits for descriptor {fd}"));
         let ready = raw::with_lent(ruby, &sockets, |sockets| poll_without_gvl(ruby, sockets, until))
             .map_err(unknown)??;
         raw::check_interrupts(ruby)?;
@@ -251,7 +250,7 @@ pub fn poll(ruby: &Ruby, waiting: RArray, now: f64) -> Result<Vec<usize>, Error>
     })
 }
 
-/// Which of `sockets` are ready, where that is known at `until` or before.
+/// Which of `sockets` are ready; None if the wait was interrupted.
 fn poll_without_gvl(
     ruby: &Ruby,
     sockets: &[(BorrowedFd<'_>, Interest)],
@@ -259,7 +258,7 @@ fn poll_without_gvl(
 ) -> Result<Option<Vec<bool>>, Error> {
     let process = generation();
     let Ok(waker) = wakers::borrow(ruby, process) else {
-        // Whom nobody can wake looks often.
+        // Without a waker, an interrupt is only seen between naps.
         ruby.thread_sleep(NAP.min(until.saturating_duration_since(Instant::now())))?;
         return Ok(poll_many(sockets, Instant::now(), None));
     };
@@ -272,7 +271,7 @@ fn poll_without_gvl(
     Ok(ready)
 }
 
-/// A number of seconds from Ruby: none where it is negative, and a year where no clock goes so far.
+/// Converts seconds from Ruby: negative ones become zero, and more than a year becomes a year.
 pub fn seconds(seconds: f64) -> Duration {
     const YEAR: f64 = 365.0 * 86_400.0;
     Duration::try_from_secs_f64(seconds.min(YEAR)).unwrap_or_default()

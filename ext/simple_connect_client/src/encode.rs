@@ -1,4 +1,4 @@
-//! Request bodies: Ruby values as JSON, in one walk.
+//! Request bodies: encodes Ruby values as JSON in one pass.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,10 +20,10 @@ static TO_I: LazyId = LazyId::new("to_i");
 static TO_JSON: LazyId = LazyId::new("to_json");
 static TO_S: LazyId = LazyId::new("to_s");
 
-/// Where this is defined, ActiveSupport has replaced the `to_json` of Ruby's own classes.
+/// Defined if ActiveSupport has replaced the `to_json` of Ruby's own classes.
 const ACTIVE_SUPPORT: &str = "ActiveSupport::ToJsonWithActiveSupportEncoder";
 
-/// The flat body of an event; `keywords` win over `fields`, fields over the envelope.
+/// The flat body of an event. `keywords` override `fields`, which override the envelope.
 pub fn flat(
     ruby: &Ruby,
     event_key: RString,
@@ -71,7 +71,7 @@ pub fn nested(
                 "name" => {}
                 _ => return event.set(key, |out| writer.write(out, value, 2)),
             }
-            // Only its place counts: the envelope's value will stand there.
+            // Reserves the member's position; the envelope sets its value.
             event.text(key, "");
             Ok(())
         })?;
@@ -81,7 +81,7 @@ pub fn nested(
     })
 }
 
-/// Any value as JSON.
+/// Encodes any value as JSON.
 pub fn generate(ruby: &Ruby, value: Value) -> Result<RString, Error> {
     guard(ruby, || {
         let mut out = Vec::new();
@@ -90,7 +90,7 @@ pub fn generate(ruby: &Ruby, value: Value) -> Result<RString, Error> {
     })
 }
 
-/// The envelope's values, made texts and with what was missing filled in.
+/// The envelope's values as texts, with defaults for missing ones.
 struct Stamp {
     event_key: String,
     event_id: String,
@@ -121,7 +121,7 @@ impl Stamp {
     }
 }
 
-/// When an event occurred: nil and false mean now, anything that knows ISO 8601 is written so.
+/// When an event occurred: nil and false mean now; a value with an `iso8601` method is formatted by it.
 fn time(ruby: &Ruby, value: Value) -> Result<String, Error> {
     if !value.to_bool() {
         let now: Value = ruby.class_time().funcall(*NOW, ())?;
@@ -133,7 +133,7 @@ fn time(ruby: &Ruby, value: Value) -> Result<String, Error> {
     if !value.is_kind_of(ruby.class_time()) && !value.respond_to("iso8601", false)? {
         return text(ruby, value);
     }
-    // Before Ruby 3.4, Time knows it only then.
+    // Before Ruby 3.4, Time#iso8601 is part of the time library.
     ruby.require("time")?;
     text(ruby, value.funcall("iso8601", ())?)
 }
@@ -146,7 +146,7 @@ fn text(ruby: &Ruby, value: Value) -> Result<String, Error> {
     };
     match with_text(string, |text| text.map(str::to_owned)) {
         Some(text) => Ok(text),
-        // JSON's own conversion, and its own error where there is none.
+        // Converts other encodings as JSON does, and raises JSON's own error if there is no conversion.
         None => {
             ruby.require("json")?;
             ruby.module_kernel().funcall("JSON", (string.funcall::<_, _, Value>(*TO_JSON, ())?,))
@@ -154,13 +154,13 @@ fn text(ruby: &Ruby, value: Value) -> Result<String, Error> {
     }
 }
 
-/// Calls `member` for each pair of `hash`, its key made a text.
+/// Calls `member` for each pair of `hash`, with the key as text.
 fn each(
     ruby: &Ruby,
     hash: RHash,
     mut member: impl FnMut(&str, Value) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    // Ruby's frames are in between: a panic that unwinds into them ends the process.
+    // A panic that unwinds into Ruby's frames would abort the process.
     let mut panic = None;
     hash.foreach(|key: Value, value: Value| {
         let work = AssertUnwindSafe(|| {
@@ -181,7 +181,7 @@ fn each(
     panic.map_or(Ok(()), |panic| go_on_panicking(panic))
 }
 
-/// Panics as a bug in a `member` would, in the innermost of Hashes that stand in one another.
+/// Panics in the innermost of nested Hashes, as a bug in a `member` would.
 #[cfg(feature = "testing")]
 pub fn panic_in(ruby: &Ruby, hash: RHash) -> Result<(), Error> {
     fn panic(ruby: &Ruby, hash: RHash) -> Result<(), Error> {
@@ -196,16 +196,16 @@ pub fn panic_in(ruby: &Ruby, hash: RHash) -> Result<(), Error> {
 /// Writes the values of one body.
 struct Writer<'a> {
     ruby: &'a Ruby,
-    /// The `JSON::State` that `to_json` gets, once one is needed. The writer stays on the stack, where the garbage collector
-    /// sees it.
+    /// The `JSON::State` for `to_json`, created when first needed. The writer stays on the stack, so the garbage
+    /// collector sees it.
     state: Option<Value>,
 }
 
 impl Writer<'_> {
-    /// Appends `value`, which stands within `depth` arrays and objects.
+    /// Appends `value`, which is nested in `depth` arrays and objects.
     ///
-    /// Plain values are written here, anything else by its own `to_json`: so ActiveSupport's notion of a Time holds, and
-    /// what cannot be JSON raises what it raises elsewhere.
+    /// Encodes plain values itself and calls `to_json` on all others. So ActiveSupport's format of a Time applies, and
+    /// a value that cannot be JSON raises its usual error.
     fn write(&mut self, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(), Error> {
         let ruby = self.ruby;
         if value.is_nil() {
@@ -245,7 +245,7 @@ impl Writer<'_> {
             let depth = deeper(ruby, depth)?;
             out.push(b'[');
             let mut position = 0;
-            // The array's own length, each time: what an element's to_json does to it is Ruby's business.
+            // Reads the length each time, because an element's to_json may change the array.
             while position < array.len() {
                 if position > 0 {
                     out.push(b',');
@@ -267,23 +267,23 @@ impl Writer<'_> {
     fn write_foreign(&mut self, out: &mut Vec<u8>, value: Value, depth: usize) -> Result<(), Error> {
         let json = self.json_of(value, depth)?;
         let mut append = |text: Option<&str>| text.map(|text| out.extend_from_slice(text.as_bytes()));
-        // Extensions in C may leave UTF-8 so.
+        // C extensions may return UTF-8 that is marked as binary.
         let is_binary = json.enc_get() == self.ruby.ascii8bit_encindex();
         let written = match is_binary {
             true => with_bytes(json, |bytes| append(std::str::from_utf8(bytes).ok())),
             false => with_text(json, append),
         };
         written.ok_or_else(|| {
-            let message = format!("to_json of {} gave text that is not UTF-8", value.class());
+            let message = format!("to_json of {} returned text that is not UTF-8", value.class());
             Error::new(self.ruby.exception_type_error(), message)
         })
     }
 
-    /// What `to_json` gives for `value`, which stands within `depth` arrays and objects.
+    /// What `to_json` returns for `value`, which is nested in `depth` arrays and objects.
     ///
-    /// As `JSON.generate` does, this passes a state that knows the depth, unless the method takes no argument. Where
-    /// ActiveSupport is loaded, only a method that requires an argument gets the state: to ActiveSupport it means that JSON's
-    /// own rules are wanted instead of ActiveSupport's.
+    /// Like `JSON.generate`, passes a state with the depth, unless the method takes no argument. With ActiveSupport
+    /// loaded, only a method that requires an argument gets the state: ActiveSupport would take it as a request for
+    /// JSON's rules instead of its own.
     fn json_of(&mut self, value: Value, depth: usize) -> Result<RString, Error> {
         let ruby = self.ruby;
         ruby.require("json")?;

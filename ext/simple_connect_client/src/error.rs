@@ -1,4 +1,4 @@
-//! Errors on their way to Ruby. Their classes are defined in Ruby; here they are looked up.
+//! Creates Ruby's errors. Their classes are defined in Ruby and looked up here.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,7 +21,7 @@ pub fn error(ruby: &Ruby, name: &str, message: impl Into<String>) -> Error {
     }
 }
 
-/// The text of a result that failed of `error`: its class, what happened, and which option of a client has to do with it.
+/// The error text of a failed result: a class, the message, and the client's option to change, if there is one.
 ///
 /// # Errors
 /// None: Ruby has a class for every number.
@@ -36,7 +36,7 @@ pub fn explain(ruby: &Ruby, error: &NetworkError) -> Result<String, Error> {
     Ok(format!("{}: {error}{option}", ruby_class(ruby, error)?))
 }
 
-/// The class that Ruby's own HTTP library would raise: people search their logs for it.
+/// The class that Net::HTTP would raise. Users search their logs for it.
 fn ruby_class<'a>(ruby: &Ruby, error: &'a NetworkError) -> Result<Cow<'a, str>, Error> {
     Ok(Cow::Borrowed(match &error.cause {
         Cause::Deadline => match error.phase {
@@ -56,18 +56,17 @@ fn ruby_class<'a>(ruby: &Ruby, error: &'a NetworkError) -> Result<Cow<'a, str>, 
     }))
 }
 
-/// The `Errno::…` of this number, or a bare `SystemCallError` where there is none.
+/// The `Errno::…` of this number, or a `SystemCallError` if there is none.
 pub fn system_error(ruby: &Ruby, number: i32) -> Result<Exception, Error> {
     ruby.exception_system_call_error().new_instance((ruby.qnil(), number))
 }
 
-/// A programmer's mistake.
 pub fn argument_error(ruby: &Ruby, message: impl Into<String>) -> Error {
     Error::new(ruby.exception_arg_error(), message.into())
 }
 
-/// Runs `work`, a method's whole body; a panic in it becomes an `InternalError`, which can be rescued, unlike the
-/// `fatal` that it would be otherwise.
+/// Runs `work`, the whole body of a method. A panic raises an `InternalError`, which can be rescued, instead of magnus'
+/// `fatal`, which cannot.
 pub fn guard<T>(ruby: &Ruby, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
@@ -80,7 +79,7 @@ pub fn guard<T>(ruby: &Ruby, work: impl FnOnce() -> Result<T, Error>) -> Result<
     })
 }
 
-/// Lets a panic that was caught on its way through Ruby go on.
+/// Continues a panic that was caught before it reached Ruby's frames.
 pub fn go_on_panicking(panic: Panic) -> ! {
     resume_unwind(panic)
 }

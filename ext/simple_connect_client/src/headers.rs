@@ -1,4 +1,4 @@
-//! `SimpleConnect::HeaderLines`: the header fields of an endpoint's own, or of a client's.
+//! `SimpleConnect::HeaderLines`: the additional header fields of an endpoint or a client.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::raw::with_bytes;
 /// How many fields a client may add to its requests.
 const MOST_OF_CLIENT: usize = 20;
 
-/// Sensitive values are only in here, where Ruby cannot find them.
+/// Keeps sensitive values out of Ruby's heap.
 #[magnus::wrap(class = "SimpleConnect::HeaderLines", free_immediately, size)]
 pub struct HeaderLines(pub Arc<Core>);
 
 impl HeaderLines {
-    /// Both are pairs of a name and a value.
+    /// `plain` and `sensitive` are pairs of a name and a value.
     fn new(ruby: &Ruby, plain: RArray, sensitive: RArray) -> Result<Self, Error> {
         guard(ruby, || {
             let mut lines = Core::default();
@@ -35,7 +35,7 @@ impl HeaderLines {
         })
     }
 
-    /// One sensitive field of the gem's own; `option` is what errors call its value.
+    /// One sensitive field that the gem sets. Errors name the value `option`.
     fn secret(ruby: &Ruby, option: String, name: String, value: RString) -> Result<Self, Error> {
         guard(ruby, || {
             let mut lines = Core::default();
@@ -45,7 +45,8 @@ impl HeaderLines {
         })
     }
 
-    /// A client's fields, pairs of a name and a value, added to those of `base`, which they replace by name.
+    /// A client's fields, pairs of a name and a value, merged into those of `base`; they replace fields of the same
+    /// name.
     fn of_client(ruby: &Ruby, base: Option<&Self>, pairs: RArray) -> Result<Self, Error> {
         guard(ruby, || {
             let mut changes = Core::default();
@@ -66,7 +67,7 @@ impl HeaderLines {
             let lines = base.map(|base| base.0.with(&changes)).unwrap_or(changes);
             let count = lines.names().count();
             if count > MOST_OF_CLIENT {
-                let message = format!("headers: at most {MOST_OF_CLIENT}, not {count}");
+                let message = format!("headers: must have at most {MOST_OF_CLIENT} fields, not {count}");
                 return Err(error(ruby, "ConfigurationError", message));
             }
             Ok(Self(Arc::new(lines)))
@@ -88,7 +89,7 @@ impl HeaderLines {
 /// How a field is added.
 type Add = fn(&mut Core, &str, &str) -> Result<(), HeaderLinesError>;
 
-/// The lines of these pairs of a name and a value, which are ours.
+/// The lines of fields that the gem sets itself, from pairs of a name and a value.
 pub fn lines(ruby: &Ruby, pairs: RArray) -> Result<Core, Error> {
     let mut lines = Core::default();
     for pair in pairs {
@@ -99,8 +100,8 @@ pub fn lines(ruby: &Ruby, pairs: RArray) -> Result<Core, Error> {
     Ok(lines)
 }
 
-/// The value may be a secret: no copy of it is made that is not wiped. Nor does it have to say that it is UTF-8; what was
-/// read from a file may not.
+/// Adds a field. The value may be a secret, so every copy of it is wiped. It may also be a String that is not marked as
+/// UTF-8, such as one read from a file.
 fn set(lines: &mut Core, add: Add, name: &str, value: RString) -> Result<(), HeaderLinesError> {
     with_bytes(value, |value| match std::str::from_utf8(value) {
         Ok(value) => add(lines, name, value),

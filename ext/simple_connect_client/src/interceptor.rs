@@ -1,4 +1,4 @@
-//! Who is asked before an attempt goes out, and may answer in the server's place: WebMock, in a process under test.
+//! The interceptor, called before each attempt, may answer instead of the server: WebMock, in a process under test.
 
 use magnus::block::Proc;
 use magnus::{Error, RArray, RString, Ruby, Symbol, TryConvert, Value, prelude::*};
@@ -9,19 +9,19 @@ use simple_connect_core::http::url::Url;
 use crate::error::argument_error;
 use crate::raw::with_bytes;
 
-/// What an interceptor makes of an attempt.
+/// What an interceptor decides about an attempt.
 pub enum Interception {
-    /// It goes to the server. Who is here is shown the answer.
+    /// Send it to the server, and call the Proc with the answer.
     Send(Option<Proc>),
-    /// This has come of it; nothing is sent.
+    /// Send nothing; this is the outcome.
     Done(Result<Answer, NetworkError>),
 }
 
-/// Asks `interceptor` about a request to `endpoint`: its verb, URL, header lines and body. What it may say to that
-/// is told in `lib/simple_connect/internal/transport.rb`.
+/// Calls `interceptor` with a request to `endpoint`: its verb, URL, header lines and body.
+/// `lib/simple_connect/internal/transport.rb` documents what it may return.
 ///
 /// # Errors
-/// What it raises: that ends the whole delivery.
+/// What the interceptor raises, which ends the whole delivery.
 pub fn intercept(
     ruby: &Ruby,
     interceptor: Value,
@@ -50,7 +50,7 @@ fn answer(said: RArray) -> Result<Answer, Error> {
 
 fn network_error(ruby: &Ruby, endpoint: &Url, said: RArray) -> Result<NetworkError, Error> {
     let (kind, phase, class, message) = <(Symbol, Symbol, String, String)>::try_convert(said.as_value())?;
-    let unknown = |name: Symbol| argument_error(ruby, format!("there is no network error {name}"));
+    let unknown = |name: Symbol| argument_error(ruby, format!("unknown network error {name}"));
     Ok(NetworkError {
         kind: ErrorKind::named(&kind.name()?).ok_or_else(|| unknown(kind))?,
         phase: Phase::named(&phase.name()?).ok_or_else(|| unknown(phase))?,

@@ -1,5 +1,5 @@
-//! Ruby's side of the core: it converts values and waits in Ruby's ways. What the gem offers its users is written
-//! in Ruby, in `lib/`; there are no defaults here.
+//! The Ruby extension: converts values for the core, and waits without blocking Ruby. The public API, with its
+//! defaults, is in `lib/`.
 
 mod decode;
 mod drive;
@@ -20,12 +20,12 @@ use magnus::{Error, Module, Ruby, function, prelude::*};
 
 #[magnus::init(name = "simple_connect_client")]
 fn init(ruby: &Ruby) -> Result<(), Error> {
-    // A Ruby of another version has other layouts in memory: to go on would corrupt it.
+    // Another Ruby version has different memory layouts: running in it would corrupt memory.
     let (built_for, running) = (env!("BUILT_FOR_RUBY"), raw::running_ruby());
     if built_for != running {
         let advice = "install the gem again: `gem pristine simple_connect-client`";
         let message =
-            format!("this extension was compiled for Ruby {built_for}, and this is {running}: {advice}");
+            format!("this extension is compiled for Ruby {built_for}, but this is Ruby {running}: {advice}");
         return Err(Error::new(ruby.exception_load_error(), message));
     }
     raw::count_forks();
@@ -50,7 +50,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     transport::init(ruby, &module)
 }
 
-/// Panics as a bug would, with the GVL or without it.
+/// Panics as a bug would, with or without the GVL.
 #[cfg(feature = "testing")]
 fn panic(ruby: &Ruby, without_gvl: bool) -> Result<(), Error> {
     error::guard(ruby, || match without_gvl {

@@ -7,8 +7,8 @@ use simple_connect_core::webhook::limiter::{Limiter, Ticket};
 
 use crate::error::guard;
 
-/// The limiter's lock is taken only with the GVL held, for as long as a look takes, and nothing of Ruby's runs
-/// meanwhile. So a fork, which holds the GVL too, cannot leave it locked in the child.
+/// The limiter's lock is held only briefly and with the GVL, and no Ruby code runs meanwhile. A fork holds the GVL too,
+/// so it cannot leave the lock held in the child.
 #[magnus::wrap(class = "SimpleConnect::Permits", free_immediately, size)]
 struct Permits(Limiter);
 
@@ -45,7 +45,7 @@ impl Permits {
     }
 }
 
-/// Seconds that were checked in Ruby: only what is beyond any clock is left to fail.
+/// Ruby has checked the seconds, so only a number that a Duration cannot hold fails.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
@@ -60,7 +60,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.define_method("join", method!(Permits::join, 1))?;
     class.define_method("wait", method!(Permits::wait, 1))?;
     class.define_method("leave", method!(Permits::leave, 1))?;
-    // Most processes never load the Ruby half of it.
+    // Here, because the Ruby half of the class is often not loaded.
     let _: Value = module.funcall("private_constant", ("Permits",))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! All the unsafe code there is: the few things that magnus cannot offer safely.
+//! All unsafe code of the project: what magnus has no safe API for.
 
 use std::any::Any;
 use std::ffi::{c_int, c_void};
@@ -13,42 +13,42 @@ use magnus::{Error, RString, Ruby, Symbol, TryConvert, Value};
 use simple_connect_core::http::wait::{Interest, Waker};
 use simple_connect_core::process::fork;
 
-/// What a panic leaves behind.
+/// The payload of a panic.
 pub type Panic = Box<dyn Any + Send>;
 
-/// Shows `look` the text of `string`, or None where it is not valid UTF-8 (or US-ASCII).
+/// Calls `look` with the text of `string`, or None if it is not valid UTF-8 or US-ASCII.
 ///
-/// `look` cannot reach Ruby: it gets no handle, and must not get itself one.
+/// `look` must not call Ruby: it gets no handle, and must not obtain one.
 pub fn with_text<T>(string: RString, look: impl FnOnce(Option<&str>) -> T) -> T {
-    // SAFETY: Ruby may move, change or free the text only while it runs, and it does not run before `look` returns:
-    // we hold the GVL, `look` calls nothing of Ruby's, and `string` is on the stack, so it is alive.
+    // SAFETY: Ruby moves, changes or frees the text only while Ruby code runs, and none runs before `look` returns:
+    // we hold the GVL, `look` does not call Ruby, and `string` is on the stack, so it is alive.
     look(unsafe { string.test_as_str() })
 }
 
-/// Shows `look` the bytes of `string`. As for [`with_text`], `look` must not reach Ruby.
+/// Calls `look` with the bytes of `string`. As in [`with_text`], `look` must not call Ruby.
 pub fn with_bytes<T>(string: RString, look: impl FnOnce(&[u8]) -> T) -> T {
     // SAFETY: as in `with_text`.
     look(unsafe { string.as_slice() })
 }
 
-/// The text of `symbol`. Magnus reads it as C does, up to the first NUL.
+/// The whole text of `symbol`; magnus' own method stops at the first NUL.
 ///
 /// # Errors
-/// None: for every symbol Ruby has its String.
+/// None: every Symbol has a String.
 pub fn symbol_text(symbol: Symbol) -> Result<RString, Error> {
-    // SAFETY: whoever has a symbol holds the GVL; the function only reads, and what it returns is a value.
+    // SAFETY: a caller with a Symbol holds the GVL; the function only reads, and it returns a value.
     RString::try_convert(unsafe { Value::from_raw(rb_sys::rb_sym2str(symbol.as_raw())) })
 }
 
-/// How many arguments the method of `value` takes, as `Method#arity` has it; 0 where there is none of this name.
+/// The arity of a method of `value`, as in `Method#arity`; 0 if there is no such method.
 pub fn arity(ruby: &Ruby, value: Value, method: impl IntoId) -> i32 {
-    // SAFETY: we hold the GVL; the function only looks into the tables of methods, and raises nothing.
+    // SAFETY: we hold the GVL; the function only reads method tables, and does not raise.
     unsafe { rb_sys::rb_obj_method_arity(value.as_raw(), method.into_id_with(ruby).as_raw()) }
 }
 
-/// The one frozen String that Ruby keeps for this text, as for the keys of a Hash.
+/// The interned, frozen String of this text, as Ruby uses it for the keys of a Hash.
 pub fn interned(_ruby: &Ruby, text: &str) -> Value {
-    // SAFETY: we hold the GVL; Ruby copies the text, whose length is given, and what it returns is a value.
+    // SAFETY: we hold the GVL; Ruby copies the text by its length, and returns a value.
     unsafe {
         Value::from_raw(rb_sys::rb_enc_interned_str(
             text.as_ptr().cast(),
@@ -58,12 +58,12 @@ pub fn interned(_ruby: &Ruby, text: &str) -> Value {
     }
 }
 
-/// Runs `work` without the GVL, so that other Ruby threads go on. Whoever wants this thread's attention meanwhile
-/// calls `waker`; `work` should then return soon.
+/// Runs `work` without the GVL, so that other Ruby threads run. Ruby wakes `waker` to interrupt this thread; `work`
+/// should then return soon.
 ///
-/// None: `work` did not run at all, because somebody wanted attention already. See [`check_interrupts`].
+/// Returns None if `work` did not run because an interrupt was already pending; see [`check_interrupts`].
 ///
-/// `Send` keeps Ruby's values out of `work`: magnus' are not `Send`.
+/// `Send` keeps Ruby's values out of `work`, because magnus' values are not `Send`.
 ///
 /// # Errors
 /// What `work` panicked with.
@@ -78,7 +78,7 @@ where
     }
 
     extern "C" fn run<F: FnOnce() -> T, T>(call: *mut c_void) -> *mut c_void {
-        // SAFETY: `call` is the one below, alive until rb_nogvl returns, and nobody else has it.
+        // SAFETY: `call` is the one below: it lives until rb_nogvl returns, and nothing else refers to it.
         let call = unsafe { &mut *call.cast::<Call<F, T>>() };
         // A panic must not unwind into Ruby's frames.
         call.outcome = call.work.take().map(|work| catch_unwind(AssertUnwindSafe(work)));
@@ -87,15 +87,15 @@ where
 
     extern "C" fn wake(waker: *mut c_void) {
         // SAFETY: `waker` is borrowed until rb_nogvl returns, and Ruby calls this only until then. Waking takes
-        // `&self`, calls nothing of Ruby's and cannot panic. It is one write(2), so signal handlers may do it, too.
+        // `&self`, does not call Ruby and cannot panic. It is one write(2), so it is safe in signal handlers.
         unsafe { &*waker.cast::<Waker>() }.wake();
     }
 
     let mut call = Call { work: Some(work), outcome: None };
     // SAFETY: we hold the GVL (`_ruby` proves it). Both pointers outlive the call. RB_NOGVL_INTR_FAIL keeps Ruby from
-    // checking for interrupts before or behind `run`: that would longjmp over our frames and skip their destructors.
-    // So does RB_NOGVL_UBF_ASYNC_SAFE: without it Ruby 3.1 starts a thread to call `wake`, if there is no other thread
-    // yet, and checks for interrupts when it joins that.
+    // checking for interrupts before or after `run`: that would longjmp over our frames and skip their destructors.
+    // So does RB_NOGVL_UBF_ASYNC_SAFE: without it, Ruby 3.1 may start a thread to call `wake`, and checks for
+    // interrupts when it joins that thread.
     let flags = rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE;
     // SAFETY: see above.
     unsafe {
@@ -110,10 +110,10 @@ where
     call.outcome.transpose()
 }
 
-/// Does what this thread has been asked to do meanwhile: run signal handlers, raise what was raised at it.
+/// Handles this thread's pending interrupts: runs signal handlers, and raises what `Thread#raise` left.
 ///
 /// # Errors
-/// What was raised, or that the thread is being killed.
+/// What is raised, or the thread's kill.
 pub fn check_interrupts(_ruby: &Ruby) -> Result<(), Error> {
     protect(|| {
         // SAFETY: we hold the GVL, and `protect` catches what it raises before it reaches our frames.
@@ -123,10 +123,10 @@ pub fn check_interrupts(_ruby: &Ruby) -> Result<(), Error> {
     .map(drop)
 }
 
-/// The descriptors that deliveries wait for in batches.
+/// The descriptors that deliveries of batches wait for.
 static LENT: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 
-/// Has [`with_lent`] know `fd` as long as `wait` runs.
+/// Registers `fd` for [`with_lent`] while `wait` runs.
 pub fn lend<T>(_ruby: &Ruby, fd: BorrowedFd<'_>, wait: impl FnOnce(RawFd) -> T) -> T {
     struct Loan(RawFd);
 
@@ -144,10 +144,10 @@ pub fn lend<T>(_ruby: &Ruby, fd: BorrowedFd<'_>, wait: impl FnOnce(RawFd) -> T) 
     wait(loan.0)
 }
 
-/// Gives `look` these descriptors, which Ruby has passed on from [`lend`].
+/// Calls `look` with these descriptors, which Ruby got from [`lend`].
 ///
 /// # Errors
-/// One that is not lent.
+/// The first descriptor that is not lent.
 pub fn with_lent<T>(
     _ruby: &Ruby,
     fds: &[(RawFd, Interest)],
@@ -159,13 +159,14 @@ pub fn with_lent<T>(
             return Err(*unknown);
         }
     }
-    // SAFETY: who lends a descriptor keeps it open until `wait` returns, and that is the fiber of a batch, which is
-    // suspended as long as the batch polls. A fiber that never goes on never closes it.
+    // SAFETY: the lender keeps the descriptor open until its `wait` returns. It is a fiber of a batch, which is
+    // suspended while the batch polls. A fiber that is never resumed never closes the descriptor.
     let borrow = |(fd, interest): &(RawFd, Interest)| (unsafe { BorrowedFd::borrow_raw(*fd) }, *interest);
     Ok(look(&fds.iter().map(borrow).collect::<Vec<_>>()))
 }
 
-/// Waits on `io` as the current Fiber scheduler does, for any of `events` (bits of `IO::READABLE` and `IO::WRITABLE`).
+/// Waits on the current Fiber scheduler until `io` is ready for any of `events` (bits of `IO::READABLE` and
+/// `IO::WRITABLE`).
 ///
 /// # Errors
 /// What is raised meanwhile.
@@ -181,16 +182,16 @@ pub fn wait_on_io(_ruby: &Ruby, io: Value, events: i32, timeout: Duration) -> Re
     .map(drop)
 }
 
-/// The Fiber scheduler that the current fiber waits with, if there is one.
+/// The Fiber scheduler of the current fiber; None for a blocking fiber.
 pub fn fiber_scheduler(_ruby: &Ruby) -> Option<Value> {
-    // SAFETY: we hold the GVL; the function only reads, and what it returns is a value or nil.
+    // SAFETY: we hold the GVL; the function only reads, and returns a value or nil.
     let scheduler = unsafe { Value::from_raw(rb_sys::rb_fiber_scheduler_current()) };
     (!magnus::value::ReprValue::is_nil(scheduler)).then_some(scheduler)
 }
 
-/// Has [`fork::generation`] count forks, where the system allows; else it goes by process ids.
+/// Registers a fork handler, so that [`fork::generation`] counts forks. Without one, it uses process ids.
 pub fn count_forks() {
-    // SAFETY: this is its signature in POSIX; it keeps the functions, which live as long as this library.
+    // SAFETY: this is its signature in POSIX. It keeps the functions, which live as long as this library.
     unsafe extern "C" {
         safe fn pthread_atfork(
             prepare: Option<extern "C" fn()>,
@@ -203,20 +204,21 @@ pub fn count_forks() {
     }
 }
 
-/// The version of the Ruby that runs, such as `3.4`. Can be asked before anything else may be.
+/// The version of the running Ruby, such as `3.4`. Safe to call even in a Ruby the extension was not compiled for.
 pub fn running_ruby() -> String {
-    // SAFETY: three integers that every Ruby exports, and never changes.
+    // SAFETY: three integers that every Ruby exports and never changes.
     let [major, minor, _] = unsafe { rb_sys::ruby_api_version };
     format!("{major}.{minor}")
 }
 
-/// RubyGems before 3.4.6 (Debian 12 has 3.3.15) names the library after the gem, and Ruby then asks for this symbol.
-// SAFETY: nothing else can have a name with a dash in it.
+/// RubyGems before 3.4.6 (Debian 12 has 3.3.15) names the library after the gem, and Ruby then looks for this symbol.
+// SAFETY: the name has a dash, so no other function has it.
 #[unsafe(export_name = "Init_simple_connect-client")]
 extern "C" fn init_with_a_dash() {
     unsafe extern "C" {
         fn Init_simple_connect_client();
     }
-    // SAFETY: the function that #[magnus::init] makes, called as Ruby would: with the GVL, while the library loads.
+    // SAFETY: the function that #[magnus::init] defines, called as Ruby calls it: with the GVL, while the library
+    // loads.
     unsafe { Init_simple_connect_client() }
 }

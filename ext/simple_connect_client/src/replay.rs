@@ -8,14 +8,14 @@ use simple_connect_core::webhook::replay::ReplayGuard;
 use crate::error::guard;
 use crate::raw::with_bytes;
 
-/// The guard's lock is taken only with the GVL held, for as long as a look takes, and nothing of Ruby's runs meanwhile.
-/// So a fork, which holds the GVL too, cannot leave it locked in the child; there, what was seen before is remembered.
+/// The guard's lock is held only briefly and with the GVL, and no Ruby code runs meanwhile. A fork holds the GVL too,
+/// so it cannot leave the lock held in the child. The child remembers the keys seen before the fork.
 #[magnus::wrap(class = "SimpleConnect::SeenKeys", free_immediately, size)]
 struct SeenKeys(ReplayGuard);
 
 impl SeenKeys {
     fn new(window: f64, capacity: usize) -> Self {
-        // What is beyond any clock was checked in Ruby.
+        // Ruby has checked the seconds, so only a number that a Duration cannot hold fails.
         let window = Duration::try_from_secs_f64(window).unwrap_or(Duration::MAX);
         Self(ReplayGuard::new(window, capacity))
     }
@@ -43,7 +43,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.define_method("first_time?", method!(SeenKeys::first_time, 1))?;
     class.define_method("forget", method!(SeenKeys::forget, 1))?;
     class.define_method("size", method!(SeenKeys::size, 0))?;
-    // Most processes never load the Ruby half of it.
+    // Here, because the Ruby half of the class is often not loaded.
     let _: Value = module.funcall("private_constant", ("SeenKeys",))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Names are looked up in Ruby: it can be interrupted, others may take its place, and a fork does not disturb it. See
+//! Looks names up in Ruby: there, a look-up can be interrupted, users can replace the resolver, and a fork is safe. See
 //! `lib/simple_connect/internal/resolver.rb`.
 
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use simple_connect_core::http::wait::ResolveError;
 
 use crate::wakers::Latch;
 
-/// What the look-up of a name comes to; `TimedOut` where it goes on after `wait`.
+/// Looks up a name; `TimedOut` if the look-up is not finished when `wait` returns.
 ///
 /// # Errors
-/// Those of `wait`, which waits until a descriptor is readable, and what is a bug in whoever has replaced the resolver.
+/// Those of `wait`, which waits until a descriptor is readable, and those of bugs in a replaced resolver.
 pub fn resolve(
     ruby: &Ruby,
     host: &str,
@@ -30,7 +30,7 @@ pub fn resolve(
         return Ok(Err(ResolveError::TimedOut));
     };
     if outcome.len() == 1 {
-        // An address with a zone (fe80::1%eth0) is of no use without it.
+        // Drops addresses with a zone (fe80::1%eth0), which IpAddr cannot hold.
         let (addresses,) = <(Vec<String>,)>::try_convert(outcome.as_value())?;
         return Ok(Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect()));
     }

@@ -1,4 +1,4 @@
-//! `SimpleConnect::EndpointIndex`: what a `Outbound::Router` looks endpoints up in.
+//! `SimpleConnect::EndpointIndex`: the index in which an `Outbound::Router` looks endpoints up.
 
 use magnus::{Error, Module, RArray, RModule, Ruby, TryConvert, Value, function, method, prelude::*};
 use simple_connect_core::webhook::router::{Event, Router, Rules};
@@ -9,7 +9,7 @@ use crate::error::guard;
 struct EndpointIndex(Router);
 
 impl EndpointIndex {
-    /// Of each endpoint: whether it is active, its version, its types and its topics.
+    /// Takes for each endpoint: whether it is active, its version, its types and its topics.
     fn new(ruby: &Ruby, endpoints: RArray) -> Result<Self, Error> {
         guard(ruby, || {
             let mut router = Router::default();
@@ -23,7 +23,8 @@ impl EndpointIndex {
         })
     }
 
-    /// Those of `endpoints`, which the index was made of, that get an event of this type, version and topics.
+    /// The endpoints that get an event of this type, version and topics. `endpoints` are those the index was built
+    /// from.
     fn route(
         ruby: &Ruby,
         this: &Self,
@@ -54,7 +55,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(EndpointIndex::new, 1))?;
     class.define_method("route", method!(EndpointIndex::route, 4))?;
-    // Most processes never load the Ruby half of it.
+    // Here, because the Ruby half of the class is often not loaded.
     let _: Value = module.funcall("private_constant", ("EndpointIndex",))?;
     Ok(())
 }

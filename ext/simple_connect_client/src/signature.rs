@@ -1,4 +1,4 @@
-//! `SimpleConnect::SigningKeys`: secrets, and the scheme they sign by.
+//! `SimpleConnect::SigningKeys`: secrets, and the scheme they sign with.
 
 use magnus::{
     Error, Module, RArray, RModule, RString, Ruby, TryConvert, Value, function, method, prelude::*,
@@ -42,7 +42,7 @@ impl SigningKeys {
         })
     }
 
-    /// Which secret has signed; or, as a Symbol, why it is not believed.
+    /// The index of the secret that signed, or a Symbol that says why verification failed.
     fn verdict(
         ruby: &Ruby,
         this: &Self,
@@ -68,7 +68,7 @@ impl SigningKeys {
         })
     }
 
-    /// The same for the same signed bytes, whichever secret signed them.
+    /// A fingerprint of the signed bytes. It does not depend on the secret.
     fn fingerprint(ruby: &Ruby, this: &Self, timestamp: RString, body: RString) -> Result<String, Error> {
         guard(ruby, || {
             let fingerprint = |timestamp: &[u8], body: &[u8]| this.scheme.fingerprint(timestamp, body);
@@ -96,7 +96,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.define_method("verdict", method!(SigningKeys::verdict, 5))?;
     class.define_method("fingerprint", method!(SigningKeys::fingerprint, 2))?;
     class.define_method("header_prefix", method!(SigningKeys::header_prefix, 0))?;
-    // Most processes never load the Ruby half of it.
+    // Here, because the Ruby half of the class is often not loaded.
     let _: Value = module.funcall("private_constant", ("SigningKeys",))?;
     Ok(())
 }

@@ -35,7 +35,7 @@ static NOW: LazyId = LazyId::new("now");
 static TO_I: LazyId = LazyId::new("to_i");
 static ANSWERED: LazyId = LazyId::new("answered");
 
-/// The bytes that an answer's head may have.
+/// The maximum size of an answer's head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
 #[magnus::wrap(class = "SimpleConnect::Transport", free_immediately, size)]
@@ -46,12 +46,12 @@ struct Transport {
     total: Option<Duration>,
 }
 
-/// What a client's connections take, which Ruby cannot see: it is told, and so collects those that nobody needs before
-/// they are many.
+/// Reports the memory of a client's connections to Ruby's garbage collector, so that unused clients are collected
+/// before there are many.
 struct Weight;
 
 impl Weight {
-    /// An idle connection over TLS.
+    /// The memory of one idle TLS connection.
     const BYTES: isize = 48 * 1024;
 
     fn new(ruby: &Ruby) -> Self {
@@ -69,25 +69,25 @@ impl Drop for Weight {
     }
 }
 
-/// A request as Ruby gives it.
+/// A request from Ruby.
 struct Call {
     method: Method,
     target: Target,
     body: Option<RString>,
     /// Fields of this request alone.
     headers: Option<Arc<Lines>>,
-    /// Is told of each attempt, unless it is nil.
+    /// Notified of each attempt, unless it is nil.
     log: Value,
     /// The `Batch` that this belongs to, or nil.
     batch: Value,
-    /// Is asked before each attempt, unless it is nil.
+    /// Called before each attempt, unless it is nil.
     interceptor: Value,
-    /// The [`generation`] of the process in which it began.
+    /// The [`generation`] of the process in which the call began.
     process: u64,
 }
 
 impl Call {
-    /// One of a client's, which a `Transport::Call` of Ruby's tells more about; a GET where there is no body.
+    /// A client's request from a Ruby `Transport::Call`: a POST with a body, otherwise a GET.
     fn of_client(
         call: RStruct,
         target: Target,
@@ -103,7 +103,7 @@ impl Call {
 }
 
 impl Transport {
-    /// Every option must be there; see `lib/simple_connect/internal/transport.rb` for them.
+    /// Every option is required; `lib/simple_connect/internal/transport.rb` documents them.
     fn new(ruby: &Ruby, options: RHash) -> Result<Self, Error> {
         guard(ruby, || {
             let invalid = |option: &str, cause: &dyn Display| {
@@ -123,7 +123,7 @@ impl Transport {
                 .transpose()?;
             let api_key: Option<RString> = option(options, "api_key")?;
             let scheme = match option::<Option<String>>(options, "scheme")? {
-                Some(name) => Scheme::named(&name).ok_or_else(|| invalid("scheme", &"there is no such"))?,
+                Some(name) => Scheme::named(&name).ok_or_else(|| invalid("scheme", &"is unknown"))?,
                 None => Scheme::SimpleConnect,
             };
             let credentials = match (api_key, signers) {
@@ -139,7 +139,7 @@ impl Transport {
                 proxy::is_local(&endpoint.host) || proxy::bypasses(&no_proxy, &endpoint.host, endpoint.port)
             });
             let variable: Option<String> = option(options, "proxy_variable")?;
-            // It may hold a password, so no copy is made of it.
+            // The URL may hold a password, so it is not copied.
             let proxy = option::<Option<RString>>(options, "proxy")?
                 .filter(|_| !bypassed)
                 .map(|url| with_text(url, |url| url.ok_or(ProxyError).and_then(Proxy::parse)))
@@ -148,7 +148,7 @@ impl Transport {
                 .map(|proxy| Proxy { variable, ..proxy });
             let ca_file: Option<String> = option(options, "ca_file")?;
             let trust = || Trust::new(ca_file.as_deref().map(AsRef::as_ref));
-            // Where there is no descriptor for the file, garbage may have one.
+            // Without a free descriptor for the file, collect garbage and try again.
             let trust = trust()
                 .or_else(|cause| if collect_garbage(ruby) { trust() } else { Err(cause) })
                 .map_err(|cause| invalid("ca_file", &cause))?;
@@ -174,12 +174,12 @@ impl Transport {
         })
     }
 
-    /// What is wrong with a URL, if anything is.
+    /// Why a URL is invalid, or None.
     fn url_error(ruby: &Ruby, url: String) -> Result<Option<String>, Error> {
         guard(ruby, || Ok(Url::parse(&url).err().map(|cause| cause.to_string())))
     }
 
-    /// The same connections, within other bounds of time.
+    /// A transport with the same connections and other timeouts.
     fn with(ruby: &Ruby, this: &Self, options: RHash) -> Result<Self, Error> {
         guard(ruby, || Self::bounded(this.core.clone(), this.weight.clone(), options))
     }
@@ -194,7 +194,7 @@ impl Transport {
         Ok(Self { core, weight, timeouts, total })
     }
 
-    /// Sends until it is settled or the policy's attempts are spent, and returns the `Result`.
+    /// Sends with retries, until an attempt is final or the policy's attempts are used up. Returns the `Result`.
     fn deliver(
         ruby: &Ruby,
         this: Value,
@@ -224,7 +224,7 @@ impl Transport {
         })
     }
 
-    /// Sends once, as a policy of the user's own asks, and returns the `Result`, as yet without data.
+    /// Sends one attempt of a custom retry policy. Returns the `Result`, without data yet.
     fn attempt(
         this: Value,
         call: RStruct,
@@ -244,7 +244,7 @@ impl Transport {
         })
     }
 
-    /// Sends any request, once, with these fields (pairs of a name and a value) beside its own, and returns the `Result`,
+    /// Sends any request once, with these additional fields (pairs of a name and a value). Returns the `Result`,
     /// without data.
     fn send_once(
         this: Value,
@@ -259,7 +259,7 @@ impl Transport {
         guard(ruby, || {
             let transport = <&Self>::try_convert(this)?;
             let method = Method::named(&method)
-                .ok_or_else(|| argument_error(ruby, format!("{method:?} is not a method that is sent")))?;
+                .ok_or_else(|| argument_error(ruby, format!("unsupported HTTP method {method:?}")))?;
             let (target, headers) = (checked(ruby, target)?, Some(Arc::new(lines(ruby, headers)?)));
             let nil = ruby.qnil().as_value();
             let (log, batch, process) = (call.aref(0)?, call.aref(1)?, generation());
@@ -270,7 +270,7 @@ impl Transport {
         })
     }
 
-    /// A text as one segment of a target; `name` is what the error calls it.
+    /// Escapes a text as one segment of a target. Errors name it `name`.
     fn segment(ruby: &Ruby, name: String, text: RString) -> Result<String, Error> {
         guard(ruby, || with_id(ruby, &name, text, segment))
     }
@@ -294,7 +294,7 @@ impl Transport {
         }
         let now: Value = ruby.class_time().funcall(*NOW, ())?;
         let timestamp: i64 = now.funcall(*TO_I, ())?;
-        // A handler may have forked while the delivery waited for this attempt.
+        // A signal handler may have forked while the delivery waited for this attempt.
         stay_in(ruby, *process)?;
         let start = |body: &[u8]| {
             let request = Request { method: *method, target, body, headers: headers.as_deref() };
@@ -333,7 +333,7 @@ impl Transport {
         Ok(outcome)
     }
 
-    /// The outcome without the sender's secrets, before anybody sees it.
+    /// Removes the sender's secrets from an outcome before Ruby gets it.
     fn redacted(&self, mut outcome: Outcome) -> Outcome {
         if let Ok(answer) = &mut outcome.answer {
             self.core.redact(answer);
@@ -341,7 +341,7 @@ impl Transport {
         outcome
     }
 
-    /// What the interceptor, if there is one, makes of the attempt.
+    /// Calls the interceptor, if there is one.
     fn ask(&self, ruby: &Ruby, call: &Call, attempt: &Attempt) -> Result<Interception, Error> {
         let Call { method, target, body, interceptor, .. } = call;
         if interceptor.is_nil() {
@@ -353,7 +353,7 @@ impl Transport {
         intercept(ruby, *interceptor, endpoint, (method.name(), url, headers, *body))
     }
 
-    /// Waits between attempts, by the policy; false where the deadline leaves no time for that.
+    /// Waits before the next attempt, as the policy says. Returns false if the deadline leaves no time for it.
     fn pause(
         &self,
         policy: Value,
@@ -369,7 +369,7 @@ impl Transport {
         self.total.and_then(|total| Instant::now().checked_add(total))
     }
 
-    /// What this process has done, by the names of `Client#stats`.
+    /// This process's totals, with the names of `Client#stats`.
     fn stats(ruby: &Ruby, this: &Self) -> Result<RHash, Error> {
         guard(ruby, || {
             let Totals { succeeded, failed, attempts, opened, reused, sent, received } = this.core.totals();
@@ -390,7 +390,7 @@ impl Transport {
         })
     }
 
-    /// Counts a call that a policy of Ruby's has brought to its result.
+    /// Counts a finished call of a custom retry policy.
     fn count_call(&self, success: bool) {
         self.core.count_call(success);
     }
@@ -412,7 +412,7 @@ impl Transport {
         self.core.settings().endpoint.status().to_string()
     }
 
-    /// The target of the collection's member with this id; `name` is what the error calls the id.
+    /// The target of the collection's member with this id. Errors name the id `name`.
     fn member_target(ruby: &Ruby, this: &Self, name: String, id: RString) -> Result<String, Error> {
         guard(ruby, || {
             with_id(ruby, &name, id, |id| {
@@ -421,7 +421,7 @@ impl Transport {
         })
     }
 
-    /// The seconds that a whole delivery may take, where they are bounded.
+    /// The limit for a whole delivery, in seconds; None without a limit.
     fn total_timeout(&self) -> Option<f64> {
         self.total.map(|total| total.as_secs_f64())
     }
@@ -432,7 +432,7 @@ impl Transport {
     }
 }
 
-/// What `target` makes of `id`, a text from Ruby; `name` is what errors call it.
+/// Calls `target` with `id`, a text from Ruby. Errors name it `name`.
 fn with_id<E: Display>(
     ruby: &Ruby,
     name: &str,
@@ -444,7 +444,7 @@ fn with_id<E: Display>(
     target(&id).map_err(|cause| refusal(&cause))
 }
 
-/// `target`, which Ruby was given by whoever calls a private method of this class.
+/// Checks a target from Ruby: callers of private methods may pass anything.
 fn checked(ruby: &Ruby, target: String) -> Result<Target, Error> {
     Target::try_from(target).map_err(|cause| argument_error(ruby, cause.to_string()))
 }
@@ -461,7 +461,7 @@ fn verdict(outcome: &Outcome) -> Verdict {
     }
 }
 
-/// Has the Ruby half of the class make a `Result`.
+/// Calls the Ruby half of the class to create a `Result`.
 fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outcome) -> Result<Value, Error> {
     let ruby = Ruby::get_with(transport);
     let elapsed = outcome.elapsed.as_secs_f64();
@@ -480,7 +480,7 @@ fn result(transport: Value, response_class: Value, attempts: u32, outcome: Outco
     }
 }
 
-/// `bytes` as a String said to be UTF-8, which it may not be.
+/// `bytes` as a String marked as UTF-8, which may be invalid.
 fn utf8(ruby: &Ruby, bytes: &[u8]) -> RString {
     ruby.enc_str_new(bytes, ruby.utf8_encoding())
 }
@@ -488,7 +488,7 @@ fn utf8(ruby: &Ruby, bytes: &[u8]) -> RString {
 fn option<T: TryConvert>(options: RHash, name: &str) -> Result<T, Error> {
     let ruby = Ruby::get_with(options);
     let value: Value = options.fetch(ruby.to_symbol(name))?;
-    // `lib/` checks the options, and says it better; none gets past it without its name.
+    // `lib/` checks the options with better messages; this only names an option that it missed.
     T::try_convert(value).map_err(|cause| error(&ruby, "ConfigurationError", format!("{name}: {cause}")))
 }
 

@@ -1,4 +1,4 @@
-//! Pipes that wake those who wait: the wakers of threads, and `SimpleConnect::Latch`.
+//! Pipes that wake waiting threads: the threads' wakers, and `SimpleConnect::Latch`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,10 +7,10 @@ use simple_connect_core::http::wait::Waker;
 
 use crate::error::{guard, system_error};
 
-/// The wakers of this process that no thread needs at the moment.
+/// The unused wakers of this process.
 ///
-/// The lock is taken only with the GVL held and never while waiting; so a fork, which holds the GVL too, cannot leave
-/// it locked in the child.
+/// The lock is held only with the GVL and never while waiting. A fork holds the GVL too, so it cannot leave the lock
+/// held in the child.
 struct Wakers {
     process: u64,
     free: Vec<Waker>,
@@ -18,17 +18,17 @@ struct Wakers {
 
 static WAKERS: Mutex<Wakers> = Mutex::new(Wakers { process: 0, free: Vec::new() });
 
-/// More than that are not kept.
+/// The maximum number of unused wakers that are kept.
 const MOST_WAKERS: usize = 25;
 
-/// One for `process`, which is this one.
+/// A waker for `process`, which must be this one.
 ///
 /// # Errors
-/// Where the process has no descriptors left.
+/// The errno, if the process has no descriptor left.
 pub fn borrow(ruby: &Ruby, process: u64) -> Result<Waker, i32> {
     let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
     if wakers.process != process {
-        // The parent's are shared with it: what it wakes would wake us.
+        // The parent shares its wakers' pipes: it would wake this process.
         *wakers = Wakers { process, free: Vec::new() };
     }
     let free = wakers.free.pop();
@@ -36,8 +36,8 @@ pub fn borrow(ruby: &Ruby, process: u64) -> Result<Waker, i32> {
     free.map_or_else(|| new_waker(ruby), Ok)
 }
 
-/// Keeps what was borrowed, where no fork was noticed in between. The waker may be awake; then whoever gets it
-/// next looks around once for nothing.
+/// Keeps a borrowed waker, unless the process has forked since. A waker that is still awake causes one needless check
+/// in the next thread.
 pub fn give_back(waker: Waker, process: u64) {
     let mut wakers = WAKERS.lock().unwrap_or_else(PoisonError::into_inner);
     if wakers.process == process && wakers.free.len() < MOST_WAKERS {
@@ -45,19 +45,20 @@ pub fn give_back(waker: Waker, process: u64) {
     }
 }
 
-/// As Ruby's own sockets and files do it: where there is no descriptor, garbage may have one.
+/// Without a free descriptor, collects garbage and tries again, as Ruby's own sockets and files do.
 fn new_waker(ruby: &Ruby) -> Result<Waker, i32> {
     let waker = Waker::new().or_else(|errno| if collect_garbage(ruby) { Waker::new() } else { Err(errno) });
     waker.map_err(|errno| errno.raw_os_error())
 }
 
-/// Unlike `rb_gc_start` of Ruby 3.1, `GC.start` also closes the files that are garbage. Says whether it could.
+/// Runs `GC.start`, and returns whether it succeeded. Unlike `rb_gc_start` of Ruby 3.1, it also closes unreferenced
+/// files.
 pub fn collect_garbage(ruby: &Ruby) -> bool {
     let gc = ruby.class_object().const_get::<_, RModule>("GC");
     gc.and_then(|gc| gc.funcall::<_, _, Value>("start", ())).is_ok()
 }
 
-/// What any number of threads and fibers wait for as for a socket, until it is opened.
+/// A latch that threads and fibers wait for as for a socket, until it opens.
 #[magnus::wrap(class = "SimpleConnect::Latch", free_immediately, size)]
 pub struct Latch(Mutex<Option<Arc<Waker>>>);
 
@@ -69,7 +70,7 @@ impl Latch {
         })
     }
 
-    /// Lets all go on who wait, now or later.
+    /// Releases all waiters, now and later.
     fn open(&self) {
         let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
@@ -77,7 +78,7 @@ impl Latch {
         }
     }
 
-    /// What is readable once it is open; nothing where it is open already.
+    /// The waker, which is readable once the latch opens; None if it is already open.
     pub fn waker(&self) -> Option<Arc<Waker>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
