@@ -95,9 +95,9 @@ RSpec.describe "headers:" do
     end
 
     it "refuse what is no header's name, and do not show a value", unchecked: true do
-      { { "X Tenant" => "s3cr3t" } => /\Aheaders: "X Tenant" cannot be a header's name/,
-        { "" => "s3cr3t" } => /\Aheaders: "" cannot be a header's name/,
-        { "X\r\nY" => "s3cr3t" } => /\Aheaders: "X\\r\\nY" cannot be a header's name/,
+      { { "X Tenant" => "s3cr3t" } => /\Aheaders: invalid header name "X Tenant"/,
+        { "" => "s3cr3t" } => /\Aheaders: invalid header name ""/,
+        { "X\r\nY" => "s3cr3t" } => /\Aheaders: invalid header name "X\\r\\nY"/,
         { "X" => "s3cr3t\r\nHost: other" } => /\Aheaders: the value of "X" must not contain line breaks/,
         { "X" => "s3cr3t\0" } => /\Aheaders: the value of "X" must not contain line breaks/,
         { "X" => "s3cr3t\xff" } => /\Aheaders: the value of "X" must be valid UTF-8/,

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_is_what_the_errors_say() {
+    fn retries_agree_with_the_table_of_errors() {
         let table: serde_json::Value =
             serde_json::from_str(include_str!("../spec/conformance/own/errors.json")).unwrap();
         for row in table["answers"].as_array().unwrap() {

@@ -96,12 +96,12 @@ RSpec.describe SimpleConnect::Outbound::Endpoint do
         { headers: { "Host" => "x" } } => /"Host" is set by this gem: leave it out/,
         { headers: { "X-Simplyq-Signature" => "x" } } => /"X-Simplyq-Signature" is set by this gem/,
         { headers: { "content-length" => "1" } } => /set by this gem/,
-        { headers: { "X A" => "1" } } => /"X A" cannot be a header's name/, { headers: { "" => "1" } } => /name/,
+        { headers: { "X A" => "1" } } => /invalid header name "X A"/, { headers: { "" => "1" } } => /name/,
         { headers: { "X\xFF" => "1" } } => /name/, { headers: { "X:" => "1" } } => /name/,
         { headers: { "X\r\nY" => "1" } } => /name/,
         { headers: { "X-A" => "\xFF" } } => /headers: the value of "X-A" must be valid UTF-8/,
         { sensitive: { "X-A" => "s" * 8193 } } =>
-          /\Aheaders: the value of "X-A" is too long: a sensitive one has at most 8192 bytes, not 8193\z/
+          /\Aheaders: the value of "X-A" is too long: a sensitive value has at most 8192 bytes, not 8193\z/
       }
     }
     bad.each do |option, values|

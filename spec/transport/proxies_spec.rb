@@ -70,7 +70,7 @@ RSpec.describe "The transport through a proxy (promise 9)" do
             # Which one depends on the version of tinyproxy.
             expect(result.error.sub("answered 401", "answered 407"))
               .to eq("Net::HTTPClientException: proxy 127.0.0.1:#{proxy.port}: it answered 407 to CONNECT: the " \
-                     "proxy's URL must hold the right user and password")
+                     "proxy's URL must contain the right user name and password")
             expect(result.inspect).not_to include("wrong-password")
           end
           expect(server.connections).to eq(0)
@@ -146,7 +146,7 @@ RSpec.describe "The transport through a proxy (promise 9)" do
     end
 
     {
-      "nothing" => ["", "EOFError: proxy 127.0.0.1:PORT: the connection was closed before any answer came"],
+      "nothing" => ["", "EOFError: proxy 127.0.0.1:PORT: the connection was closed before an answer arrived"],
       "half an answer" => ["HTTP/1.1 200 Conn",
                            "EOFError: proxy 127.0.0.1:PORT: the connection was closed in the middle of the " \
                            "answer's head"],
@@ -189,7 +189,7 @@ RSpec.describe "The transport through a proxy (promise 9)" do
         end
         expect(failure_through(behaviour, url: server.endpoint)).to eq(
           [:proxy, :proxy,
-           "Net::HTTPBadResponse: proxy 127.0.0.1:PORT: it sent more than an answer to CONNECT"]
+           "Net::HTTPBadResponse: proxy 127.0.0.1:PORT: it sent more data after its answer to CONNECT"]
         )
       end
     end

@@ -94,7 +94,7 @@ RSpec.describe "The transport over TLS (promise 9)" do
     it "nobody where there is no certificate, and says what to do" do
       Dir.mktmpdir do |empty|
         { "#{empty}/none.pem" => "it cannot be read: No such file",
-          "/dev/null" => "it holds no certificate in PEM form" }
+          "/dev/null" => "it contains no certificate in PEM format" }
           .each do |file, reason|
             with_environment("SSL_CERT_FILE" => file, "SSL_CERT_DIR" => empty) do
               serve(accepted, tls: identity.context) do |server|
@@ -126,8 +126,8 @@ RSpec.describe "The transport over TLS (promise 9)" do
           "another name" => [Certificates.own("localhost"), nil, /certificate is for another host/],
           "expired" => [Certificates.own("127.0.0.1", to: -60), nil, /has expired/],
           "not valid yet" => [Certificates.own("127.0.0.1", from: 3600), nil, /not valid yet/],
-          "another of the same subject" => [Certificates.own("127.0.0.1"), own, /a certificate authority's own/],
-          "a server's of the same subject" => [leaf, own, /no authority that is trusted here/]
+          "another of the same subject" => [Certificates.own("127.0.0.1"), own, /is a CA certificate/],
+          "a server's of the same subject" => [leaf, own, /is not signed by a trusted authority/]
         }.each do |what, (served, trusted, explanation)|
           serve(accepted, tls: served.context(min_version: version, max_version: version)) do |server|
             result = deliver(client_of(server, ca_file: (trusted || served).file))
@@ -142,9 +142,11 @@ RSpec.describe "The transport over TLS (promise 9)" do
   describe "does not trust" do
     strangers = {
       "a certificate of an unknown authority" =>
-        [-> { Certificates.authority("Nobody").issue("127.0.0.1") }, /no authority that is trusted here .* ca_file:/],
+        [lambda {
+           Certificates.authority("Nobody").issue("127.0.0.1")
+         }, /is not signed by a trusted authority .* ca_file:/],
       "a certificate that vouches for itself" =>
-        [-> { Certificates.self_signed("127.0.0.1") }, /no authority that is trusted here .* ca_file:/],
+        [-> { Certificates.self_signed("127.0.0.1") }, /is not signed by a trusted authority .* ca_file:/],
       "a certificate for another host" =>
         [-> { authority.issue("app.example") }, /the server's certificate is for another host/],
       "a certificate for another address" =>
@@ -538,17 +540,17 @@ RSpec.describe "The transport over TLS (promise 9)" do
 
     {
       "two without a line break between them" =>
-        [other.certificate.to_pem.chomp + pem, /line \d+: what begins in line 1 must end with -----END CERTIFICATE/],
+        [other.certificate.to_pem.chomp + pem, /line \d+: the section from line 1 must end with -----END CERTIFICATE/],
       "rubbish within the dashes" =>
-        [other.certificate.to_pem + rubbish, /line \d+: what begins here is not a certificate/],
-      "what is no base64" => [pem.sub("MII", "M!I"), /line 1: what begins here is not base64/],
-      "a certificate that is cut short" => [pem.lines.first(4).join, /line 1: what begins here is cut short/],
-      "the end of one" => [pem.lines.last(4).join, /line 4: what ends here has no beginning/],
-      "one in another's midst" => [pem.lines.first(4).join + pem, /line 5: what begins in line 1 must end with/],
-      "\\n for line breaks" => [pem.gsub("\n", "\\n"), /line 1: -----BEGIN …----- must stand alone on its line/],
-      "DER" => [authority.certificate.to_der, /it is in DER form: convert it to PEM with openssl x509 -inform DER/],
-      "OpenSSL's own format" => [openssls_own, /line 1: a TRUSTED CERTIFICATE is a format of OpenSSL's own/],
-      "a key alone" => [identity.key.to_pem, /it holds no certificate in PEM form/]
+        [other.certificate.to_pem + rubbish, /line \d+: this section is not a certificate/],
+      "what is no base64" => [pem.sub("MII", "M!I"), /line 1: this section is not valid base64/],
+      "a certificate that is cut short" => [pem.lines.first(4).join, /line 1: this section is cut short/],
+      "the end of one" => [pem.lines.last(4).join, /line 4: this section has no BEGIN line/],
+      "one in another's midst" => [pem.lines.first(4).join + pem, /line 5: the section from line 1 must end with/],
+      "\\n for line breaks" => [pem.gsub("\n", "\\n"), /line 1: -----BEGIN …----- must be alone on its line/],
+      "DER" => [authority.certificate.to_der, /it is in DER format: convert it to PEM with openssl x509 -inform DER/],
+      "OpenSSL's own format" => [openssls_own, /line 1: TRUSTED CERTIFICATE is OpenSSL's own format/],
+      "a key alone" => [identity.key.to_pem, /it contains no certificate in PEM format/]
     }.each do |what, (text, problem)|
       it "refuses #{what}, and tells the place" do
         in_file(text) do |file|
@@ -585,19 +587,22 @@ RSpec.describe "The transport over TLS (promise 9)" do
     tls12 = OpenSSL::SSL::TLS1_2_VERSION
     {
       "a certificate with a common name only" =>
-        [{ extensions: [] }, {}, /names no host: it has no subjectAltName, and a common name does not count/],
+        [{ extensions: [] }, {}, /has no host name: it has no subjectAltName, and the common name is ignored/],
       "X.509 version 1" => [{ extensions: [], version: 0 }, {}, /of X.509 version 1: issue it as version 3/],
       "ECDSA with SHA-512" =>
-        [{ digest: "SHA512" }, {}, /is signed in a way that cannot be checked here: sign it with RSA/],
-      "a P-521 key" => [{ key: OpenSSL::PKey::EC.generate("secp521r1") }, {}, /the server has nothing in common/],
+        [{ digest: "SHA512" }, {},
+         /signature algorithm of the server's certificate is not supported: sign it with RSA/],
+      "a P-521 key" => [{ key: OpenSSL::PKey::EC.generate("secp521r1") }, {},
+                        /the server and this client have no TLS parameters in common/],
       "TLS 1.2 with CBC alone" => [{ key: rsa }, { max_version: tls12, ciphers: "ECDHE-RSA-AES128-SHA256" },
-                                   /the server has nothing in common .* TLS 1.2 with ECDHE and AES-GCM/],
+                                   /have no TLS parameters in common: .* TLS 1.2 with ECDHE and AES-GCM/],
       "the exchange of keys by RSA" =>
-        [{ key: rsa }, { max_version: tls12, ciphers: "AES128-GCM-SHA256" }, /the server has nothing in common/],
+        [{ key: rsa }, { max_version: tls12, ciphers: "AES128-GCM-SHA256" },
+         /the server and this client have no TLS parameters in common/],
       "to show a certificate (TLS 1.2)" =>
-        [{}, { max_version: tls12, verify_mode: 3 }, /or it wants a client's certificate, and there is none/],
+        [{}, { max_version: tls12, verify_mode: 3 }, /or the server requires a client certificate, which/],
       "to show a certificate (TLS 1.3)" =>
-        [{}, { verify_mode: 3 }, /the server wants a client's certificate, which this client cannot give/],
+        [{}, { verify_mode: 3 }, /the server requires a client certificate, which this client cannot send/],
       "3,000 names" =>
         [{ extensions: [Certificates.names(*Array.new(3000) { |i| "host-#{i}.example" })] }, {},
          /is for another host \(.*host-1\.example.*…\)/]

@@ -1,4 +1,4 @@
-//! Reading an HTTP/1.1 answer from whatever pieces the network delivers it in.
+//! Reads an HTTP/1.1 answer, in whatever pieces it arrives.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use httparse::Status;
 use crate::http::connection::Buffer;
 use crate::http::head;
 
-/// How many header lines an answer may have.
+/// The maximum number of header lines.
 const MAX_HEADERS: usize = 100;
-/// How many bytes the lines with the sizes of chunks may have beside the sizes, all together.
+/// The maximum total size of chunk extensions, in bytes.
 const MAX_CHUNK_EXTENSIONS: usize = 16 * 1024;
-/// How many digits a chunk's size may have.
+/// The maximum number of digits in a chunk's size.
 const CHUNK_DIGITS: usize = 16;
-/// Within how many bytes it shows whether an answer is HTTP.
+/// The number of bytes after which it is known whether an answer is HTTP.
 const STATUS_LINE: usize = 32;
 
 /// A complete answer.
@@ -21,53 +21,53 @@ const STATUS_LINE: usize = 32;
 pub struct Answer {
     /// The status code, such as 202.
     pub status: u16,
-    /// The head, from the status line to the empty line. It is as it came, unless there are fields that are not as they
-    /// should be: then what is folded is unfolded, and those that nobody can read are left out.
+    /// The head as received, from the status line to the empty line. If it has malformed fields, folded lines are
+    /// unfolded and unreadable fields are removed.
     pub head: Vec<u8>,
-    /// The body, its transfer coding undone; None where the status allows none.
+    /// The body without its transfer coding; None if the status allows no body.
     pub body: Option<Vec<u8>>,
-    /// Why no other request may follow on the same connection; None where one may.
+    /// Why the connection must not be reused; None if it may be.
     pub close: Option<CloseReason>,
-    /// How long the server says it keeps an idle connection open (`Keep-Alive: timeout=`).
+    /// How long the server keeps an idle connection open (`Keep-Alive: timeout=`).
     pub idle_limit: Option<Duration>,
 }
 
-/// Why the connection on which an answer came is closed.
+/// Why the connection is closed after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The server says so.
+    /// The server sent `Connection: close`.
     Announced,
-    /// The server speaks HTTP/1.0, and does not say that the connection is kept.
+    /// The server uses HTTP/1.0 without `Connection: keep-alive`.
     Version,
-    /// That is how the answer ends.
+    /// The end of the connection marks the end of the answer.
     End,
-    /// How the answer ends is said twice, or in a way that its version of HTTP does not have. Others may take another
-    /// end for the right one, so nothing may follow (RFC 9112, sections 6.1 and 6.3).
+    /// The length of the answer is given twice, or in a way that its HTTP version does not have. A proxy may see
+    /// another end of the answer, so the connection is not reused (RFC 9112, sections 6.1 and 6.3).
     Framing,
 }
 
-/// Bounds on what is read.
+/// Limits on the size of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of the head, the 1xx heads before it included; and of the trailers.
+    /// The maximum size of the head, including 1xx heads before it, and of the trailers, in bytes.
     pub head: usize,
-    /// Bytes of the body.
+    /// The maximum size of the body, in bytes.
     pub body: usize,
 }
 
 /// Why an answer cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
-    /// It is not HTTP, or contradicts itself.
+    /// It is not valid HTTP.
     #[error("{0}")]
     Malformed(String),
-    /// It exceeds a limit.
+    /// It exceeds a limit other than the body's.
     #[error("{0}")]
     TooLarge(String),
-    /// Its body is larger than this limit.
+    /// Its body is larger than this limit, in bytes.
     #[error("the answer's body is larger than {0} bytes")]
     BodyTooLarge(usize),
-    /// The connection ended first.
+    /// The connection was closed before the end of the answer.
     #[error("the connection was closed {0}")]
     Cut(&'static str),
 }
@@ -89,50 +89,50 @@ enum State {
     Complete,
 }
 
-/// Reads one answer. Give it the connection's input as it grows, until it says that the answer is complete.
+/// Reads one answer. Pass it the connection's input as it arrives, until the answer is complete.
 #[derive(Debug)]
 pub struct AnswerReader {
     limits: Limits,
-    /// Whether this answers a CONNECT: then the head is all of it. Behind it begins the tunnel, or a text that says why
-    /// there is none.
+    /// Whether this is the answer to a CONNECT. It is read only up to the end of its head, where the tunnel or a
+    /// proxy's error text begins.
     tunnel: bool,
     state: State,
-    /// The bytes of 1xx heads, which announce the answer, and of empty lines before it.
+    /// The size of the 1xx heads and empty lines before the answer, in bytes.
     announced: usize,
-    /// How many bytes of the input were searched for the end of the head, of the trailers or of a chunk's line.
+    /// The number of input bytes already searched for the end of the head, of the trailers or of a chunk's line.
     searched: usize,
-    /// The bytes of chunks' lines so far, without the sizes.
+    /// The total size of chunk extensions so far, in bytes.
     extensions: usize,
     answer: Answer,
 }
 
 impl AnswerReader {
-    /// For the answer to anything but a CONNECT.
+    /// A reader for the answer to any method but CONNECT.
     pub fn new(limits: Limits) -> Self {
         let answer = Answer { status: 0, head: Vec::new(), body: None, close: None, idle_limit: None };
         let (announced, searched, extensions) = (0, 0, 0);
         Self { limits, tunnel: false, state: State::Head, announced, searched, extensions, answer }
     }
 
-    /// For the answer to a CONNECT.
+    /// A reader for the answer to a CONNECT.
     pub fn for_tunnel(limits: Limits) -> Self {
         Self { tunnel: true, ..Self::new(limits) }
     }
 
-    /// The status, once it has come; also of an answer that is cut short behind it, or unreadable.
+    /// The status, once it was received, even if the rest of the answer is missing or invalid.
     pub fn status(&self) -> Option<u16> {
         Some(self.answer.status).filter(|status| *status > 0)
     }
 
-    /// The answer, once [`feed`](Self::feed) or [`end`](Self::end) has said that it is complete.
+    /// The answer, after [`feed`](Self::feed) or [`end`](Self::end) returned true.
     pub fn into_answer(self) -> Answer {
         self.answer
     }
 
-    /// Reads on in `input`, and says whether the answer is complete. What belongs to no answer stays in `input`.
+    /// Reads from `input`, and returns whether the answer is complete. Leaves bytes after the answer in `input`.
     ///
     /// # Errors
-    /// [`AnswerError`] where `input` is no HTTP answer or exceeds the limits.
+    /// [`AnswerError`] if `input` is not a valid HTTP answer or exceeds the limits.
     pub fn feed(&mut self, input: &mut Buffer) -> Result<bool, AnswerError> {
         loop {
             let progress = match self.state {
@@ -146,16 +146,16 @@ impl AnswerReader {
         }
     }
 
-    /// Whether this is a 4xx or 5xx of whose body only the end of the connection tells that it is over. Its status is
-    /// worth more than to know whether the text behind it is complete.
+    /// Whether this is a 4xx or 5xx whose body ends with the connection. Its status is reported even if the connection
+    /// breaks within the body.
     pub fn refused_until_close(&self) -> bool {
         self.answer.status >= 400 && matches!(self.state, State::Body(Framing::UntilClose))
     }
 
-    /// Takes note that nothing more will come, and says whether the answer is complete by that.
+    /// Handles the end of the connection. Returns true, as the answer is then complete.
     ///
     /// # Errors
-    /// [`AnswerError::Cut`] where it is not.
+    /// [`AnswerError::Cut`] if the answer is incomplete.
     pub fn end(&mut self, input: &Buffer) -> Result<bool, AnswerError> {
         match self.state {
             State::Complete => Ok(true),
@@ -164,7 +164,7 @@ impl AnswerReader {
                 Ok(true)
             }
             State::Body(_) => Err(AnswerError::Cut("in the middle of the answer's body")),
-            State::Head if input.unread().is_empty() => Err(AnswerError::Cut("before any answer came")),
+            State::Head if input.unread().is_empty() => Err(AnswerError::Cut("before an answer arrived")),
             State::Head => Err(AnswerError::Cut("in the middle of the answer's head")),
         }
     }
@@ -179,8 +179,8 @@ impl AnswerReader {
         let length = head::length(bytes, self.searched);
         let limit = self.limits.head;
         let too_large = self.announced + length.unwrap_or(bytes.len()) > limit;
-        // What is not HTTP may have no head that ends. Only what is within the limit counts: else it would depend on the
-        // pieces in which an answer comes whether it is unreadable or too large.
+        // Input that is not HTTP may never end its head, so check the status line early. Only check bytes within the
+        // limit: otherwise the error would depend on the pieces in which the answer arrives.
         if (too_large || length.is_none()) && self.searched < STATUS_LINE {
             self.read_status(&bytes[..bytes.len().min(limit.saturating_sub(self.announced))])?;
         }
@@ -208,7 +208,7 @@ impl AnswerReader {
         let Some(status @ 100..) = head.code else {
             return Err(AnswerError::Malformed("the answer's status is below 100".to_owned()));
         };
-        // 1xx announces the answer; 101 would be one, but we never ask for another protocol.
+        // Skip 1xx heads. A 101 is an error, because no request asks to switch protocols.
         if (100..200).contains(&status) && status != 101 {
             self.announce(length, input);
             return Ok(true);
@@ -217,7 +217,9 @@ impl AnswerReader {
         let headers = Headers(head.headers);
         let framing = match status {
             101 => {
-                return Err(AnswerError::Malformed("the server switched protocols unasked".to_owned()));
+                return Err(AnswerError::Malformed(
+                    "the server switched protocols without being asked".to_owned(),
+                ));
             }
             204 | 304 => None,
             _ if self.tunnel => None,
@@ -233,7 +235,7 @@ impl AnswerReader {
             Some(framing) => {
                 let expected = if let Framing::Length(length) = framing { length } else { 0 };
                 self.admit(expected)?;
-                // What a server announces is no reason to set memory aside before it comes.
+                // Do not allocate a large body before it arrives, whatever the server announces.
                 self.answer.body = Some(Vec::with_capacity(expected.min(64 * 1024) as usize));
                 self.state = State::Body(framing);
             }
@@ -241,7 +243,7 @@ impl AnswerReader {
         Ok(true)
     }
 
-    /// Takes down the status as soon as it is there.
+    /// Sets the status as soon as it was received.
     fn read_status(&mut self, bytes: &[u8]) -> Result<(), AnswerError> {
         let bytes = &bytes[..bytes.len().min(STATUS_LINE)];
         let mut headers = [httparse::EMPTY_HEADER; STATUS_LINE];
@@ -253,13 +255,13 @@ impl AnswerReader {
         Ok(())
     }
 
-    /// Passes over `length` bytes that come before the answer.
+    /// Skips `length` bytes before the answer.
     fn announce(&mut self, length: usize, input: &mut Buffer) {
         self.announced += length;
         self.proceed(length, input);
     }
 
-    /// Passes over `length` bytes that were read.
+    /// Consumes `length` bytes of `input`.
     fn proceed(&mut self, length: usize, input: &mut Buffer) {
         self.searched = 0;
         input.consume(length);
@@ -319,12 +321,12 @@ impl AnswerReader {
         Ok(true)
     }
 
-    /// The length of the line that `bytes` begin with, and the size of a chunk in it; None where there is more to come.
+    /// The length of the first line of `bytes`, and the chunk size in it; None if the line is incomplete.
     fn chunk_size(&mut self, bytes: &[u8]) -> Result<Option<(usize, u64)>, AnswerError> {
         let digits = bytes.iter().take(CHUNK_DIGITS).take_while(|byte| byte.is_ascii_hexdigit()).count();
         let length =
             bytes[self.searched..].iter().position(|byte| *byte == b'\n').map(|at| self.searched + at + 1);
-        // Beside the digits and the end of the line.
+        // Without the digits and the line break.
         let extension = length.unwrap_or(bytes.len() + 1).saturating_sub(digits + 2);
         if self.extensions + extension > MAX_CHUNK_EXTENSIONS {
             return Err(AnswerError::TooLarge(format!(
@@ -337,9 +339,9 @@ impl AnswerReader {
         };
         self.extensions += extension;
         match httparse::parse_chunk_size(&bytes[..length]) {
-            // Without a digit it takes the size for 0.
+            // httparse takes a missing size for 0.
             Ok(Status::Complete((_, size))) if digits > 0 => Ok(Some((length, size))),
-            _ => Err(AnswerError::Malformed("the size of a chunk of the answer is unreadable".to_owned())),
+            _ => Err(AnswerError::Malformed("a chunk of the answer has an invalid size".to_owned())),
         }
     }
 
@@ -353,7 +355,7 @@ impl AnswerReader {
         Ok(taken as u64)
     }
 
-    /// Refuses `more` bytes of the body where they exceed the limit.
+    /// Fails if `more` bytes would exceed the body's limit.
     fn admit(&self, more: u64) -> Result<(), AnswerError> {
         let read = self.answer.body.as_ref().map_or(0, Vec::len) as u64;
         let limit = self.limits.body;
@@ -373,7 +375,7 @@ fn parse<'h, 'b>(
     Ok(head)
 }
 
-/// A head whose status line is left as it is, and whose fields are tidied.
+/// The head with its status line unchanged and its fields normalized.
 fn tidy(head: &[u8]) -> Result<Vec<u8>, AnswerError> {
     let status_line = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |at| at + 1);
     let (status_line, fields) = head.split_at(status_line);
@@ -388,7 +390,7 @@ fn unreadable(bytes: &[u8], error: httparse::Error) -> AnswerError {
         httparse::Error::TooManyHeaders => {
             AnswerError::TooLarge(format!("the answer has more than {MAX_HEADERS} header lines"))
         }
-        // An alert.
+        // A TLS alert.
         _ if bytes.first() == Some(&0x15) => {
             AnswerError::Malformed("the answer is TLS: the URL should begin with https://".to_owned())
         }
@@ -396,7 +398,7 @@ fn unreadable(bytes: &[u8], error: httparse::Error) -> AnswerError {
     }
 }
 
-/// Why the connection is closed behind an answer of this kind.
+/// Why the connection is closed after such an answer.
 fn close_reason(
     status: u16,
     framing: Option<Framing>,
@@ -421,17 +423,14 @@ fn close_reason(
     }
 }
 
-/// How the body is delimited (RFC 9112, section 6.3).
+/// How the end of the body is determined (RFC 9112, section 6.3).
 fn framing(headers: &Headers<'_>) -> Result<Framing, AnswerError> {
     let mut codings = headers.all("transfer-encoding").map(<[u8]>::to_ascii_lowercase);
     match (codings.next().as_deref(), codings.next()) {
-        // The body as it is.
         (None | Some(b"identity"), None) => {}
         (Some(b"chunked"), None) => return Ok(Framing::ChunkSize),
         _ => {
-            return Err(AnswerError::Malformed(
-                "the answer has a transfer coding that was not asked for".to_owned(),
-            ));
+            return Err(AnswerError::Malformed("the answer has an unsupported transfer coding".to_owned()));
         }
     }
     let mut lengths =
@@ -443,7 +442,7 @@ fn framing(headers: &Headers<'_>) -> Result<Framing, AnswerError> {
     match lengths.next() {
         None => Ok(Framing::UntilClose),
         Some(Some(length)) if lengths.all(|other| other == Some(length)) => Ok(Framing::Length(length)),
-        Some(_) => Err(AnswerError::Malformed("the answer's Content-Length is unreadable".to_owned())),
+        Some(_) => Err(AnswerError::Malformed("the answer's Content-Length is invalid".to_owned())),
     }
 }
 
@@ -514,7 +513,7 @@ mod tests {
         serde_json::from_str(include_str!("../../spec/conformance/own/answers.json")).unwrap()
     }
 
-    /// Feeds what one read would bring.
+    /// Feeds one piece, as from one read.
     fn feed(reader: &mut AnswerReader, input: &mut Buffer, piece: &[u8]) -> Result<bool, AnswerError> {
         let filled = input.fill(|space| {
             space[..piece.len()].copy_from_slice(piece);
@@ -524,7 +523,7 @@ mod tests {
         reader.feed(input)
     }
 
-    /// Reads `pieces` as they would come from the network; the connection then ends where `closed` says so.
+    /// Reads `pieces` as if from the network, and then the end of the connection if `closed`.
     fn read<'a>(
         pieces: impl Iterator<Item = &'a [u8]>,
         closed: bool,
@@ -663,7 +662,7 @@ mod tests {
             complete = feed(&mut reader, &mut input, &[*byte]).unwrap();
         }
         assert!(complete);
-        // It takes a tenth of a second without optimizations; a head that is read anew for each byte takes half a minute.
+        // This takes 0.1 s without optimizations; parsing the head again for each byte would take 30 s.
         assert!(started.elapsed() < std::time::Duration::from_secs(5));
     }
 

@@ -1,4 +1,4 @@
-//! One attempt to get a request answered: a state machine over a connection that never blocks.
+//! One attempt of a request: a non-blocking state machine.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,47 +21,47 @@ use crate::http::url::url_host;
 use crate::http::wait::{Interest, ResolveError, Wait};
 use crate::secret::Secret;
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The answer, or why there is none.
+    /// The answer, or the error.
     pub answer: Result<Answer, NetworkError>,
-    /// How long it took.
+    /// The time since the attempt began.
     pub elapsed: Duration,
     /// Whether the connection had served an earlier request.
     pub reused: bool,
-    /// How often a reused connection turned out to be dead and was replaced; at most once.
+    /// How often a dead idle connection was replaced: 0 or 1.
     pub reconnects: u32,
-    /// The bytes of the request that have left.
+    /// The number of bytes sent; with TLS, the bytes of its records.
     pub sent: usize,
-    /// The bytes that came for it; with TLS, of its records.
+    /// The number of bytes received; with TLS, the bytes of its records.
     pub received: usize,
 }
 
 /// What an attempt needs next.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// The addresses of a host, by [`Attempt::resolved`].
+    /// The host's addresses: call [`Attempt::resolved`].
     Resolve {
         /// The host.
         host: &'a str,
-        /// How long to look for them.
+        /// When to give up.
         until: Instant,
     },
-    /// To be advanced again when `fd` is ready, or at `until`.
+    /// A socket: call [`Attempt::advance`] when it is ready, or at `until`.
     Wait {
         /// The socket.
         fd: BorrowedFd<'a>,
         /// What to wait for.
         interest: Interest,
-        /// How long to wait for it.
+        /// When to stop waiting.
         until: Instant,
     },
-    /// Nothing: this is its outcome.
+    /// Nothing: the attempt has ended.
     Done(Outcome),
 }
 
-/// One attempt under way. Dropping it closes its connection; only one that was answered goes back to the pool.
+/// One running attempt. Dropping it closes its connection; after an answer, the connection is in the pool.
 pub struct Attempt {
     settings: Arc<Settings>,
     local: Arc<Local>,
@@ -74,22 +74,22 @@ pub struct Attempt {
     reconnects: u32,
     sent: usize,
     received: usize,
-    /// Whether the server has taken what must not be sent twice.
+    /// Whether the server has accepted a request that must not be sent twice.
     taken: bool,
-    /// Where a new connection leads to.
+    /// The address of a new connection.
     address: Option<IpAddr>,
     stage: Stage,
 }
 
 enum Stage {
-    /// Not begun, or begun again after a reused connection had failed.
+    /// Not begun, or begun again after a reused connection failed.
     Start,
-    /// The host's addresses have been asked for.
+    /// Waiting for the host's addresses.
     Resolving {
         until: Instant,
     },
     Connecting(Dial),
-    /// The proxy has been asked for a tunnel.
+    /// CONNECT is sent to the proxy.
     Tunnelling {
         connection: Connection,
         ask: Secret,
@@ -107,9 +107,9 @@ enum Stage {
     Over,
 }
 
-/// What one move of an attempt led to.
+/// The result of one move of the state machine.
 enum Move {
-    /// Another stage.
+    /// Reached another stage.
     On,
     Resolve(Instant),
     Wait(Interest, Instant),
@@ -143,7 +143,7 @@ impl Attempt {
         }
     }
 
-    /// The request's header lines as they will go out, each with its line break.
+    /// The request's header lines as sent, each with its line break.
     pub fn headers(&self) -> &[u8] {
         let position =
             |pattern: &[u8]| self.request.windows(pattern.len()).position(|bytes| bytes == pattern);
@@ -153,7 +153,7 @@ impl Attempt {
         }
     }
 
-    /// Goes as far as it can without waiting.
+    /// Proceeds as far as possible without waiting, and returns what to wait for.
     pub fn advance(&mut self) -> Step<'_> {
         let (interest, until) = loop {
             match self.step(Instant::now()) {
@@ -177,7 +177,7 @@ impl Attempt {
         }
     }
 
-    /// Answers [`Step::Resolve`].
+    /// Passes the addresses that [`Step::Resolve`] asks for.
     pub fn resolved(&mut self, addresses: Result<Vec<IpAddr>, ResolveError>) {
         let Stage::Resolving { until } = self.stage else { return };
         let connecting = match addresses {
@@ -191,16 +191,16 @@ impl Attempt {
                 let failure = Failure::new(kind, Phase::Resolve, Cause::Named(name), message);
                 Dial::new(Vec::new(), failure, Instant::now(), until)
             }
-            // The time is up: that is found at the next move.
+            // The next move reports the timeout.
             Err(ResolveError::TimedOut) => return,
         };
         self.stage = Stage::Connecting(connecting);
     }
 
-    /// Drives the attempt to its end, waiting by `wait`.
+    /// Runs the attempt to its end. `wait` does the waiting.
     ///
     /// # Errors
-    /// What `wait` gives up with; the attempt can then still be driven on.
+    /// Those of `wait`. The attempt can be continued after an error.
     pub fn run<W: Wait>(&mut self, wait: &mut W) -> Result<Outcome, W::Stop> {
         loop {
             match self.advance() {
@@ -254,7 +254,7 @@ impl Attempt {
                     return Ok(Move::Wait(interest, until));
                 }
                 match talk.reader.into_answer().status {
-                    // Taken for the server's, it would have got past TLS.
+                    // Bytes after the answer would be taken for the server's, from before the TLS handshake.
                     200..300 if !connection.input.unread().is_empty() => {
                         return Err(Failure::talkative_proxy());
                     }
@@ -321,8 +321,7 @@ impl Attempt {
         self.local.stats.received.add(connection.received);
     }
 
-    /// Whether a connection that had been idle was simply dead: then the request goes out once more, on a new one,
-    /// and that does not count as an attempt.
+    /// Whether an idle connection was dead. The request is then sent on a new connection, within the same attempt.
     fn may_reconnect(&self, connection: &Connection, talk: &Exchange, failure: &Failure) -> bool {
         self.reused
             && self.reconnects == 0
@@ -333,7 +332,7 @@ impl Attempt {
 
     fn talking(&mut self, mut connection: Connection, now: Instant) -> Result<Stage, Failure> {
         let until = now + self.timeouts.write;
-        // What nobody will wait for is not sent.
+        // Do not send a request if its deadline has passed.
         self.in_time(until, now, Phase::Connect)?;
         self.reused = connection.reused;
         (connection.sent, connection.received) = (0, 0);
@@ -380,7 +379,7 @@ impl Attempt {
         Ok(Stage::Tunnelling { connection, ask, talk, until })
     }
 
-    /// Begins TLS, where the scheme asks for it.
+    /// Begins the TLS handshake for an https URL.
     fn handshaking(&self, mut connection: Connection, until: Instant) -> Result<Stage, Failure> {
         let settings = &*self.settings;
         if let Some(config) = &self.local.tls {
@@ -390,7 +389,7 @@ impl Attempt {
         Ok(Stage::Handshaking { connection, until })
     }
 
-    /// Whom the socket is connected to: the proxy, where there is one.
+    /// Host and port that the socket connects to: the proxy's, if there is one.
     fn peer(&self) -> (&str, u16) {
         let settings = &*self.settings;
         match &settings.proxy {
@@ -403,12 +402,13 @@ impl Attempt {
         self.deadline.map_or(until, |deadline| deadline.min(until))
     }
 
-    /// Fails where `until`, the limit of this phase, or the deadline of the whole delivery has passed.
+    /// Fails if `until`, the limit of this phase, or the deadline of the whole delivery has passed.
     fn in_time(&self, until: Instant, now: Instant, phase: Phase) -> Result<(), Failure> {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             let elapsed = seconds(now.saturating_duration_since(self.started));
-            let message =
-                format!("the time for all attempts was up (total_timeout), {elapsed} into this one");
+            let message = format!(
+                "the time limit for all attempts (total_timeout) was reached after {elapsed} of this one"
+            );
             return Err(Failure::timeout(phase, message));
         }
         if now < until {
@@ -427,20 +427,20 @@ impl Attempt {
         Err(Failure::timeout(phase, message))
     }
 
-    /// The outcome where this is the answer, whoever gave it.
+    /// The outcome with this answer, which may come from an interceptor.
     pub fn outcome(&self, answer: Result<Answer, NetworkError>) -> Outcome {
         let Self { reused, reconnects, sent, received, .. } = *self;
         Outcome { answer, elapsed: self.started.elapsed(), reused, reconnects, sent, received }
     }
 
-    /// The outcome where the system does not have what it takes to wait: its error of this number.
+    /// The outcome if the caller cannot wait because of the system error with this number.
     pub fn lacking(&self, number: i32) -> Outcome {
         let error = io::Error::from_raw_os_error(number);
         self.outcome(Err(self.error(Failure::io(Phase::Connect, &error))))
     }
 
-    /// Begins again, where `outcome` is that there was no descriptor or memory for a socket, or to read whom to trust.
-    /// Says whether that is so.
+    /// Begins again if `outcome` is a lack of descriptors or memory for a socket or for reading certificates. Returns
+    /// whether it does.
     pub fn begin_again(&mut self, outcome: &Outcome) -> bool {
         let Err(NetworkError { phase: Phase::Connect | Phase::Tls, cause: Cause::System(number), .. }) =
             outcome.answer
@@ -455,13 +455,13 @@ impl Attempt {
         again
     }
 
-    /// What this failure teaches the attempts to come.
+    /// Updates what later attempts know about addresses and connections.
     fn learn(&self, failure: &Failure) {
         let broken = matches!(failure.kind, ErrorKind::Timeout | ErrorKind::Reset);
         match (failure.phase, self.address) {
             (Phase::Resolve | Phase::Connect, _) => self.local.remember(None),
             (_, Some(address)) if failure.kind != ErrorKind::TooLarge => self.local.failed(address),
-            // What a load balancer forgot, or a network lost, it lost for all of them.
+            // If one idle connection is dead, a load balancer or the network has probably dropped all of them.
             (Phase::Write | Phase::Read, None) if broken => self.local.pool.clear(),
             _ => {}
         }
@@ -505,8 +505,8 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        // Who is tired of waiting for an idle connection to answer may be so by a timeout of their own. Where they are in
-        // a child that a fork made, the pool may be locked for ever.
+        // The caller may have stopped waiting for a dead idle connection, by a timeout of its own. `abandon`, because
+        // in a forked child the pool may stay locked for ever.
         match &self.stage {
             Stage::Talking { talk, .. } if self.reused && !talk.heard => self.local.pool.abandon(),
             _ => {}
@@ -597,7 +597,7 @@ mod tests {
         }
     }
 
-    /// An answer of which `count` bytes are body.
+    /// An answer with a body of `count` bytes.
     fn answer(count: usize) -> Vec<u8> {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n");
         [head.as_bytes(), &vec![b'x'; count]].concat()
@@ -608,7 +608,7 @@ mod tests {
         for scheme in SCHEMES {
             let port = serve(scheme, |number, mut wire| {
                 if number == 0 && wire.request().is_some() {
-                    // The answer fills a record of TLS to the last byte; the unasked one is the next record.
+                    // The answer fills a TLS record to the last byte; the unrequested one is the next record.
                     let full = answer(16_384 - answer(10_000).len() + 10_000);
                     wire.send(&[&full[..], b"HTTP/1.1 500 Stale\r\nContent-Length: 0\r\n\r\n"].concat())
                         .unwrap();
@@ -653,7 +653,7 @@ mod tests {
                 if wire.request().is_none() {
                     return;
                 }
-                // One record of TLS, in pieces none of which can be decrypted by itself.
+                // One TLS record, in pieces that cannot be decrypted alone.
                 let bytes = wire.seal(&answer(10_000));
                 for piece in bytes.chunks(bytes.len() / 9 + 1) {
                     wire.socket().write_all(piece).unwrap();
@@ -671,7 +671,7 @@ mod tests {
     fn what_comes_while_the_request_goes_out_does_not_end_the_patience_with_it() {
         for scheme in SCHEMES {
             let port = serve(scheme, |_, mut wire| {
-                // The client has sent what fits into the sockets' buffers when its patience would end.
+                // By its timeout, the client has sent only what fits into the sockets' buffers.
                 let mut begin = [0; 100];
                 wire.read_exact(&mut begin).unwrap();
                 wire.send(b"HTTP/1.1 102 Processing\r\n\r\n").unwrap();
@@ -697,7 +697,7 @@ mod tests {
             let port = serve(scheme, |_, mut wire| {
                 wire.read_exact(&mut [0; 100]).unwrap();
                 wire.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}").unwrap();
-                // It reads no more, and keeps the connection.
+                // Keeps the connection open, but does not read.
                 loop {
                     thread::park();
                 }
@@ -715,7 +715,7 @@ mod tests {
     #[test]
     fn what_breaks_while_the_request_goes_out_is_said_to() {
         for scheme in SCHEMES {
-            // With what it has not read in its buffer, it resets the connection.
+            // Closing with unread data in its buffer resets the connection.
             let port = serve(scheme, |_, mut wire| wire.read_exact(&mut [0; 100]).unwrap());
             let body = vec![b'x'; 24 << 20];
             let mut attempt = to(scheme, port).attempt(request(&body), 0, TIMEOUTS, None);
@@ -783,7 +783,7 @@ mod tests {
         assert_eq!((error.kind, error.port), (ErrorKind::Proxy, port));
         assert_eq!(
             error.to_string(),
-            format!("proxy 127.0.0.1:{port}: it sent more than an answer to CONNECT")
+            format!("proxy 127.0.0.1:{port}: it sent more data after its answer to CONNECT")
         );
     }
 
@@ -794,7 +794,7 @@ mod tests {
             let port = serve("http", move |_, mut wire| {
                 wire.request().unwrap();
                 wire.send(head.as_bytes()).unwrap();
-                // It keeps the connection, and says no more.
+                // Keeps the connection open, but sends nothing more.
                 let _ = wire.request();
             });
             let proxy = Some(Proxy::parse(&format!("127.0.0.1:{port}")).unwrap());
@@ -804,7 +804,7 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "proxy 127.0.0.1:{port}: it answered 407 to CONNECT: the proxy's URL must hold the right user and password"
+                    "proxy 127.0.0.1:{port}: it answered 407 to CONNECT: the proxy's URL must contain the right user name and password"
                 )
             );
         }
@@ -846,7 +846,7 @@ mod tests {
             let (port, _seen) = serve_scripts(scheme, vec![vec![ACCEPTED]]);
             let transport = transport(settings(&format!("{scheme}://app.example:{port}/events")));
             let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
-            // Nothing listens on the first.
+            // Nothing listens on the first address.
             let mut addresses =
                 Plain(["127.0.0.2", "127.0.0.1"].map(|address| address.parse().unwrap()).to_vec());
             let Ok(outcome) = attempt.run(&mut addresses);
@@ -865,7 +865,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             format!(
-                "127.0.0.1:{port}: the connection was refused: nothing listens there, or a firewall forbids it"
+                "127.0.0.1:{port}: the connection was refused: nothing listens there, or a firewall blocks it"
             )
         );
     }

@@ -1,4 +1,4 @@
-//! One connection to the server: a non-blocking socket, TLS on top where the scheme asks for it.
+//! One connection to the server: a non-blocking socket, with TLS for https.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,22 +9,22 @@ use rustls::ClientConnection;
 
 use crate::http::wait::Interest;
 
-/// How much is read at once.
+/// The maximum size of one read, in bytes.
 const READ_SIZE: usize = 16 * 1024;
-/// How often TLS may have something of its own to say while a connection is idle.
+/// How many reads without application data an idle TLS connection may need before it is closed.
 const MOST_ASIDES: u32 = 16;
 
-/// Bytes that have come and wait to be read.
+/// Received bytes that were not read yet.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// Room for what comes; `start..end` of it is unread.
+    /// The buffer; `start..end` is unread.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Buffer {
-    /// What has not been consumed yet.
+    /// The bytes that were not consumed yet.
     pub fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -34,7 +34,7 @@ impl Buffer {
         self.start = self.end.min(self.start + count);
     }
 
-    /// Appends what one call of `read` delivers; returns its count.
+    /// Appends the bytes of one call of `read`, and returns their number.
     ///
     /// # Errors
     /// Those of `read`.
@@ -52,30 +52,30 @@ impl Buffer {
     }
 }
 
-/// What became of an operation on a socket that never blocks.
+/// The result of a non-blocking read or write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Io {
-    /// So many bytes were moved; for a read, 0 means that the other side has closed.
+    /// The number of bytes read or written; 0 from a read means that the peer has closed the connection.
     Moved(usize),
-    /// Nothing could be moved now.
+    /// The operation would block.
     Blocked,
 }
 
-/// A connection and what has been read from it ahead of time. Dropping it closes the socket.
+/// A connection with its input buffer. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct Connection {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
     records: Records,
-    /// What has come and was not yet asked for.
+    /// Received bytes that were not read yet.
     pub input: Buffer,
-    /// Whether an earlier request was answered on it.
+    /// Whether it has served an earlier request.
     pub reused: bool,
-    /// How many bytes have left for the present request.
+    /// The number of bytes sent for the current request.
     pub sent: usize,
-    /// How many bytes have come since, on the wire: with TLS they may not make a whole record yet.
+    /// The number of bytes received since, on the wire: with TLS, they may be an incomplete record.
     pub received: usize,
-    /// While idle: when to stop trusting it.
+    /// When the idle connection expires.
     pub idle_until: Option<Instant>,
 }
 
@@ -86,17 +86,17 @@ impl Connection {
         Self { socket, tls: None, records, input, reused: false, sent: 0, received: 0, idle_until: None }
     }
 
-    /// From here on everything goes through `tls`.
+    /// Sends and receives everything through `tls` from now on.
     pub fn wrap(&mut self, tls: ClientConnection) {
         self.tls = Some(Box::new(tls));
     }
 
-    /// The socket, to wait on.
+    /// The socket to wait for.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Drives the TLS handshake: None when it is done, else what it waits for.
+    /// Continues the TLS handshake. Returns what it waits for; None when it is complete.
     ///
     /// # Errors
     /// What the socket reports, or [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
@@ -118,7 +118,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Sends what it can of `bytes`. With TLS they may wait in its buffer: see [`flush`](Self::flush).
+    /// Sends as much of `bytes` as possible. TLS may buffer them: see [`flush`](Self::flush).
     ///
     /// # Errors
     /// What the socket reports.
@@ -131,13 +131,13 @@ impl Connection {
             return Ok(outcome);
         };
         match tls.writer().write(bytes)? {
-            // Its buffer is full.
+            // TLS's buffer is full.
             0 => self.flush(),
             taken => Ok(Io::Moved(taken)),
         }
     }
 
-    /// Sends what TLS has buffered; says Blocked while something is left.
+    /// Sends what TLS has buffered; Blocked if something is left.
     ///
     /// # Errors
     /// What the socket reports.
@@ -153,12 +153,12 @@ impl Connection {
         Ok(Io::Moved(0))
     }
 
-    /// Reads once into [`input`](Self::input). Blocked may also mean that what came was of TLS's own, and that there may
-    /// be more.
+    /// Reads once into [`input`](Self::input). Blocked may also mean that only TLS's own messages were received, and
+    /// that more data is available.
     ///
     /// # Errors
-    /// What the socket reports; with TLS also [`io::ErrorKind::UnexpectedEof`] where the other side closed without
-    /// saying so, and [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
+    /// What the socket reports; with TLS also [`io::ErrorKind::UnexpectedEof`] if the peer closed the connection
+    /// without a close_notify alert, and [`io::ErrorKind::InvalidData`] around a [`rustls::Error`].
     pub fn read(&mut self) -> io::Result<Io> {
         let Self { socket, tls, records, input, received, .. } = self;
         let Some(tls) = tls else {
@@ -173,36 +173,37 @@ impl Connection {
             moved => return Ok(moved),
         }
         if let Io::Moved(_) = blocked(tls.read_tls(&mut Wire { socket, records, received }))? {
-            // At the end of the stream, too: the reader then tells a proper end from a cut.
+            // Also at the end of the stream: the reader tells a proper end from a truncated stream.
             process(tls, socket)?;
             return blocked(input.fill(|space| tls.reader().read(space)));
         }
         Ok(Io::Blocked)
     }
 
-    /// Whether what comes next must come from the socket, so that it can be waited for there.
+    /// Whether TLS has no buffered data, so that waiting for the socket is right.
     pub fn drained(&self) -> bool {
         self.tls.as_ref().is_none_or(|tls| tls.wants_read())
     }
 
-    /// Whether a part of a TLS record has come, and the rest not yet.
+    /// Whether an incomplete TLS record was received.
     pub fn within_record(&self) -> bool {
         !self.records.whole()
     }
 
-    /// Whether all that has come was read: nothing is left of it here, in TLS's buffers, or in half a record.
+    /// Whether everything received was read: nothing is left in the input, in TLS's buffers, or in an incomplete
+    /// record.
     pub fn quiet(&self) -> bool {
         self.input.unread().is_empty() && self.drained() && !self.within_record()
     }
 
-    /// Whether a new request may go out on this idle connection: the other side has neither closed it nor said
-    /// anything unasked, such as the answer to a request that nobody waits for any more.
+    /// Whether this idle connection can carry a new request: the peer has neither closed it nor sent unrequested data,
+    /// such as a late answer to an abandoned request.
     pub fn usable(&mut self, now: Instant) -> bool {
         if self.idle_until.is_some_and(|until| until <= now) {
             return false;
         }
-        // TLS may have spoken on its own account, to hand out a ticket: read, and see whether that was all. Whoever goes
-        // on and on is left.
+        // The data may be a message of TLS itself, such as a session ticket: read it, and check again. Give up on a
+        // peer that never stops.
         for _ in 0..MOST_ASIDES {
             match self.socket.peek(&mut [0]) {
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock && self.quiet(),
@@ -214,7 +215,7 @@ impl Connection {
     }
 }
 
-/// Where TLS reads from: counts what comes, and where in a record it ends. TLS itself does not tell.
+/// The socket that TLS reads from. Counts bytes, and tracks the ends of records, which rustls does not report.
 struct Wire<'a> {
     socket: &'a mut TcpStream,
     records: &'a mut Records,
@@ -230,17 +231,17 @@ impl Read for Wire<'_> {
     }
 }
 
-/// How far a stream of TLS records has come within its last one.
+/// The position of a stream of TLS records within its last record.
 #[derive(Debug, Default)]
 struct Records {
-    /// How much of its header has come.
+    /// How many bytes of its header were received.
     header: usize,
-    /// The length that the header has given so far, less what has come of it.
+    /// How many bytes of its content are missing, as far as the header gives its length.
     left: usize,
 }
 
 impl Records {
-    /// The size of a header; its last two bytes are the length of what follows.
+    /// The size of a header; its last two bytes are the length of the content.
     const HEADER: usize = 5;
 
     fn pass(&mut self, mut bytes: &[u8]) {
@@ -267,10 +268,10 @@ impl Records {
     }
 }
 
-/// Lets TLS work on what has been read. Where it refuses, the other side is told why before we go.
+/// Processes the records that were read. On an error, sends TLS's alert to the peer.
 fn process(tls: &mut ClientConnection, socket: &mut TcpStream) -> io::Result<()> {
     tls.process_new_packets().map(drop).map_err(|error| {
-        // The alert is a courtesy; the error stands whether it gets through or not.
+        // Report the error even if the alert cannot be sent.
         let _ = tls.write_tls(socket);
         io::Error::new(io::ErrorKind::InvalidData, error)
     })
@@ -306,7 +307,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { head: 2000, body: 1000 };
 
-    /// Every answer of the table, and everything that is none.
+    /// The valid and invalid answers of the table.
     fn table() -> Vec<String> {
         let table: serde_json::Value =
             serde_json::from_str(include_str!("../../spec/conformance/own/answers.json")).unwrap();
@@ -351,7 +352,7 @@ mod tests {
             }
         }
 
-        /// Over TLS an answer may end within a record, or where what is read at once ends.
+        /// Over TLS, an answer may end within a record, or at the end of one read.
         #[test]
         fn what_comes_behind_an_answer_answers_nothing(
             total in prop_oneof![100..60_000usize, Just(16_384), Just(32_768)],
@@ -371,7 +372,7 @@ mod tests {
                         let unasked = wire.seal(behind.as_bytes());
                         bytes.extend(&unasked[..unasked.len().saturating_sub(withheld).max(unasked.len().min(1))]);
                         for piece in pieces(&bytes, &sizes) {
-                            // It may have been closed, with all that it needs.
+                            // The client may have closed the connection with the answer complete.
                             let _ = wire.socket().write_all(piece);
                         }
                         let _ = sent.send(());
@@ -384,7 +385,7 @@ mod tests {
                 let answer = send(&transport).answer.unwrap();
                 prop_assert!([answer.head, answer.body.unwrap()].concat() == expected, "{}", scheme);
                 all_sent.recv().unwrap();
-                // Whatever was not asked for is no answer to the next request.
+                // Unrequested data is not taken for the answer to the next request.
                 prop_assert_eq!(status(send(&transport)), (202, behind.is_empty(), 0), "{}", scheme);
             }
         }
@@ -399,7 +400,7 @@ mod tests {
         (0..total).rev().map(with_body).find(|answer| answer.len() <= total).unwrap()
     }
 
-    /// Waits until the other side has done something that can be seen here.
+    /// Waits until the socket is readable.
     fn await_news(connection: &Connection) {
         poll_with(connection.fd(), Interest::Read, Instant::now() + TIMEOUTS.read, None);
     }
@@ -431,7 +432,7 @@ mod tests {
             connection.write(b"unread").unwrap();
             connection.flush().unwrap();
             assert!(wire.socket().peek(&mut [0]).unwrap() > 0);
-            // Who closes without having read all resets the connection.
+            // Closing with unread data resets the connection.
             drop(wire);
             await_news(&connection);
             assert!(!connection.usable(Instant::now()), "{scheme}, a reset");
@@ -448,7 +449,7 @@ mod tests {
         assert!(connection.usable(now));
     }
 
-    /// A record that changes the server's keys: what comes after it can only be read by who has read it.
+    /// A record that changes the server's keys. Later records cannot be decrypted without it.
     fn new_keys(wire: &mut Wire) -> Vec<u8> {
         wire.tls().conn.refresh_traffic_keys().unwrap();
         wire.seal(b"")
@@ -461,20 +462,20 @@ mod tests {
         let (begin, rest) = sealed.split_at(sealed.len() / 2);
         wire.socket().write_all(begin).unwrap();
         await_news(&connection);
-        // Not while half of it is missing: it could be anything.
+        // An incomplete record could be anything.
         assert!(!connection.usable(Instant::now()));
         wire.socket().write_all(rest).unwrap();
         await_news(&connection);
         assert!(connection.usable(Instant::now()));
     }
 
-    // Where a read brings no more than was written at once.
+    // SEQPACKET sockets return one write per read.
     #[cfg(target_os = "linux")]
     #[test]
     fn whoever_sends_without_end_what_is_no_answer_is_left() {
         for (asides, usable) in [(MOST_ASIDES - 1, true), (MOST_ASIDES, false)] {
             let (mut connection, mut wire) = connected_by_packets();
-            // The server has handed out tickets.
+            // Reads the server's session tickets.
             assert!(connection.usable(Instant::now()));
             for _ in 0..asides {
                 let aside = new_keys(&mut wire);
@@ -505,7 +506,7 @@ mod tests {
             drop(connection);
             let mut heard = Vec::new();
             server.read_to_end(&mut heard).unwrap();
-            // It is told why: an alert comes last.
+            // The last record the server gets is an alert.
             assert_eq!(heard[heard.len() - 7] == 21, kind == io::ErrorKind::InvalidData, "{heard:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Opening a TCP connection to the first of several addresses that takes it.
+//! Opens a TCP connection to the first of several addresses that accepts it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,40 +11,40 @@ use rustix::net::{AddressFamily, SocketType, connect, ipproto, sockopt};
 use crate::http::error::Phase;
 use crate::http::failure::Failure;
 
-/// How long an address may be silent before the next is tried beside it (RFC 8305, 5).
+/// How long to wait for one address before also trying the next (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// Only the address tried last is waited for; the others are looked at as often as that.
+/// How often to check the other addresses while waiting for the one tried last.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Tries addresses one after the other. One that is silent gets a head start only, so that it costs little; it may still
-/// be the one that answers.
+/// Tries addresses in order. After a head start, a silent address is tried in parallel with the next ones, and can
+/// still win.
 pub(crate) struct Dial {
-    /// Those not tried yet.
+    /// Addresses that were not tried yet.
     addresses: std::vec::IntoIter<SocketAddr>,
-    /// Those being tried; the one begun last is the last.
+    /// Addresses that are being tried, in order.
     trying: Vec<(TcpStream, SocketAddr)>,
-    /// When to begin with the next.
+    /// When to try the next address.
     next: Instant,
-    /// Why the last one that failed did, or what it means that there is none.
+    /// The failure to report if all addresses fail: the last one's.
     failure: Failure,
-    /// When all of it takes too long.
+    /// The deadline for all addresses.
     pub(crate) until: Instant,
 }
 
-/// What a look at the addresses led to.
+/// The result of one step.
 pub(crate) enum Dialled {
     Connected(TcpStream, IpAddr),
-    /// Nothing yet: look again when [`Dial::fd`] is writable, or at this time.
+    /// No connection yet: call [`Dial::step`] when [`Dial::fd`] is writable, or at this time.
     Waiting(Instant),
 }
 
 impl Dial {
-    /// `failure` is what it means if there are no `addresses`.
+    /// `failure` is reported if there are no `addresses`.
     pub(crate) fn new(addresses: Vec<SocketAddr>, failure: Failure, now: Instant, until: Instant) -> Self {
         Self { addresses: addresses.into_iter(), trying: Vec::new(), next: now, failure, until }
     }
 
-    /// What to wait for.
+    /// The socket to wait for.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.trying.last().map(|(socket, _)| socket.as_fd())
     }
@@ -79,7 +79,7 @@ impl Dial {
     }
 
     fn begin(&mut self, address: SocketAddr, now: Instant) {
-        // Where time is short, each has the same share of it.
+        // If time is short, all addresses get the same share of it.
         let shares = u32::try_from(self.addresses.len() + 1).unwrap_or(u32::MAX);
         self.next = now + HEAD_START.min(self.until.saturating_duration_since(now) / shares);
         match open(address) {
@@ -99,13 +99,13 @@ impl Dial {
     }
 }
 
-/// Whether `socket` is connected, or still has to wait for that.
+/// Whether `socket` is connected; false while it is still connecting.
 fn connected(socket: &TcpStream) -> io::Result<bool> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
     }
     match (socket.local_addr(), socket.peer_addr()) {
-        // TCP may connect a socket to itself, when nothing listens on a local port that is free for clients to use.
+        // TCP may connect a socket to itself, if nothing listens on a local port of the ephemeral range.
         (Ok(local), Ok(peer)) if local == peer => Err(Errno::CONNREFUSED.into()),
         (_, peer) => Ok(peer.is_ok()),
     }
@@ -121,7 +121,7 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// A socket that no program inherits, and that never blocks.
+/// A non-blocking, close-on-exec socket.
 #[cfg(not(target_vendor = "apple"))]
 fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     use rustix::net::{SocketFlags, socket_with};
@@ -129,7 +129,7 @@ fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))
 }
 
-/// A socket that no program inherits, and that never blocks; nor does it kill whoever writes to it too late.
+/// A non-blocking, close-on-exec socket that raises no SIGPIPE.
 #[cfg(target_vendor = "apple")]
 fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     let socket = rustix::net::socket(family, SocketType::STREAM, Some(ipproto::TCP))?;
@@ -146,7 +146,7 @@ mod tests {
     use crate::http::error::ErrorKind;
     use crate::http::wait::{Interest, poll_with};
 
-    /// A listener that answers nobody, because those that wait for it fill its queue.
+    /// A listener that accepts no connection, because its backlog is full.
     fn silent(host: &str) -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         let (address, listener) = listening(host);
         rustix::net::listen(&listener, 0).unwrap();
@@ -183,7 +183,7 @@ mod tests {
         let (answering, _listener) = listening("127.0.0.2");
         let all = [*silent, refusing, *silent, answering];
         assert_eq!(end(dial(&all, Duration::from_secs(20))), Ok(answering.ip()));
-        // Each has its share of what time there is.
+        // Each address gets its share of the time.
         assert_eq!(end(dial(&all, Duration::from_millis(400))), Ok(answering.ip()));
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let (silent, ..) = &silent("127.0.0.1");
         let mut dial = dial(&[slow, *silent], Duration::from_secs(20));
         assert!(matches!(dial.step(Instant::now()), Ok(Dialled::Waiting(_))));
-        // Where there is room again, the system's next try succeeds, a second after its first.
+        // With room in the backlog, the system's retry succeeds, a second after its first try.
         drop(waiting);
         listener.accept().unwrap();
         assert_eq!(end(dial), Ok(slow.ip()));

@@ -1,4 +1,4 @@
-//! What goes wrong on the network, as one type.
+//! Network errors.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::http::settings::IpVersion;
 pub struct NetworkError {
     /// What went wrong.
     pub kind: ErrorKind,
-    /// While doing what.
+    /// When it went wrong.
     pub phase: Phase,
-    /// The server (or the proxy) it happened with.
+    /// The host of the server or proxy that it went wrong with.
     pub host: String,
-    /// That server's port.
+    /// The port of that server or proxy.
     pub port: u16,
-    /// How long the attempt had been going on.
+    /// The time since the attempt began.
     pub elapsed: Duration,
-    /// What it comes from.
+    /// The cause, in more detail than `kind`.
     pub cause: Cause,
-    /// Whether the server has taken a request that must not be sent twice: its answer began with a 2xx.
+    /// Whether the server has accepted a request that must not be sent twice: its answer began with a 2xx.
     pub taken: bool,
-    /// What happened, with whom, and what to do about it.
+    /// The server, the error, and what to do about it.
     pub message: String,
 }
 
 impl NetworkError {
-    /// Whether the same request may be sent again, and may succeed then.
+    /// Whether the request may be sent again.
     pub fn transient(&self) -> bool {
         self.kind.transient() && !self.taken
     }
@@ -36,7 +36,7 @@ impl NetworkError {
 /// The kinds of network errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// Nothing listens there.
+    /// The connection was refused.
     Refused,
     /// No route to the host or its network.
     Unreachable,
@@ -46,46 +46,46 @@ pub enum ErrorKind {
     Timeout,
     /// The name could not be resolved.
     Dns,
-    /// No trusted TLS connection.
+    /// The TLS handshake failed, or the certificate is not trusted.
     Tls,
     /// The connection ended before the answer did.
     Eof,
-    /// The proxy would not connect.
+    /// The proxy did not open a tunnel.
     Proxy,
     /// The answer is larger than the limits allow.
     TooLarge,
     /// The answer is not HTTP.
     Malformed,
-    /// Anything else that the system reports.
+    /// Any other error that the system reports.
     Io,
 }
 
-/// What a network error comes from. It says more than the kind does, for those who have names of their own for errors.
+/// The cause of a network error, in more detail than its kind, so that a caller can map it to its own errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// A deadline passed.
     Deadline,
-    /// The name has no address, or none of the version that is wanted.
+    /// The name has no address, or none of the requested IP version.
     NoAddress(Option<IpVersion>),
-    /// The server's certificate was signed by no authority that is trusted here.
+    /// The server's certificate is not signed by a trusted authority.
     UnknownAuthority,
-    /// Anything else about TLS.
+    /// Any other TLS error.
     Tls,
     /// The connection ended before the answer did.
     Cut,
     /// The answer is not HTTP.
     Malformed,
-    /// The answer's head, or something else that has a fixed limit, is too large.
+    /// The answer's head, trailers or chunk extensions are too large.
     TooLarge,
     /// The answer's body is larger than [`Limits::body`](crate::http::answer::Limits::body).
     BodyTooLarge,
     /// The proxy answered CONNECT with this status.
     Status(u16),
-    /// The system's error of this number.
+    /// The system error with this number.
     System(i32),
-    /// Whatever a resolver, or who answered in the server's place, calls by this name.
+    /// An error of this name, from a resolver or an interceptor.
     Named(String),
-    /// None of these.
+    /// Any other cause.
     Other,
 }
 
@@ -96,7 +96,7 @@ pub enum Phase {
     Resolve,
     /// Opening the TCP connection.
     Connect,
-    /// Asking the proxy for a tunnel.
+    /// Opening a tunnel through the proxy.
     Proxy,
     /// The TLS handshake.
     Tls,
@@ -121,7 +121,7 @@ impl ErrorKind {
         Self::Io,
     ];
 
-    /// The kind of this [`name`](Self::name).
+    /// The kind with this [`name`](Self::name).
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -143,7 +143,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same request may succeed later. An answer that is too large will be no smaller next time.
+    /// Whether the same request may succeed later. An answer that is too large stays too large.
     pub fn transient(self) -> bool {
         self != Self::TooLarge
     }
@@ -152,7 +152,7 @@ impl ErrorKind {
 impl Phase {
     const ALL: [Self; 6] = [Self::Resolve, Self::Connect, Self::Proxy, Self::Tls, Self::Write, Self::Read];
 
-    /// The phase of this [`name`](Self::name).
+    /// The phase with this [`name`](Self::name).
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| phase.name() == name)
     }
@@ -170,7 +170,7 @@ impl Phase {
     }
 }
 
-/// `duration` for a reader: `10 s`, `0.4 s`.
+/// Formats `duration` in seconds: `10 s`, `0.4 s`.
 pub fn seconds(duration: Duration) -> String {
     format!("{} s", (duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }

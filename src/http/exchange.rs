@@ -1,4 +1,4 @@
-//! A request going out on a connection and its answer coming in.
+//! Sends a request on a connection and reads its answer.
 
 use std::io;
 use std::time::Instant;
@@ -10,16 +10,16 @@ use crate::http::failure::Failure;
 use crate::http::settings::Timeouts;
 use crate::http::wait::Interest;
 
-/// A request going out on a connection and its answer coming in.
+/// A request being sent on a connection, and its answer being read.
 pub(crate) struct Exchange {
     written: usize,
     pub(crate) sent: bool,
-    /// Why not all could be sent. The server may have answered all the same.
+    /// Why sending failed. The server may have answered nevertheless.
     pub(crate) broken: Option<io::Error>,
-    /// Whether anything of an answer came back, be it half a record of TLS.
+    /// Whether any byte of an answer was received, even an incomplete TLS record.
     pub(crate) heard: bool,
     pub(crate) reader: AnswerReader,
-    /// When the present silence becomes too long.
+    /// When the current wait times out.
     pub(crate) until: Instant,
 }
 
@@ -28,7 +28,7 @@ impl Exchange {
         Self { written: 0, sent: false, broken: None, heard: false, reader, until }
     }
 
-    /// Sends and reads what can be: None when the answer is complete, else what to wait for.
+    /// Sends and reads as much as possible. Returns what to wait for; None when the answer is complete.
     pub(crate) fn step(
         &mut self,
         connection: &mut Connection,
@@ -40,7 +40,7 @@ impl Exchange {
             let before = connection.sent;
             match self.send(connection, request) {
                 Ok(all) => self.sent = all,
-                // It was dead: what may lie in it answers no request of ours.
+                // The connection was dead: buffered input is not an answer to this request.
                 Err(error) if connection.reused && connection.sent == 0 => {
                     return Err(Failure::io(Phase::Write, &error));
                 }
@@ -51,7 +51,7 @@ impl Exchange {
             } else if connection.sent > before {
                 self.until = now + timeouts.write;
             }
-            // The answer is hardly there yet: wait for it before the first read.
+            // The answer can hardly be there yet, so wait before the first read.
             if self.sent && self.broken.is_none() && !self.heard && connection.drained() {
                 return Ok(Some(Interest::Read));
             }
@@ -72,7 +72,7 @@ impl Exchange {
                         return Ok(None);
                     }
                 }
-                // Whoever refuses a request may not read all of it, and then the system ends the connection rudely.
+                // A server that rejects a request may not read all of it, and its system then resets the connection.
                 Err(_) if self.reader.refused_until_close() => return Ok(None),
                 Err(error) => {
                     self.heard |= connection.within_record();
@@ -83,14 +83,14 @@ impl Exchange {
                     });
                 }
             }
-            // Also where more is there already: between reads deadlines and interrupts get their turn.
+            // Return even if more data is available, so that deadlines and interrupts are checked between reads.
             if connection.drained() {
                 return Ok(Some(more));
             }
         }
     }
 
-    /// Sends what it can, and says whether that was all.
+    /// Sends as much as possible, and returns whether everything was sent.
     fn send(&mut self, connection: &mut Connection, request: &[u8]) -> io::Result<bool> {
         while self.written < request.len() {
             match connection.write(&request[self.written..])? {
@@ -101,7 +101,7 @@ impl Exchange {
         Ok(connection.flush()? != Io::Blocked)
     }
 
-    /// The other side has closed.
+    /// Handles the end of the connection.
     fn end(&mut self, connection: &Connection) -> Result<(), Failure> {
         match (self.reader.end(&connection.input), self.broken.take()) {
             (Ok(_), _) => Ok(()),

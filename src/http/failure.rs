@@ -1,4 +1,4 @@
-//! What went wrong, before it is known with whom.
+//! Failures of an attempt, without the server's name.
 
 use std::borrow::Cow;
 use std::io;
@@ -8,7 +8,7 @@ use crate::http::error::{Cause, ErrorKind, Phase};
 use crate::http::settings::IpVersion;
 use crate::http::tls;
 
-/// What went wrong, before it is known with whom.
+/// A failure of an attempt. The attempt adds host and port, for a `NetworkError`.
 #[derive(Clone)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
@@ -51,7 +51,7 @@ impl Failure {
 
     pub(crate) fn refused_by_proxy(status: u16) -> Self {
         let advice = match status {
-            401 | 407 => ": the proxy's URL must hold the right user and password",
+            401 | 407 => ": the proxy's URL must contain the right user name and password",
             _ => "",
         };
         let message = format!("it answered {status} to CONNECT{advice}");
@@ -59,7 +59,7 @@ impl Failure {
     }
 
     pub(crate) fn talkative_proxy() -> Self {
-        let message = "it sent more than an answer to CONNECT";
+        let message = "it sent more data after its answer to CONNECT";
         Self::new(ErrorKind::Proxy, Phase::Proxy, Cause::Malformed, message)
     }
 
@@ -67,7 +67,7 @@ impl Failure {
         Self { kind: ErrorKind::Proxy, phase: Phase::Proxy, ..self }
     }
 
-    /// What the system, or TLS through it, reports.
+    /// An error that the system or TLS reports.
     pub(crate) fn io(phase: Phase, error: &io::Error) -> Self {
         use io::ErrorKind as System;
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -82,7 +82,7 @@ impl Failure {
         let (kind, message): (_, Cow<'_, str>) = match error.kind() {
             System::ConnectionRefused => (
                 ErrorKind::Refused,
-                "the connection was refused: nothing listens there, or a firewall forbids it".into(),
+                "the connection was refused: nothing listens there, or a firewall blocks it".into(),
             ),
             System::ConnectionReset | System::ConnectionAborted => {
                 (ErrorKind::Reset, "the connection was reset".into())

@@ -1,5 +1,4 @@
-//! What must hold of an exchange over TLS whatever comes: the fuzz target `tls` finds input for it, the tests run its
-//! seeds.
+//! The property that the fuzz target `tls` checks of exchanges over TLS. The tests run its seeds.
 
 use std::time::Instant;
 
@@ -9,31 +8,31 @@ use crate::http::testing::{ACCEPTED, TIMEOUTS, Wire, connected, exchange_in_piec
 use crate::http::wait::{Interest, poll_with};
 
 const LIMITS: Limits = Limits { head: 2000, body: 20_000 };
-/// How long a fuzzer's answers get, and of how many parts of one size they are: more would only take longer.
+/// Limits on the size and the number of pieces of an answer, for speed.
 const LONGEST: usize = 24 * 1024;
 const MOST_PARTS: usize = 500;
 
-/// How an answer comes.
+/// How an answer is sent.
 struct Plan {
-    /// The sizes of TLS's records, and of the pieces of its stream, over and over.
+    /// The sizes of the TLS records, and of the pieces of the stream, used cyclically.
     records: Vec<usize>,
     pieces: Vec<usize>,
     harm: Harm,
     bytes: Vec<u8>,
 }
 
-/// What happens to the stream on its way.
+/// A fault of the stream.
 #[derive(Debug)]
 enum Harm {
     None,
-    /// It ends at this byte, modulo its length, and nobody says that it is over.
+    /// It ends at this byte, modulo its length, without a close_notify alert.
     Cut(usize),
-    /// These bits of this byte, modulo its length, are the other way round.
+    /// These bits of this byte, modulo its length, are flipped.
     Flip(usize, u8),
 }
 
 impl Plan {
-    /// Sizes of records, sizes of pieces, the harm, then the answer.
+    /// Parses sizes of records, sizes of pieces, the fault, and the answer.
     fn new(input: &[u8]) -> Self {
         let mut input = input.iter().copied();
         let mut next = || input.next().unwrap_or_default();
@@ -49,7 +48,7 @@ impl Plan {
     }
 }
 
-/// A size of up to 255 bytes, or of some KiB.
+/// Decodes a size: up to 239 bytes, or 1 to 16 KiB.
 fn size(byte: u8) -> usize {
     match byte {
         0 => 16_384,
@@ -58,7 +57,7 @@ fn size(byte: u8) -> usize {
     }
 }
 
-/// The text, with as many times 256 bytes for each byte 0xFF as the byte behind it says. That byte is in no UTF-8.
+/// Replaces each byte 0xFF and the byte after it, n, by n times 256 bytes. UTF-8 has no byte 0xFF.
 fn unfold(mut text: impl Iterator<Item = u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(byte) = text.next() {
@@ -71,7 +70,7 @@ fn unfold(mut text: impl Iterator<Item = u8>) -> Vec<u8> {
     bytes
 }
 
-/// `bytes` in pieces of these sizes, over and over; where those were too many, in larger ones.
+/// `bytes` in pieces of these sizes, used cyclically; in larger pieces if there would be too many.
 pub(crate) fn pieces<'a>(mut bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
     let least = bytes.len() / MOST_PARTS;
     sizes.iter().cycle().map_while(move |size| {
@@ -81,8 +80,8 @@ pub(crate) fn pieces<'a>(mut bytes: &'a [u8], sizes: &'a [usize]) -> impl Iterat
     })
 }
 
-/// What an exchange reads over TLS, in whatever records and pieces, is what it reads without; where the stream is cut or
-/// changed, it is that or an error. What comes behind the answer answers no other request.
+/// Checks that an exchange over TLS, in any records and pieces, reads the same as without TLS. With a stream that is
+/// cut or changed, it reads the same or fails. Bytes after the answer must not answer another request.
 pub fn tls(input: &[u8]) {
     let Plan { records, pieces: sizes, harm, bytes } = Plan::new(input);
     let (mut plain, mut wire) = connected("http");
@@ -117,9 +116,9 @@ pub fn tls(input: &[u8]) {
                 assert_nothing_else_is_answered(&mut connection, &mut server, plain.usable(Instant::now()));
             }
         }
-        // All of it came before the harm was done.
+        // The answer was complete before the fault.
         (_, Ok(answer)) if Ok(&answer) == whole.as_ref() => {}
-        // Its status is worth more than the end of its text.
+        // An error status is reported even if its body is truncated.
         (_, Ok(answer)) if answer.status >= 400 && answer.close == Some(CloseReason::End) => {
             assert!(whole.map_or_else(|_| holds(&bytes, &answer), |whole| begins(&whole, &answer)));
         }
@@ -128,19 +127,19 @@ pub fn tls(input: &[u8]) {
     }
 }
 
-/// Whether the answer's body is in `bytes`, of which not all are read: there are too many.
+/// Whether `bytes`, which exceed the limits, contain the answer's body.
 fn holds(bytes: &[u8], answer: &Answer) -> bool {
     let body = answer.body.as_deref().unwrap_or_default();
     body.is_empty() || bytes.windows(body.len()).any(|part| part == body)
 }
 
-/// Whether the one answer is the other, but for what is missing at the end.
+/// Whether `part` equals `whole`, except for a truncated body.
 fn begins(whole: &Answer, part: &Answer) -> bool {
     let body = |answer: &Answer| answer.body.clone().unwrap_or_default();
     whole.head == part.head && body(whole).starts_with(&body(part))
 }
 
-/// The next request gets its own answer, or does not go out at all on this connection.
+/// Asserts that the next request gets its own answer, or is not sent on this connection.
 fn assert_nothing_else_is_answered(connection: &mut Connection, server: &mut Wire, nothing_left: bool) {
     let until = Instant::now() + TIMEOUTS.read;
     while connection.usable(Instant::now()) {
@@ -151,7 +150,7 @@ fn assert_nothing_else_is_answered(connection: &mut Connection, server: &mut Wir
             assert_eq!(next.map(|answer| answer.status), Ok(202));
             return;
         }
-        // It is on its way.
+        // The rest has not arrived yet.
         assert!(Instant::now() < until, "what came behind the answer was passed over");
         poll_with(connection.fd(), Interest::Read, until, None);
     }

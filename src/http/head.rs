@@ -1,27 +1,27 @@
-//! The lines of an answer's head: where they end, and what becomes of those that are no proper fields.
+//! The lines of an answer's head: finds their end, and normalizes malformed fields.
 
-/// The fields by which it is decided where an answer ends and what becomes of its connection.
+/// The fields that decide where an answer ends and whether its connection is reused.
 const DECISIVE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"connection"];
 
-/// The length of the head (or of the trailers) that `bytes` begin with, up to and including its empty line. The first
-/// `searched` bytes were searched before: a head that drips is read once.
+/// The length of the head (or of the trailers) at the start of `bytes`, including its empty line. The first `searched`
+/// bytes were searched before, so that a head that arrives byte by byte is searched only once.
 pub(crate) fn length(bytes: &[u8], searched: usize) -> Option<usize> {
     let empty_line_at = |at: usize| match &bytes[at..] {
         [b'\n', ..] => Some(at + 1),
         [b'\r', b'\n', ..] => Some(at + 2),
         _ => None,
     };
-    // A line break at the end of what was searched may belong to it.
+    // The empty line may begin in the bytes searched before.
     let from = searched.saturating_sub(2);
     let first = if from == 0 { empty_line_at(0) } else { None };
     first.or_else(|| memchr::memchr_iter(b'\n', &bytes[from..]).find_map(|at| empty_line_at(from + at + 1)))
 }
 
-/// The fields of `lines` as they should have come, each in a line of its own: what is folded is unfolded (RFC 9112,
-/// section 5.2), the space before a colon is taken away, and what is no field is left out.
+/// Normalizes the fields of `lines`: unfolds folded ones (RFC 9112, section 5.2), removes spaces before colons, and
+/// drops lines that are not fields.
 ///
 /// # Errors
-/// What makes them ambiguous: then others may see other fields, and another end of the answer.
+/// What makes the fields ambiguous. A proxy may read them differently, and see another end of the answer.
 pub(crate) fn tidied(lines: &[u8]) -> Result<Vec<u8>, &'static str> {
     const STRAY: &str = "a stray carriage return, NUL or line of spaces";
     const UNCLEAR: &str = "a malformed Content-Length, Transfer-Encoding or Connection field";
@@ -63,7 +63,7 @@ pub(crate) fn tidied(lines: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(tidied)
 }
 
-/// Whether the name of `field`, without what can be in no name, is one that decides.
+/// Whether the name of `field`, without invalid characters, is one of [`DECISIVE`].
 fn is_decisive(field: &[u8]) -> bool {
     let name = field.iter().take_while(|byte| **byte != b':').filter(|byte| is_of_a_name(**byte));
     let name: Vec<u8> = name.map(u8::to_ascii_lowercase).collect();
@@ -92,7 +92,7 @@ mod tests {
         fn a_head_is_as_long_in_pieces_as_in_one(text in "([a:\\r\\n]|\r\n){0,30}", first in 0usize..30) {
             let bytes = text.as_bytes();
             let first = first.min(bytes.len());
-            // What was searched before held no end, or it would have been found then.
+            // The first search finds an end in the first part, the second only a later one.
             prop_assert_eq!(length(&bytes[..first], 0).or_else(|| length(bytes, first)), length(bytes, 0));
         }
 
@@ -108,7 +108,7 @@ mod tests {
             };
             prop_assert_eq!(length, tidied.len());
             prop_assert_eq!(super::tidied(&tidied), Ok(tidied.clone()));
-            // Each field that decides is there, as often as somebody could see it.
+            // No decisive field is lost.
             let end = super::length(text.as_bytes(), 0).unwrap();
             let seen = |name: &[u8]| text.as_bytes()[..end].split(|byte| *byte == b'\n').filter(|line| {
                 let line: Vec<u8> = line.iter().take_while(|byte| **byte != b':').filter(|byte| is_of_a_name(**byte)).map(u8::to_ascii_lowercase).collect();

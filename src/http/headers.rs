@@ -1,10 +1,10 @@
-//! Header fields that a request's sender chooses: checked once, and ready to be sent.
+//! Header fields that users set: validated once, and stored as sent.
 
 use http::HeaderName;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-/// Fields that say how a request is framed, sent or signed: ours alone.
+/// Fields that frame a request or control its connection. Users cannot set them.
 const RESERVED: [&str; 11] = [
     "accept-encoding",
     "connection",
@@ -18,18 +18,18 @@ const RESERVED: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Fields that a client sends with each request, too; a webhook's endpoint may choose its own.
+/// Fields that a client sets in each request. Only endpoints of webhooks may set them.
 const OF_CLIENTS: [&str; 4] = ["accept", "authorization", "content-type", "user-agent"];
-/// The same as for [`RESERVED`] goes for fields whose names begin so.
+/// Prefixes of further reserved names, which include the signature's.
 const RESERVED_PREFIXES: [&str; 3] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-"];
 
-/// The most bytes that a sensitive value may have. Answers are searched for each of them.
+/// The maximum length of a sensitive value, in bytes. Answers are searched for every sensitive value.
 pub const MAX_SENSITIVE: usize = 8192;
 
-/// What is shown instead of sensitive values.
+/// The replacement for sensitive values.
 const REDACTED: &[u8] = b"[redacted]";
 
-/// Header lines. They are wiped when they are dropped.
+/// Header lines. They are wiped when dropped.
 ///
 /// ```
 /// use simple_connect_core::http::headers::{HeaderLines, HeaderLinesError};
@@ -53,38 +53,38 @@ impl std::fmt::Debug for HeaderLines {
     }
 }
 
-/// Why a field cannot be sent. It never shows the value.
+/// Why a field is invalid. Never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderLinesError {
-    /// No field can have this name.
-    #[error("{0:?} cannot be a header's name: use letters, digits and dashes, such as \"X-Tenant\"")]
+    /// The name is invalid.
+    #[error("invalid header name {0:?}: use letters, digits and dashes, such as \"X-Tenant\"")]
     Name(String),
-    /// A control character in the value.
+    /// The value contains a control character.
     #[error("the value of {0:?} must not contain line breaks or other control characters")]
     Value(String),
     /// The value is not UTF-8.
     #[error("the value of {0:?} must be valid UTF-8")]
     Encoding(String),
-    /// A sensitive value of so many bytes.
-    #[error("the value of {0:?} is too long: a sensitive one has at most {MAX_SENSITIVE} bytes, not {1}")]
+    /// A sensitive value has more than [`MAX_SENSITIVE`] bytes: its length.
+    #[error("the value of {0:?} is too long: a sensitive value has at most {MAX_SENSITIVE} bytes, not {1}")]
     TooLong(String, usize),
-    /// The field is set here already.
+    /// The field is set twice.
     #[error("{0:?} is given twice")]
     Twice(String),
-    /// The field is not its sender's to set.
+    /// Users cannot set this field.
     #[error("{0:?} is set by this gem: leave it out")]
     Reserved(String),
 }
 
 impl HeaderLines {
-    /// Adds a field; spaces around its value are left out.
+    /// Adds a field, without leading and trailing spaces of its value.
     ///
     /// # Errors
-    /// [`HeaderLinesError`] where it cannot be sent, or is there already.
+    /// [`HeaderLinesError`] if the field is invalid or already set.
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), HeaderLinesError> {
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderLinesError::Name(name.to_owned()))?;
         let value = trim(value);
-        // Not by HeaderValue, which would copy it.
+        // HeaderValue would copy the value.
         if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
             return Err(HeaderLinesError::Value(name.to_owned()));
         }
@@ -95,10 +95,10 @@ impl HeaderLines {
         Ok(())
     }
 
-    /// Adds a field whose value nobody is to see, of up to [`MAX_SENSITIVE`] bytes.
+    /// Adds a field whose value is redacted, of up to [`MAX_SENSITIVE`] bytes.
     ///
     /// # Errors
-    /// As [`add`](Self::add), and where the value is longer.
+    /// Those of [`add`](Self::add), and if the value is longer.
     pub fn add_sensitive(&mut self, name: &str, value: &str) -> Result<(), HeaderLinesError> {
         if value.len() > MAX_SENSITIVE {
             return Err(HeaderLinesError::TooLong(name.to_owned(), value.len()));
@@ -108,17 +108,17 @@ impl HeaderLines {
         Ok(())
     }
 
-    /// Whether there is a field of this name, in whatever case.
+    /// Whether there is a field with this name; ignores case.
     pub fn has(&self, name: &str) -> bool {
         self.names().any(|other| other.eq_ignore_ascii_case(name))
     }
 
-    /// The names of the fields, as they were added.
+    /// The names of the fields, in the order they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(name)
     }
 
-    /// These fields, but for those that `changes` has, too; and behind them `changes`.
+    /// These fields with those of `changes` added. Fields of `changes` replace those with the same name.
     ///
     /// ```
     /// use simple_connect_core::http::headers::HeaderLines;
@@ -137,18 +137,18 @@ impl HeaderLines {
         Self { text: concat(&parts), sensitive }
     }
 
-    /// The lines as they are sent, each with its end.
+    /// The lines as sent, each with its line break.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether there is anything to redact.
+    /// Whether there are sensitive values.
     pub fn has_secrets(&self) -> bool {
         !self.sensitive.is_empty()
     }
 
-    /// `text` without the sensitive values: a server may send back whatever it was sent. Values that overlap or touch are
-    /// replaced together. The time is linear in the text, for each value.
+    /// Redacts the sensitive values in `text`, because a server may send back what it received. Values that overlap or
+    /// touch are replaced together. Takes linear time in the length of the text, per value.
     pub fn redact(&self, text: &[u8]) -> Vec<u8> {
         if self.sensitive.is_empty() {
             return text.to_vec();
@@ -168,7 +168,7 @@ impl HeaderLines {
     }
 }
 
-/// Marks in `hidden` each occurrence of `value` in `text`, those that overlap one another included.
+/// Marks in `hidden` each occurrence of `value` in `text`, including overlapping ones.
 fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
     let finder = memmem::Finder::new(value);
     let mut borders = None;
@@ -178,8 +178,8 @@ fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
         position = start + value.len();
         hidden[start..position].fill(true);
         let mut end = position;
-        // The next occurrence may overlap this one. A search from within this one would read the same bytes again and
-        // again, so the algorithm of Knuth, Morris and Pratt goes on from here, for as long as it matches.
+        // The next occurrence may overlap this one. Searching again from within it could take quadratic time, so
+        // continue with the Knuth-Morris-Pratt algorithm while it matches.
         let borders = borders.get_or_insert_with(|| borders_of(value));
         let mut matched = borders[value.len() - 1];
         while matched > 0 && position < text.len() {
@@ -194,7 +194,7 @@ fn hide(hidden: &mut [bool], text: &[u8], value: &[u8]) {
     }
 }
 
-/// For each prefix of `value`, the length of its longest border: a shorter text that it both begins and ends with.
+/// For each prefix of `value`, the length of its longest border: a shorter text that is both its prefix and its suffix.
 fn borders_of(value: &[u8]) -> Vec<usize> {
     let mut borders = vec![0];
     for &byte in &value[1..] {
@@ -203,7 +203,7 @@ fn borders_of(value: &[u8]) -> Vec<usize> {
     borders
 }
 
-/// How many bytes of `value` match when `next` follows a match of `matched` bytes.
+/// How many bytes of `value` match after a match of `matched` bytes and the byte `next`.
 fn longer(value: &[u8], borders: &[usize], mut matched: usize, next: u8) -> usize {
     while matched > 0 && value[matched] != next {
         matched = borders[matched - 1];
@@ -211,7 +211,7 @@ fn longer(value: &[u8], borders: &[usize], mut matched: usize, next: u8) -> usiz
     matched + usize::from(value[matched] == next)
 }
 
-/// Refuses the names of fields that no sender may choose.
+/// Rejects reserved field names.
 ///
 /// # Errors
 /// [`HeaderLinesError::Reserved`].
@@ -222,7 +222,7 @@ pub fn check_name(name: &str) -> Result<(), HeaderLinesError> {
     if reserved { Err(HeaderLinesError::Reserved(name.to_owned())) } else { Ok(()) }
 }
 
-/// As [`check_name`], and refuses what each request of a client has already.
+/// Like [`check_name`], and rejects fields that a client sets itself.
 ///
 /// # Errors
 /// [`HeaderLinesError::Reserved`].
@@ -232,12 +232,12 @@ pub fn check_name_for_client(name: &str) -> Result<(), HeaderLinesError> {
     if own { Err(HeaderLinesError::Reserved(name.to_owned())) } else { Ok(()) }
 }
 
-/// The name of the field in this line.
+/// The name of the field in `line`.
 fn name(line: &str) -> &str {
     line.split_once(':').map_or(line, |(name, _)| name)
 }
 
-/// The parts one behind the other. A String that grows by itself leaves its old text behind in memory.
+/// Concatenates the parts in one allocation, because a growing String leaves unwiped copies in memory.
 fn concat(parts: &[&str]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
     text.extend(parts.iter().copied());
@@ -340,7 +340,7 @@ mod tests {
             start.elapsed()
         };
         let (a, ab) = ("a".repeat(1 << 17), "ab".repeat(1 << 16));
-        // Each place in the text begins with nearly all of each value; or many begin with all of it.
+        // Worst cases: almost a match at each position, or overlapping matches.
         for (part, end, text) in [("a", "b", &a), ("a", "", &a), ("ab", "", &ab)] {
             let (short, long) = (time(part, 16, end, text), time(part, MAX_SENSITIVE - 1, end, text));
             assert!(long < 50 * short, "{part}: {short:?}, {long:?}");

@@ -1,4 +1,4 @@
-//! What a process keeps between requests to one server; none of it may cross a fork.
+//! State that a process keeps between requests to one server. It must not be shared with a forked child.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,33 +13,33 @@ use crate::http::tls::{TlsError, client_config};
 use crate::http::trust::Authorities;
 use crate::process::per_process::Abandon;
 
-/// How long addresses are good once they are resolved.
+/// How long resolved addresses are used.
 const ADDRESS_LIFETIME: Duration = Duration::from_secs(5);
 
-/// Names have new addresses from time to time.
+/// The maximum number of failed addresses that are remembered, because a name's addresses change over time.
 const MOST_FAILED: usize = 16;
 
-/// The idle connections, the TLS settings, the addresses and the counters.
+/// Idle connections, TLS settings, addresses and counters.
 pub(crate) struct Local {
     pub(crate) pool: Pool,
     pub(crate) stats: Stats,
-    /// The settings of TLS, where it is used.
+    /// The TLS settings; None for http.
     pub(crate) tls: Option<Result<Arc<ClientConfig>, TlsError>>,
     addresses: Mutex<Option<(Instant, Vec<IpAddr>)>>,
     experience: Mutex<Experience>,
 }
 
-/// How it went with the server's addresses.
+/// Which of the server's addresses answered or failed.
 #[derive(Default)]
 struct Experience {
-    /// The one that answered last.
+    /// The address that answered last.
     answered: Option<IpAddr>,
-    /// Those that took a connection and then failed, since one has answered.
+    /// Addresses that failed after they accepted a connection, since the last answer, in order.
     failed: Vec<IpAddr>,
 }
 
 impl Experience {
-    /// The one that answered stands first, and what failed last is the last.
+    /// Sorts the address that answered first, and the one that failed last to the end.
     fn rank(&self, address: &IpAddr) -> usize {
         match self.failed.iter().position(|failed| failed == address) {
             Some(position) => 2 + position,
@@ -55,7 +55,7 @@ impl Abandon for Local {
 }
 
 impl Local {
-    /// Use it where no other thread may fork, as [`Authorities::of`].
+    /// Like [`Authorities::of`], call it only where no other thread can fork.
     pub(crate) fn new(settings: &Settings) -> Self {
         let Settings { endpoint, trust, pool_size, idle_timeout, .. } = settings;
         let tls = endpoint.tls.then(|| client_config(Authorities::of(trust)));
@@ -63,7 +63,7 @@ impl Local {
         Self { pool, stats: Stats::default(), tls, addresses: Mutex::default(), experience: Mutex::default() }
     }
 
-    /// The server's addresses, where they were resolved not long ago.
+    /// The server's addresses, if they were resolved recently.
     pub(crate) fn addresses(&self) -> Option<Vec<IpAddr>> {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         addresses
@@ -72,18 +72,18 @@ impl Local {
             .map(|(_, found)| found.clone())
     }
 
-    /// Puts `addresses` into the order in which to try them.
+    /// Sorts `addresses` into the order in which to try them.
     pub(crate) fn sort(&self, addresses: &mut [IpAddr]) {
         let experience = self.experience();
         addresses.sort_by_key(|address| experience.rank(address));
     }
 
-    /// A new connection to `address` has brought an answer.
+    /// Records that a new connection to `address` got an answer.
     pub(crate) fn answered(&self, address: IpAddr) {
         *self.experience() = Experience { answered: Some(address), failed: Vec::new() };
     }
 
-    /// A new connection to `address` has not.
+    /// Records that a new connection to `address` got no answer.
     pub(crate) fn failed(&self, address: IpAddr) {
         let mut experience = self.experience();
         experience.answered.take_if(|answered| *answered == address);
@@ -98,7 +98,7 @@ impl Local {
         self.experience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the server's addresses, or forgets them.
+    /// Sets or clears the server's addresses.
     pub(crate) fn remember(&self, addresses: Option<Vec<IpAddr>>) {
         let remembered = addresses.map(|found| (Instant::now(), found));
         *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = remembered;

@@ -1,4 +1,4 @@
-//! Sending a request and reading its answer.
+//! Sends requests and reads their answers.
 
 pub mod answer;
 pub mod attempt;
@@ -18,7 +18,7 @@ pub mod proxy;
 pub mod request;
 pub mod settings;
 pub mod stats;
-// A fuzz target uses a part of it.
+// A fuzz target uses only part of it.
 #[allow(clippy::unwrap_used, reason = "tests may state what they take for granted")]
 #[cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 #[cfg(any(test, fuzzing))]

@@ -1,4 +1,4 @@
-//! The certificates in a PEM file, and the places of whatever in it cannot be read.
+//! Reads certificates from PEM files, and reports invalid sections with their lines.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,22 +8,22 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// What is wrong with a file without a certificate.
-pub(crate) const NONE: &str = "it holds no certificate in PEM form";
+/// The problem of a file without a certificate.
+pub(crate) const NONE: &str = "it contains no certificate in PEM format";
 
-/// What is between two lines of dashes.
+/// A section between a BEGIN and an END line.
 struct Section {
     line: usize,
     label: String,
     base64: Vec<u8>,
 }
 
-/// The certificates in `bytes`, and what is wrong with the rest, each with its line. Text outside of the sections and
-/// sections of another kind, such as keys, are passed over.
+/// The certificates in `bytes`, and the problems, each with its line. Ignores text outside sections, and sections of
+/// other kinds, such as keys.
 pub(crate) fn certificates(bytes: &[u8]) -> (Vec<CertificateDer<'static>>, Vec<String>) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.starts_with(&[0x30, 0x82]) {
-        let advice = "it is in DER form: convert it to PEM with openssl x509 -inform DER";
+        let advice = "it is in DER format: convert it to PEM with openssl x509 -inform DER";
         return (Vec::new(), vec![advice.to_owned()]);
     }
     let (mut found, mut problems) = (Vec::new(), Vec::new());
@@ -33,10 +33,10 @@ pub(crate) fn certificates(bytes: &[u8]) -> (Vec<CertificateDer<'static>>, Vec<S
         match section.take() {
             None if text.contains(BEGIN) => match enclosed(&text, BEGIN) {
                 Some(label) => section = Some(Section { line, label: label.to_owned(), base64: Vec::new() }),
-                None => problems.push(format!("line {line}: {BEGIN}…{DASHES} must stand alone on its line")),
+                None => problems.push(format!("line {line}: {BEGIN}…{DASHES} must be alone on its line")),
             },
             None if text.contains(END) => {
-                problems.push(format!("line {line}: what ends here has no beginning"))
+                problems.push(format!("line {line}: this section has no BEGIN line"))
             }
             None => {}
             Some(Section { line: began, label, .. })
@@ -44,7 +44,7 @@ pub(crate) fn certificates(bytes: &[u8]) -> (Vec<CertificateDer<'static>>, Vec<S
             {
                 let expected = format!("{END}{label}{DASHES}");
                 problems.push(format!(
-                    "line {line}: what begins in line {began} must end with {expected}, alone on its line"
+                    "line {line}: the section from line {began} must end with {expected}, alone on its line"
                 ));
             }
             Some(ended) if text.starts_with(DASHES) => match certificate(&ended) {
@@ -58,33 +58,34 @@ pub(crate) fn certificates(bytes: &[u8]) -> (Vec<CertificateDer<'static>>, Vec<S
         }
     }
     if let Some(Section { line, label, .. }) = section {
-        problems.push(format!("line {line}: what begins here is cut short, {END}{label}{DASHES} is missing"));
+        problems.push(format!("line {line}: this section is cut short: {END}{label}{DASHES} is missing"));
     }
     (found, problems)
 }
 
-/// What stands between `opening` and the dashes that end the line.
+/// The label between `opening` and the dashes at the end of the line.
 fn enclosed<'a>(line: &'a str, opening: &str) -> Option<&'a str> {
     line.strip_prefix(opening)?.strip_suffix(DASHES).filter(|label| !label.contains('-'))
 }
 
-/// The certificate of this section; none where it is of another kind.
+/// The certificate of this section; None for another kind of section.
 fn certificate(section: &Section) -> Result<Option<CertificateDer<'static>>, String> {
     match section.label.as_str() {
         "CERTIFICATE" | "X509 CERTIFICATE" => {}
-        // It may also say for what the certificate is not to be trusted.
+        // OpenSSL's format may restrict what the certificate is trusted for, so it cannot be read as a plain
+        // certificate.
         "TRUSTED CERTIFICATE" => {
             return Err(
-                "a TRUSTED CERTIFICATE is a format of OpenSSL's own: convert it with openssl x509".to_owned()
+                "TRUSTED CERTIFICATE is OpenSSL's own format: convert it with openssl x509".to_owned()
             );
         }
         _ => return Ok(None),
     }
-    let der = BASE64_STANDARD.decode(&section.base64).map_err(|_| "what begins here is not base64")?;
+    let der = BASE64_STANDARD.decode(&section.base64).map_err(|_| "this section is not valid base64")?;
     let certificate = CertificateDer::from(der);
     match webpki::anchor_from_trusted_cert(&certificate) {
         Ok(_) => Ok(Some(certificate)),
-        Err(error) => Err(format!("what begins here is not a certificate ({error:?})")),
+        Err(error) => Err(format!("this section is not a certificate ({error:?})")),
     }
 }
 
@@ -111,27 +112,45 @@ mod tests {
             (format!("text\n{pem}text\n  {}", pem.replace('\n', "\n  ")), 2, vec![]),
             (pem.replace("CERTIFICATE", "X509 CERTIFICATE"), 1, vec![]),
             (pem.replace("CERTIFICATE", "PRIVATE KEY"), 0, vec![]),
-            (format!("{}{pem}{pem}", pem.trim_end()), 1, vec![
-                format!("line {lines}: what begins in line 1 must end with -----END CERTIFICATE-----, alone on its line"),
-                format!("line {}: what ends here has no beginning", 2 * lines - 1),
-            ]),
-            (format!("{pem}{rubbish}"), 1, vec![
-                format!("line {}: what begins here is not a certificate (TrailingData(SignedData))", lines + 1),
-            ]),
-            (pem.replacen("MII", "M!I", 1), 0, vec!["line 1: what begins here is not base64".to_owned()]),
-            (pem.lines().take(3).collect::<Vec<_>>().join("\n"), 0, vec![
-                "line 1: what begins here is cut short, -----END CERTIFICATE----- is missing".to_owned(),
-            ]),
-            (pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), 0, vec![
-                "line 1: a TRUSTED CERTIFICATE is a format of OpenSSL's own: convert it with openssl x509".to_owned(),
-            ]),
+            (
+                format!("{}{pem}{pem}", pem.trim_end()),
+                1,
+                vec![
+                    format!(
+                        "line {lines}: the section from line 1 must end with -----END CERTIFICATE-----, alone on its line"
+                    ),
+                    format!("line {}: this section has no BEGIN line", 2 * lines - 1),
+                ],
+            ),
+            (
+                format!("{pem}{rubbish}"),
+                1,
+                vec![format!(
+                    "line {}: this section is not a certificate (TrailingData(SignedData))",
+                    lines + 1
+                )],
+            ),
+            (pem.replacen("MII", "M!I", 1), 0, vec!["line 1: this section is not valid base64".to_owned()]),
+            (
+                pem.lines().take(3).collect::<Vec<_>>().join("\n"),
+                0,
+                vec!["line 1: this section is cut short: -----END CERTIFICATE----- is missing".to_owned()],
+            ),
+            (
+                pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE"),
+                0,
+                vec![
+                    "line 1: TRUSTED CERTIFICATE is OpenSSL's own format: convert it with openssl x509"
+                        .to_owned(),
+                ],
+            ),
         ];
         for (text, count, expected) in cases {
             let (found, problems) = certificates(text.as_bytes());
             assert_eq!((found.len(), problems), (count, expected), "{text}");
         }
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
-        assert!(certificates(&der).1[0].starts_with("it is in DER form"));
+        assert!(certificates(&der).1[0].starts_with("it is in DER format"));
     }
 
     proptest! {

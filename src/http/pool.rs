@@ -7,7 +7,7 @@ use crate::http::connection::Connection;
 
 /// The idle connections to one server.
 ///
-/// The lock is only ever held to move a connection in or out, never while anything waits.
+/// The lock is held only to move a connection in or out, never while waiting.
 #[derive(Debug)]
 pub struct Pool {
     idle: Mutex<Vec<Connection>>,
@@ -15,7 +15,7 @@ pub struct Pool {
     idle_timeout: Duration,
 }
 
-/// A server that announces when it closes idle connections may do so a little early.
+/// How much earlier than announced a server may close idle connections.
 const MARGIN: Duration = Duration::from_millis(500);
 
 impl Pool {
@@ -24,7 +24,7 @@ impl Pool {
         Self { idle: Mutex::default(), size, idle_timeout }
     }
 
-    /// The connection that was used last, of those still usable. The others met on the way are closed.
+    /// Takes the most recently used connection that is still usable. Closes unusable ones that it finds first.
     pub fn take(&self, now: Instant) -> Option<Connection> {
         loop {
             let mut connection = self.idle().pop()?;
@@ -34,8 +34,8 @@ impl Pool {
         }
     }
 
-    /// Keeps `connection` for later; where the pool is full, the oldest goes. Its last answer must have been read to the
-    /// end. `idle_limit` is how long the server says that it keeps it open.
+    /// Keeps `connection`, whose last answer must be complete. Closes the oldest one if the pool is full. `idle_limit`
+    /// is how long the server keeps idle connections open.
     pub fn put(&self, mut connection: Connection, idle_limit: Option<Duration>, now: Instant) {
         let limit =
             idle_limit.map_or(self.idle_timeout, |limit| limit.saturating_sub(MARGIN).min(self.idle_timeout));
@@ -45,7 +45,7 @@ impl Pool {
         connection.reused = true;
         connection.idle_until = now.checked_add(limit);
         let mut idle = self.idle();
-        // Nobody would take these any more. Servers may set each its own limit, so they can stand anywhere.
+        // Remove expired connections. They can be anywhere in the list, because limits may differ.
         idle.retain(|other| other.idle_until.is_none_or(|until| until > now));
         if idle.len() == self.size {
             idle.remove(0);
@@ -53,14 +53,14 @@ impl Pool {
         idle.push(connection);
     }
 
-    /// Closes every idle connection. Those in use return as before.
+    /// Closes all idle connections. Connections in use can still be put back.
     pub fn clear(&self) {
         let closed = std::mem::take(&mut *self.idle());
         drop(closed);
     }
 
-    /// As [`clear`](Self::clear), but closes nothing where another thread has the pool at this moment, which may be
-    /// one that a fork has left behind.
+    /// Like [`clear`](Self::clear), but does nothing if the pool is locked: in a forked child, the thread that holds
+    /// the lock may not exist.
     pub fn abandon(&self) {
         let idle = match self.idle.try_lock() {
             Ok(mut idle) => std::mem::take(&mut *idle),
@@ -71,7 +71,7 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        // A Vec of connections is as good after a panic as before it.
+        // A panic leaves the list valid.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-        /// A list of the connections kept, the oldest first, each with the second at which it ends.
+        /// The model: a list of the kept connections, oldest first, each with the second at which it expires.
         #[test]
         fn a_pool_is_a_list_that_forgets(moves in moves()) {
             let start = Instant::now();
@@ -135,7 +135,7 @@ mod tests {
                 match step {
                     Move::Put(limit) => {
                         let (mut connection, theirs) = connect();
-                        // To know it by.
+                        // Identifies the connection.
                         connection.sent = ends.len();
                         pool.put(connection, limit.map(|limit| Duration::from_secs(limit) + MARGIN), now);
                         ends.push(theirs);

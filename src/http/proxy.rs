@@ -1,4 +1,4 @@
-//! HTTP proxies, and who goes past them.
+//! HTTP proxies, and the hosts that bypass them.
 
 use std::net::IpAddr;
 
@@ -10,29 +10,29 @@ use zeroize::Zeroizing;
 
 use crate::http::url::{Url, url_host};
 
-/// A proxy to go through.
+/// An HTTP proxy.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     /// The proxy's host, an IPv6 address without brackets.
     pub host: String,
-    /// Its port.
+    /// The proxy's port.
     pub port: u16,
-    /// The value of `Proxy-Authorization`, where the URL held a name and a password.
+    /// The value of `Proxy-Authorization`, if the URL has a user name and a password.
     pub authorization: Option<Zeroizing<String>>,
-    /// The variable of the environment that names it, where one does: what errors tell its user.
+    /// The environment variable that sets it, for errors; None for a proxy from the options.
     pub variable: Option<String>,
 }
 
-/// Why a text is no proxy. The text may hold a password and is not shown.
+/// A proxy's URL is invalid. The message does not show the URL, which may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the proxy's URL cannot be used: write it like http://user:password@proxy.example:3128")]
+#[error("the proxy's URL is invalid: write it like http://user:password@proxy.example:3128")]
 pub struct ProxyError;
 
 impl Proxy {
-    /// Takes `url` apart, such as `http://user:password@proxy.example:3128`; the scheme may be missing.
+    /// Parses a URL such as `http://user:password@proxy.example:3128`. The scheme is optional.
     ///
     /// # Errors
-    /// [`ProxyError`] where it is no URL of an HTTP proxy.
+    /// [`ProxyError`] if it is not the URL of an HTTP proxy.
     ///
     /// ```
     /// use simple_connect_core::http::proxy::Proxy;
@@ -51,7 +51,7 @@ impl Proxy {
             None => url,
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        // A password with a bare slash in it would end here, and be taken for host and port.
+        // The `@` after a slash means that the password has an unescaped slash.
         if path.contains('@') {
             return Err(ProxyError);
         }
@@ -64,7 +64,7 @@ impl Proxy {
         Ok(Self { host, port, authorization, variable: None })
     }
 
-    /// Which proxy this is, for errors: `proxy.example:3128 (https_proxy)`.
+    /// The proxy's name in errors: `proxy.example:3128 (https_proxy)`.
     pub(crate) fn label(&self) -> String {
         let variable = self.variable.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         format!("{}:{}{variable}", url_host(&self.host), self.port)
@@ -75,7 +75,7 @@ impl Proxy {
 fn basic(credentials: &str) -> Result<Zeroizing<String>, ProxyError> {
     const SCHEME: &[u8] = b"Basic ";
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-    // Both buffers have their full length from the start: one that grows leaves what it held behind.
+    // Both buffers have their full capacity from the start, because a growing buffer leaves unwiped copies behind.
     let mut pair = Zeroizing::new(Vec::with_capacity(credentials.len() + 1));
     pair.extend(percent_decode_str(user));
     pair.push(b':');
@@ -88,14 +88,14 @@ fn basic(credentials: &str) -> Result<Zeroizing<String>, ProxyError> {
     String::from_utf8(std::mem::take(&mut *value)).map(Zeroizing::new).map_err(|_| ProxyError)
 }
 
-/// Whether requests to `host` stay on this machine; nobody means the environment's proxy for those.
+/// Whether `host` is this machine. A proxy from the environment does not apply to it.
 pub fn is_local(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Whether the list `no_proxy` names `host` and `port`: `*`, a host, a domain (with or without a leading dot, its
-/// subdomains included), an address or a network such as `10.0.0.0/8`; each but the last may end in `:port`.
+/// Whether the list `no_proxy` includes `host` and `port`. Entries are `*`, a host or domain (with its subdomains, with
+/// or without a leading dot), an address, or a network such as `10.0.0.0/8`. All but networks may end in `:port`.
 ///
 /// ```
 /// use simple_connect_core::http::proxy::bypasses;
@@ -127,7 +127,7 @@ pub fn bypasses(no_proxy: &str, host: &str, port: u16) -> bool {
     })
 }
 
-/// `example.org:80`, `[::1]:80` and `[::1]` taken apart; a bare IPv6 address has no port.
+/// Splits `example.org:80`, `[::1]:80` and `[::1]` into name and port; an IPv6 address without brackets has no port.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     if entry.parse::<IpAddr>().is_ok() {
         return (entry, None);

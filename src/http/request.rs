@@ -1,25 +1,25 @@
-//! One request, as its sender chooses it.
+//! Requests: method, target, body and header fields.
 
 use crate::http::headers::HeaderLines;
 use crate::http::url::Target;
 
-/// The methods that are sent.
+/// The supported HTTP methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Reads.
+    /// GET.
     Get,
-    /// Delivers.
+    /// POST.
     Post,
-    /// Replaces.
+    /// PUT.
     Put,
-    /// Changes.
+    /// PATCH.
     Patch,
-    /// Removes.
+    /// DELETE.
     Delete,
 }
 
 impl Method {
-    /// All there are.
+    /// All methods.
     pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
 
     /// The method's name on the wire.
@@ -33,7 +33,7 @@ impl Method {
         }
     }
 
-    /// The method of that name.
+    /// The method with this name.
     ///
     /// ```
     /// use simple_connect_core::http::request::Method;
@@ -45,13 +45,13 @@ impl Method {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
-    /// Whether a request by it may come twice and do no more than once (RFC 9110, 9.2.2).
+    /// Whether the method is idempotent (RFC 9110, section 9.2.2).
     pub fn is_idempotent(self) -> bool {
         matches!(self, Self::Get | Self::Put | Self::Delete)
     }
 }
 
-/// One request, as far as its sender chooses it.
+/// One request. The transport adds its own header fields.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The method.
@@ -60,6 +60,6 @@ pub struct Request<'a> {
     pub target: &'a Target,
     /// The body, empty for a GET.
     pub body: &'a [u8],
-    /// Fields of this request alone.
+    /// Additional header fields of this request.
     pub headers: Option<&'a HeaderLines>,
 }

@@ -1,4 +1,4 @@
-//! What a transport is made of: the server, who sends, and within which bounds.
+//! The settings of a transport: server, credentials, proxy and limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,63 +12,63 @@ use crate::http::trust::Trust;
 use crate::http::url::Url;
 use crate::signature::{Scheme, Signer};
 
-/// How a request says who sends it.
+/// How requests are authenticated.
 pub enum Credentials {
-    /// Each request is signed.
+    /// By a signature.
     Signed {
-        /// How.
+        /// The signature scheme.
         scheme: Scheme,
-        /// Which secret signed it, where the receiver has several to choose from.
+        /// The id of the secret, for receivers with several secrets.
         key_id: Option<String>,
-        /// Sign with that secret; with several while it is being rotated, where the scheme has a list.
+        /// The signers; several while a secret is rotated, if the scheme allows lists of signatures.
         signers: Vec<Signer>,
     },
-    /// Each request carries this token.
+    /// By this bearer token.
     Bearer(Zeroizing<String>),
-    /// It does not, or by fields of its own.
+    /// Not at all, or by the user's own header fields.
     Anonymous,
 }
 
-/// Which addresses to use.
+/// The IP version of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IpVersion {
-    /// IPv4 only.
+    /// IPv4.
     V4,
-    /// IPv6 only.
+    /// IPv6.
     V6,
 }
 
-/// Bounds on time.
+/// The timeouts of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timeouts {
-    /// For connecting: the name, TCP, the proxy's tunnel and TLS together.
+    /// The limit for connecting: name, TCP, the proxy's tunnel and TLS together.
     pub open: Duration,
-    /// For each silence while sending.
+    /// The limit for each wait while sending.
     pub write: Duration,
-    /// For each silence while waiting for the answer and reading it.
+    /// The limit for each wait for bytes of the answer.
     pub read: Duration,
 }
 
-/// What does not change from request to request.
+/// The settings of all requests to one server.
 pub struct Settings {
-    /// The server.
+    /// The server, and the path of its collection.
     pub endpoint: Url,
-    /// Who sends.
+    /// How requests are authenticated.
     pub credentials: Credentials,
     /// The value of `User-Agent`.
     pub user_agent: String,
-    /// Fields of the sender's own. They win over `Accept`, `Content-Type` and `User-Agent`.
+    /// Additional header fields. They replace `Accept`, `Content-Type` and `User-Agent`.
     pub headers: Arc<HeaderLines>,
     /// The proxy, if there is one.
     pub proxy: Option<Proxy>,
-    /// Whom to trust with TLS.
+    /// The certificate authorities to trust.
     pub trust: Trust,
-    /// Which addresses to use, where not all.
+    /// The only IP version to use; None for both.
     pub ip_version: Option<IpVersion>,
-    /// Bounds on answers.
+    /// Limits on the size of answers.
     pub limits: Limits,
-    /// How many idle connections to keep.
+    /// The maximum number of idle connections.
     pub pool_size: usize,
-    /// For how long to keep them.
+    /// How long idle connections are kept.
     pub idle_timeout: Duration,
 }

@@ -1,8 +1,8 @@
-//! What a client has done in a process, in numbers.
+//! Counters of a client's calls, connections and bytes, per process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters that only grow. Threads count at the same time, so one may be ahead of another for a moment.
+/// Counters that only grow. They are not updated together, so one may be ahead of another for a moment.
 #[derive(Default)]
 pub(crate) struct Stats {
     pub(crate) succeeded: Counter,
@@ -14,7 +14,6 @@ pub(crate) struct Stats {
     pub(crate) received: Counter,
 }
 
-/// A number that grows.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -28,22 +27,22 @@ impl Counter {
     }
 }
 
-/// The counters at one time.
+/// The values of the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Calls whose answer was a 2xx.
+    /// Calls with a 2xx answer.
     pub succeeded: u64,
-    /// All other calls that came to a result.
+    /// All other finished calls.
     pub failed: u64,
-    /// How often a request was sent, or tried to be.
+    /// Attempts, including retries.
     pub attempts: u64,
-    /// Connections that were opened.
+    /// Opened connections.
     pub opened: u64,
-    /// How often an idle connection was used again.
+    /// How often an idle connection was reused.
     pub reused: u64,
-    /// Bytes of requests.
+    /// Bytes sent; with TLS, the bytes of its records.
     pub sent: u64,
-    /// Bytes of answers; with TLS, of its records.
+    /// Bytes received; with TLS, the bytes of its records.
     pub received: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What the tests of this crate deliver to: a server in their own process, over plain TCP or TLS.
+//! A server for the tests of this crate, in the same process, over TCP or TLS.
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
@@ -30,13 +30,13 @@ pub(crate) const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\
 pub(crate) const TIMEOUTS: Timeouts =
     Timeouts { open: Duration::from_secs(5), write: Duration::from_secs(5), read: Duration::from_secs(5) };
 
-/// The schemes that a test of an exchange runs with.
+/// The URL schemes to test with.
 pub(crate) const SCHEMES: [&str; 2] = ["http", "https"];
 
 /// The names in the server's certificate.
 pub(crate) const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "app.example"];
 
-/// A certificate authority made for this process, and a server's certificate signed by it.
+/// A certificate authority of this process, and a server certificate that it signed.
 struct Identity {
     authority: String,
     server: Arc<ServerConfig>,
@@ -58,7 +58,7 @@ fn identity() -> &'static Identity {
     })
 }
 
-/// A server's side of TLS with this certificate chain.
+/// A server's TLS settings with this certificate chain.
 pub(crate) fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -69,7 +69,7 @@ pub(crate) fn server_config(
     Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
 }
 
-/// Trust in the authority of this process, beside the system's.
+/// Trusts the authority of this process and the system's authorities.
 pub(crate) fn trust() -> Trust {
     static TRUST: OnceLock<Trust> = OnceLock::new();
     TRUST
@@ -83,14 +83,14 @@ pub(crate) fn trust() -> Trust {
         .clone()
 }
 
-/// The server's end of a connection. Dropping it closes the socket and nothing more: over TLS that is a cut.
+/// The server's end of a connection. Dropping it closes the socket, without a close_notify alert of TLS.
 pub(crate) enum Wire {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
 impl Wire {
-    /// Over TLS with `config`, where there is one.
+    /// Uses TLS if there is a `config`.
     pub(crate) fn new(socket: TcpStream, config: Option<Arc<ServerConfig>>) -> Self {
         socket.set_nodelay(true).unwrap();
         match config {
@@ -110,7 +110,7 @@ impl Wire {
         }
     }
 
-    /// The bytes that carry `bytes` on the wire: over TLS as many records as they take, to be sent in this order.
+    /// The bytes on the wire for `bytes`: with TLS, their records, which must be sent in order.
     pub(crate) fn seal(&mut self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::Plain(_) => bytes.to_vec(),
@@ -131,12 +131,12 @@ impl Wire {
         self.socket().write_all(&sealed)
     }
 
-    /// Sends bytes that are what the wire carries: see [`seal`](Self::seal).
+    /// Sends bytes that [`seal`](Self::seal) returned.
     pub(crate) fn send_sealed(&mut self, bytes: &[u8]) {
         self.socket().write_all(bytes).unwrap();
     }
 
-    /// Reads a request; None where the client has closed, or never began TLS.
+    /// Reads a request; None if the client closed the connection or did not begin TLS.
     pub(crate) fn request(&mut self) -> Option<Vec<u8>> {
         let mut request = Vec::new();
         let mut whole = None;
@@ -154,12 +154,12 @@ impl Wire {
     /// The TLS session, with the socket beneath it.
     pub(crate) fn tls(&mut self) -> &mut StreamOwned<ServerConnection, TcpStream> {
         match self {
-            Self::Plain(_) => panic!("this is no TLS"),
+            Self::Plain(_) => panic!("this connection has no TLS"),
             Self::Tls(stream) => stream,
         }
     }
 
-    /// Over TLS announces the end of what is sent.
+    /// Sends a close_notify alert over TLS.
     pub(crate) fn notify_close(&mut self) {
         if let Self::Tls(stream) = self {
             stream.conn.send_close_notify();
@@ -177,7 +177,7 @@ impl Read for Wire {
     }
 }
 
-/// The length of this request, once its head is there.
+/// The length of the request, once its head is complete.
 fn length(request: &[u8]) -> Option<usize> {
     let end = request.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&request[..end]).unwrap();
@@ -185,7 +185,7 @@ fn length(request: &[u8]) -> Option<usize> {
     Some(end + body.map_or(0, |length| length.parse::<usize>().unwrap()))
 }
 
-/// Serves each connection in a thread of its own, by `script`, which gets the connection's number; returns the port.
+/// Serves each connection in its own thread with `script`, which gets the connection's number. Returns the port.
 pub(crate) fn serve(scheme: &str, script: impl Fn(usize, Wire) + Send + Sync + 'static) -> u16 {
     let config = (scheme == "https").then(|| identity().server.clone());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -200,18 +200,18 @@ pub(crate) fn serve(scheme: &str, script: impl Fn(usize, Wire) + Send + Sync + '
     port
 }
 
-/// The client's side of TLS, with that trust.
+/// The client's TLS settings, with [`trust`].
 pub(crate) fn client_config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     CONFIG.get_or_init(|| tls::client_config(Authorities::of(&trust())).unwrap()).clone()
 }
 
-/// A connection as an attempt would have it after the handshake, and the server's end of it.
+/// A client's connection after the handshake, and the server's end of it.
 pub(crate) fn connected(scheme: &str) -> (Connection, Wire) {
     connect((scheme == "https").then(|| identity().server.clone()))
 }
 
-/// As [`connected`], over TLS, by a socket that keeps apart what was written apart.
+/// Like [`connected`] with TLS, over a socket that preserves the boundaries of writes.
 #[cfg(target_os = "linux")]
 pub(crate) fn connected_by_packets() -> (Connection, Wire) {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -237,7 +237,7 @@ fn connect(config: Option<Arc<ServerConfig>>) -> (Connection, Wire) {
     hand_shake(connection, move || Wire::new(listener.accept().unwrap().0, config))
 }
 
-/// Does both sides' part of the handshake, if there is one.
+/// Completes the handshake of both sides, if there is one.
 fn hand_shake(
     mut connection: Connection,
     accept: impl FnOnce() -> Wire + Send + 'static,
@@ -255,9 +255,9 @@ fn hand_shake(
     (connection, server.join().unwrap())
 }
 
-/// Sends as many of `pieces` on `wire` as are read, and says what an exchange on `connection` makes of them: the answer, or
-/// the text of the error. Where they are not enough, the server closes behind them; over TLS it says so where the end is
-/// `announced`. It does not look at the request.
+/// Sends `pieces` on `wire` as they are read, and returns the result of an exchange on `connection`: the answer, or the
+/// text of the error. Closes the connection after the last piece, over TLS with a close_notify alert if the end is
+/// `announced`. Ignores the request.
 pub(crate) fn exchange_in_pieces<'a>(
     connection: &mut Connection,
     wire: &mut Wire,
@@ -270,7 +270,7 @@ pub(crate) fn exchange_in_pieces<'a>(
         match exchange.step(connection, b"request", TIMEOUTS, Instant::now()) {
             Ok(None) => return Ok(exchange.reader.into_answer()),
             Err(failure) => return Err(failure.message),
-            // It wants to read on at once.
+            // More data is available already.
             Ok(Some(_)) if !connection.drained() || is_readable(connection, Instant::now()) => {}
             Ok(Some(_)) => {
                 match pieces.next() {
@@ -288,16 +288,15 @@ pub(crate) fn exchange_in_pieces<'a>(
     }
 }
 
-/// Whether something can be read from the socket before `until`.
+/// Whether the socket becomes readable before `until`.
 fn is_readable(connection: &Connection, until: Instant) -> bool {
     poll_many(&[(connection.fd(), Interest::Read)], until, None).unwrap()[0]
 }
 
-/// What a server does on one connection: it answers each request with the next of these, then closes.
+/// A server's answers on one connection, one for each request. Then it closes the connection.
 pub(crate) type Script = Vec<&'static [u8]>;
 
-/// Serves as many connections as there are scripts, one by one; tells of each request it has read, by the number of its
-/// connection.
+/// Serves one connection per script, in order. Sends the number of the connection for each request that it reads.
 pub(crate) fn serve_scripts(scheme: &str, scripts: Vec<Script>) -> (u16, Receiver<usize>) {
     let config = (scheme == "https").then(|| identity().server.clone());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -319,7 +318,7 @@ pub(crate) fn serve_scripts(scheme: &str, scripts: Vec<Script>) -> (u16, Receive
     (port, seen)
 }
 
-/// Waits by blocking, and knows one name.
+/// Waits by blocking, and resolves every name to these addresses.
 pub(crate) struct Plain(pub(crate) Vec<IpAddr>);
 
 impl Wait for Plain {
@@ -335,7 +334,7 @@ impl Wait for Plain {
     }
 }
 
-/// The settings of a client that signs its events.
+/// The settings of a client that signs requests.
 pub(crate) fn settings(url: &str) -> Settings {
     let key_id = Some("k".to_owned());
     Settings {
@@ -356,7 +355,7 @@ pub(crate) fn settings(url: &str) -> Settings {
     }
 }
 
-/// Those of a client that sends messages, which must not be sent twice.
+/// The settings of a client whose requests must not be sent twice.
 pub(crate) fn unsigned(url: &str) -> Settings {
     Settings { credentials: Credentials::Bearer("t".to_owned().into()), ..settings(url) }
 }
@@ -365,7 +364,7 @@ pub(crate) fn transport(settings: Settings) -> Arc<Transport> {
     Arc::new(Transport::new(settings).unwrap())
 }
 
-/// A transport to a server of these tests.
+/// A transport to the test server on `port`.
 pub(crate) fn to(scheme: &str, port: u16) -> Arc<Transport> {
     transport(settings(&format!("{scheme}://127.0.0.1:{port}/events")))
 }
@@ -375,7 +374,7 @@ pub(crate) fn request(body: &[u8]) -> Request<'_> {
     Request { method: Method::Post, target: &TARGET, body, headers: None }
 }
 
-/// One attempt; every name is this machine's.
+/// Runs one attempt; every name resolves to this machine.
 pub(crate) fn send_within(transport: &Transport, timeouts: Timeouts) -> Outcome {
     let mut attempt = transport.attempt(request(b"body"), 0, timeouts, None);
     let Ok(outcome) = attempt.run(&mut Plain(vec!["127.0.0.1".parse().unwrap()]));
@@ -386,7 +385,7 @@ pub(crate) fn send(transport: &Transport) -> Outcome {
     send_within(transport, TIMEOUTS)
 }
 
-/// What of the outcome most tests look at: the status, whether the connection had been used before, and the reconnects.
+/// The status, whether the connection was reused, and the number of reconnects.
 pub(crate) fn status(outcome: Outcome) -> (u16, bool, u32) {
     (outcome.answer.unwrap().status, outcome.reused, outcome.reconnects)
 }

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3, and no way to do without verification.
+//! TLS 1.2 and 1.3. Verification cannot be turned off.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,51 +15,50 @@ use rustls::{
 
 use crate::http::trust::{Authorities, Loaded};
 
-/// How long the words of TLS in an error may be: a certificate may hold thousands of names.
+/// The maximum length of rustls' text in an error, because a certificate may contain thousands of names.
 const MOST_CHARACTERS: usize = 160;
 
-/// Why there can be no TLS.
+/// Why TLS cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// The file of additional certificates cannot be read, or not all of it.
+    /// The file of additional certificates cannot be read completely.
     #[error("cannot read certificates from {}: {reason}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and where.
+        /// The problem, with its line.
         reason: String,
     },
-    /// No certificate authority at all, although files were named.
+    /// None of the configured files contains a certificate authority.
     #[error("no CA certificates found: {notes}")]
     Unreadable {
-        /// What cannot be read, and why.
+        /// The files that cannot be read, and why.
         notes: String,
-        /// The number of the system's error, where it is one of the moment.
+        /// The number of the system error, if it is temporary.
         lacked: Option<i32>,
     },
-    /// No certificate authority at all.
+    /// There is no certificate authority.
     #[error(
-        "no CA certificates found: install the system's (Debian: apt install ca-certificates), or set SSL_CERT_FILE"
+        "no CA certificates found: install the system's certificates (Debian: apt install ca-certificates), or set SSL_CERT_FILE"
     )]
     NoRoots,
-    /// Nobody trusted has signed the certificate, and not all that is to be trusted could be read.
-    #[error("no authority that is trusted here has signed the server's certificate ({notes})")]
+    /// The certificate is not signed by a trusted authority, and some authorities cannot be read.
+    #[error("the server's certificate is not signed by a trusted authority ({notes})")]
     UnknownAuthority {
-        /// What cannot be read, and why.
+        /// The files that cannot be read, and why.
         notes: String,
-        /// The number of the system's error, where it is one of the moment.
+        /// The number of the system error, if it is temporary.
         lacked: Option<i32>,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Other(String),
 }
 
-/// The TLS settings of clients that trust these authorities. Reads no files: that is done when a server's certificate is
-/// there to be verified.
+/// The TLS settings of clients that trust these authorities. Files are read later, to verify a server's certificate.
 ///
 /// # Errors
-/// [`TlsError::Other`] where the cryptography cannot do what TLS asks for.
+/// [`TlsError::Other`] if the crypto provider does not support the TLS versions.
 pub(crate) fn client_config(authorities: Arc<Authorities>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(crypto::ring::default_provider());
     let verifier = Verifier { authorities, algorithms: provider.signature_verification_algorithms };
@@ -72,18 +71,18 @@ pub(crate) fn client_config(authorities: Arc<Authorities>) -> Result<Arc<ClientC
     Ok(Arc::new(config))
 }
 
-/// A TLS session with `host` (a name or an address), not yet begun.
+/// A new TLS session with `host` (a name or an address), before the handshake.
 ///
 /// # Errors
-/// [`TlsError::Other`] where `host` can be in no certificate.
+/// [`TlsError::Other`] if a certificate cannot contain `host`.
 pub(crate) fn session(config: &Arc<ClientConfig>, host: &str) -> Result<ClientConnection, TlsError> {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| TlsError::Other(format!("{host} cannot be the name in a certificate")))?;
+        .map_err(|_| TlsError::Other(format!("{host} is not a host name that a certificate can have")))?;
     ClientConnection::new(config.clone(), name).map_err(|error| TlsError::Other(error.to_string()))
 }
 
-/// Verifies as rustls does by itself, but for two things: authorities are read again where they may have changed, and a
-/// certificate that is itself trusted needs nobody to vouch for it.
+/// Verifies like rustls' own verifier, with two differences: it reads authorities again if they may have changed, and
+/// it accepts a certificate that is trusted itself, whoever signed it.
 #[derive(Debug)]
 struct Verifier {
     authorities: Arc<Authorities>,
@@ -161,7 +160,7 @@ impl Verifier {
             self.algorithms.all,
         );
         match chain {
-            // The time comes first, so the certificate is within its own: see the tests of those that are not.
+            // The validity period is checked before the issuer, so this certificate is within its validity period.
             Err(error) if loaded.names(der) && is_unknown_authority(&error) => {}
             other => other?,
         }
@@ -173,7 +172,7 @@ fn other(error: TlsError) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
 }
 
-/// What `error` holds, where rustls has no error of its own for it.
+/// The error inside of a rustls error, if it is an `E`.
 fn within<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => inner.downcast_ref(),
@@ -181,7 +180,7 @@ fn within<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
     }
 }
 
-/// Whether the server's certificate would do, were it trusted.
+/// Whether the certificate is valid except that it is not trusted.
 pub(crate) fn is_unknown_authority(error: &Error) -> bool {
     matches!(
         error,
@@ -190,7 +189,7 @@ pub(crate) fn is_unknown_authority(error: &Error) -> bool {
         || matches!(within(error), Some(TlsError::UnknownAuthority { .. }))
 }
 
-/// The number of the system's error that kept certificates from being read, where it is one of the moment.
+/// The number of the temporary system error because of which certificates could not be read.
 pub(crate) fn lacked(error: &Error) -> Option<i32> {
     match within(error) {
         Some(TlsError::Unreadable { lacked, .. } | TlsError::UnknownAuthority { lacked, .. }) => *lacked,
@@ -198,12 +197,12 @@ pub(crate) fn lacked(error: &Error) -> Option<i32> {
     }
 }
 
-/// Whether the server has refused the handshake. With TLS 1.3 it may say so when the client believes it to be over.
+/// Whether the server rejected the handshake. With TLS 1.3, this may arrive after the client has finished it.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::AlertReceived(AlertDescription::CertificateRequired))
 }
 
-/// What an error of TLS means to whoever runs the client.
+/// The error text for a TLS error.
 pub(crate) fn explain(error: &Error) -> String {
     if let Some(error) = within::<TlsError>(error) {
         return match error {
@@ -214,10 +213,10 @@ pub(crate) fn explain(error: &Error) -> String {
     let meaning = match error {
         Error::InvalidCertificate(cause) => match cause {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "no authority that is trusted here has signed the server's certificate"
+                "the server's certificate is not signed by a trusted authority"
             }
             CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-                "the server's certificate names no host: it has no subjectAltName, and a common name does not count"
+                "the server's certificate has no host name: it has no subjectAltName, and the common name is ignored"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the server's certificate is for another host"
@@ -230,33 +229,34 @@ pub(crate) fn explain(error: &Error) -> String {
             }
             CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                return "no trusted TLS connection: the server's certificate is signed in a way that cannot be checked \
-                        here: sign it with RSA (2048 bits or more), with ECDSA (P-256 or P-384, SHA-256 or SHA-384) \
-                        or with Ed25519"
+                return "no trusted TLS connection: the signature algorithm of the server's certificate is not \
+                        supported: sign it with RSA (2048 bits or more), with ECDSA (P-256 or P-384, SHA-256 or \
+                        SHA-384) or with Ed25519"
                     .to_owned();
             }
             _ => match within(error) {
                 Some(webpki::Error::UnsupportedCertVersion) => {
-                    "the server's certificate is of X.509 version 1: issue it as version 3, with a subjectAltName"
+                    "the server's certificate uses X.509 version 1: issue it as version 3, with a subjectAltName"
                 }
                 Some(webpki::Error::CaUsedAsEndEntity) => {
-                    "the server's certificate is a certificate authority's own, and it is not trusted here"
+                    "the server's certificate is a CA certificate that is not trusted"
                 }
-                _ => "the server's certificate is not acceptable",
+                _ => "the server's certificate is invalid",
             },
         },
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "the server does not speak TLS on this port: check the port, and that the URL should begin with https://"
+            "the server does not speak TLS on this port: check the port, and whether the URL should begin with https://"
         }
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
-            "the server offers neither TLS 1.2 nor 1.3 as it is used today"
+            "the server offers neither TLS 1.2 nor 1.3 in a form that this client supports"
         }
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
-            "the server has nothing in common with this client, which offers TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM \
-             or ChaCha20, for RSA, P-256, P-384 and Ed25519 keys; or it wants a client's certificate, and there is none"
+            "the server and this client have no TLS parameters in common: this client offers TLS 1.3, and TLS 1.2 with \
+             ECDHE and AES-GCM or ChaCha20, for RSA, P-256, P-384 and Ed25519 keys; or the server requires a client \
+             certificate, which this client cannot send"
         }
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "the server wants a client's certificate, which this client cannot give"
+            "the server requires a client certificate, which this client cannot send"
         }
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             "the server has no certificate for this name"
@@ -266,7 +266,7 @@ pub(crate) fn explain(error: &Error) -> String {
     format!("no trusted TLS connection: {meaning} ({})", clipped(error))
 }
 
-/// The error in its own words, as far as they go into a line.
+/// The text of the error, without control characters and shortened to one line.
 fn clipped(error: &Error) -> String {
     let text: String = error.to_string().replace(char::is_control, " ");
     match text.char_indices().nth(MOST_CHARACTERS) {
@@ -295,7 +295,7 @@ mod tests {
     const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// What a server shows: a certificate, and a key that need not be its own.
+    /// What a server presents: a certificate, and a key that may not match it.
     #[derive(Debug)]
     struct Shown(Arc<CertifiedKey>);
 
@@ -311,7 +311,7 @@ mod tests {
     }
 
     impl Identity {
-        /// One that vouches for itself: an authority, which `openssl req -x509` makes, or not.
+        /// A self-signed certificate, of an authority (as `openssl req -x509` creates it) or not.
         fn own(name: &str, is_ca: bool, within: (SystemTime, SystemTime)) -> Self {
             let key = KeyPair::generate().unwrap();
             let certificate = params(name, is_ca, within).self_signed(&key).unwrap().der().clone();
@@ -349,7 +349,7 @@ mod tests {
         client_config(Authorities::of(&trust)).unwrap()
     }
 
-    /// Shakes hands for `host`, without a network between both.
+    /// Performs the handshake for `host` in memory.
     fn shake(client: &Arc<ClientConfig>, server: ServerConfig, host: &str) -> Result<(), Error> {
         let mut client = session(client, host).unwrap();
         let mut server = ServerConnection::new(Arc::new(server)).unwrap();
@@ -360,7 +360,7 @@ mod tests {
             }
             if !wire.is_empty() {
                 server.read_tls(&mut io::Cursor::new(wire)).unwrap();
-                // What it thinks of that it tells the client.
+                // The server sends its error to the client as an alert.
                 let _ = server.process_new_packets();
             }
             let mut wire = Vec::new();
@@ -387,7 +387,7 @@ mod tests {
 
                 let other = Identity::own("app.example", is_ca, now());
                 for error in [
-                    // Another of the same subject, and the same shown by whoever has another key.
+                    // Another certificate with the same subject, and this one with another key.
                     shake(&trusting(&[&other]), server(), "app.example").unwrap_err(),
                     shake(&trusting(&[&own]), own.server(&other.key, version), "app.example").unwrap_err(),
                 ] {
@@ -477,7 +477,7 @@ mod tests {
             assert_eq!(shake(&config, own.server(&own.key, version), "app.example"), Ok(()));
             std::fs::remove_file(&file).unwrap();
             assert_eq!(shake(&config, own.server(&own.key, version), "app.example"), Ok(()));
-            // What is wrong with the file matters only now.
+            // The problem of the file is reported only now.
             let error = shake(&config, stranger.server(&stranger.key, version), "app.example");
             assert!(explain(&error.unwrap_err()).contains("-tls.pem: it cannot be read: No such file"));
         }
@@ -500,7 +500,7 @@ mod tests {
                 .with_cert_resolver(own.server(&own.key, version).cert_resolver.clone());
             let error = shake(&trusting(&[&own]), server, "app.example").unwrap_err();
             assert!(is_refusal(&error), "{error}");
-            assert!(explain(&error).contains("wants a client's certificate"));
+            assert!(explain(&error).contains("requires a client certificate"));
         }
     }
 
@@ -508,7 +508,7 @@ mod tests {
     fn a_name_that_can_be_in_no_certificate_is_refused() {
         let config = trusting(&[]);
         let error = session(&config, "app-.example").unwrap_err();
-        assert_eq!(error.to_string(), "app-.example cannot be the name in a certificate");
+        assert_eq!(error.to_string(), "app-.example is not a host name that a certificate can have");
     }
 
     #[test]
@@ -524,13 +524,13 @@ mod tests {
             public_key_algorithm_id: vec![6; 100],
         };
         let cases = [
-            (names(vec![]), "names no host: it has no subjectAltName"),
+            (names(vec![]), "has no host name: it has no subjectAltName"),
             (names(vec!["other\u{1b}[31m".to_owned(); 3000]), "is for another host"),
-            (odd(webpki::Error::UnsupportedCertVersion), "of X.509 version 1"),
-            (odd(webpki::Error::CaUsedAsEndEntity), "a certificate authority's own"),
-            (odd(webpki::Error::BadDer), "not acceptable"),
-            (Error::InvalidCertificate(unsupported), "signed in a way that cannot be checked here"),
-            (Error::AlertReceived(AlertDescription::HandshakeFailure), "nothing in common"),
+            (odd(webpki::Error::UnsupportedCertVersion), "uses X.509 version 1"),
+            (odd(webpki::Error::CaUsedAsEndEntity), "is a CA certificate"),
+            (odd(webpki::Error::BadDer), "certificate is invalid"),
+            (Error::InvalidCertificate(unsupported), "certificate is not supported: sign it"),
+            (Error::AlertReceived(AlertDescription::HandshakeFailure), "parameters in common"),
             (Error::AlertReceived(AlertDescription::UnrecognisedName), "no certificate for this name"),
             (Error::AlertReceived(AlertDescription::ProtocolVersion), "neither TLS 1.2 nor 1.3"),
             (Error::InvalidMessage(InvalidMessage::InvalidContentType), "does not speak TLS"),
@@ -541,7 +541,7 @@ mod tests {
             ),
             (
                 other(TlsError::UnknownAuthority { notes: "/x: y".to_owned(), lacked: Some(24) }),
-                "signed the server's certificate (/x: y)",
+                "not signed by a trusted authority (/x: y)",
             ),
         ];
         let lacking = cases.iter().filter_map(|(error, _)| lacked(error)).collect::<Vec<_>>();

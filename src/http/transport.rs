@@ -1,4 +1,4 @@
-//! Requests to one server: what they have in common.
+//! Sends requests to one server.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,12 +16,12 @@ use crate::process::per_process::PerProcess;
 use crate::secret::Secret;
 use crate::signature::header_value;
 
-/// A text that cannot be a header's value.
+/// A setting that is not a valid header value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} must not contain line breaks or other control characters")]
 pub struct HeaderError(pub &'static str);
 
-/// The bytes of a bearer that is redacted: a shorter one is no secret, but may be a word or a number in any answer.
+/// The length of bearer tokens that are redacted, in bytes. A shorter one could be a word or a number in any answer.
 const SECRET: std::ops::RangeInclusive<usize> = 8..=MAX_SENSITIVE;
 
 /// Sends requests to one server.
@@ -29,16 +29,16 @@ pub struct Transport {
     settings: Arc<Settings>,
     /// The header lines that are the same in every request.
     headers: Zeroizing<String>,
-    /// What is redacted beside the sensitive fields.
+    /// The bearer token, which is redacted like sensitive fields.
     bearer: HeaderLines,
     local: PerProcess<Local>,
 }
 
 impl Transport {
-    /// A transport with these settings. Opens nothing yet.
+    /// A transport with these settings. Opens no connection.
     ///
     /// # Errors
-    /// [`HeaderError`] where a setting cannot be sent in a header.
+    /// [`HeaderError`] if a setting is not a valid header value.
     pub fn new(settings: Settings) -> Result<Self, HeaderError> {
         let own = &settings.headers;
         let mut lines = HeaderLines::default();
@@ -79,10 +79,10 @@ impl Transport {
         &self.settings
     }
 
-    /// One attempt to get `request` answered, stamped with `timestamp` (seconds since 1970); `deadline` bounds it in
+    /// Creates one attempt of `request`, signed with `timestamp` (in seconds since 1970). `deadline` limits it in
     /// addition to `timeouts`.
     ///
-    /// Call it where no other thread may fork: it takes a lock, for as long as a pointer takes to be copied.
+    /// Call it only where no other thread can fork, because it briefly takes a lock.
     pub fn attempt(
         &self,
         request: Request<'_>,
@@ -92,13 +92,13 @@ impl Transport {
     ) -> Attempt {
         let local = self.local.get(|| Local::new(&self.settings));
         let bytes = self.serialize(request, timestamp);
-        // Whoever gets signed events must know those that come twice, by their ids.
+        // Receivers of signed events detect duplicates by their ids.
         let signed = matches!(self.settings.credentials, Credentials::Signed { .. });
         let repeatable = signed || request.method.is_idempotent();
         Attempt::new(self.settings.clone(), local, bytes, repeatable, timeouts, deadline)
     }
 
-    /// Takes the sender's secrets out of an answer: a server may send back whatever it was sent.
+    /// Redacts the sender's secrets in an answer, because a server may send back what it received.
     pub fn redact(&self, answer: &mut Answer) {
         for secrets in [&self.bearer, &*self.settings.headers].into_iter().filter(|lines| lines.has_secrets())
         {
@@ -107,9 +107,9 @@ impl Transport {
         }
     }
 
-    /// What was done in this process.
+    /// The counters of this process.
     ///
-    /// Call it, and those that count, where no other thread may fork, as [`Self::attempt`].
+    /// Like [`Self::attempt`], call this and the counting methods only where no other thread can fork.
     pub fn totals(&self) -> Totals {
         self.local.existing().map(|local| local.stats.totals()).unwrap_or_default()
     }
@@ -121,7 +121,7 @@ impl Transport {
         }
     }
 
-    /// Counts a call that has come to a result.
+    /// Counts a finished call.
     pub fn count_call(&self, success: bool) {
         if let Some(local) = self.local.existing() {
             let Stats { succeeded, failed, .. } = &local.stats;
@@ -136,7 +136,7 @@ impl Transport {
         }
     }
 
-    /// The request as it goes out: head and body in one piece, for one write.
+    /// The request as sent: head and body in one buffer, for a single write.
     fn serialize(&self, request: Request<'_>, timestamp: i64) -> Secret {
         let Request { method, target, body, headers, .. } = request;
         let Settings { endpoint, credentials, proxy, .. } = &*self.settings;

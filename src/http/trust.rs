@@ -1,4 +1,4 @@
-//! Whom to trust with TLS: certificate authorities, read from the disk once for a process and shared by its clients.
+//! Trusted certificate authorities: read from disk once per process, and shared by its clients.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -14,27 +14,27 @@ use crate::http::pem;
 use crate::http::tls::TlsError;
 use crate::process::per_process::{Abandon, PerProcess};
 
-/// A file that was written less than so many seconds ago may be written again without a sign of it.
+/// A file that changed less than this many seconds ago may change again with the same time stamp.
 const SETTLED: i64 = 2;
-/// The authorities of so many trusts are kept although nobody uses them at the moment.
+/// The maximum number of unused authorities that are kept.
 const MOST_UNUSED: usize = 8;
-/// How many things that are wrong with files an error tells of.
+/// The maximum number of files' problems in an error.
 const MOST_NOTES: usize = 3;
 
 /// Which certificate authorities to trust.
 ///
-/// As with OpenSSL, `SSL_CERT_FILE` and `SSL_CERT_DIR` each stand in for the system's own file or directory;
-/// the additional certificates come on top.
+/// Like in OpenSSL, `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's file and directories. The additional
+/// certificates are trusted, too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     dirs: Vec<Place>,
     file: Option<Place>,
     additional: Option<Place>,
-    /// What the additional file held when this was made.
+    /// The content of the additional file when this was created.
     certificates: Arc<Vec<CertificateDer<'static>>>,
 }
 
-/// A file or a directory, and the variable that names it, if one does.
+/// A file or a directory, and the environment variable that sets it, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     variable: Option<&'static str>,
@@ -56,23 +56,23 @@ impl fmt::Display for Place {
     }
 }
 
-/// A file as it was when it was looked at, or the number of the error that came of looking.
+/// The state of a file, or the number of the error from reading its state.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     place: Place,
     state: Result<Stamp, i32>,
 }
 
-/// A look at all there is to read.
+/// The state of all files to read.
 #[derive(Debug, PartialEq, Eq)]
 struct Survey {
-    /// The files and directories that were named.
+    /// The configured files and directories.
     named: Vec<Seen>,
-    /// What lies in the directories.
+    /// The entries of the directories.
     entries: Vec<Seen>,
 }
 
-/// What changes when a file does.
+/// Identifies a version of a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     id: (u64, u64),
@@ -95,23 +95,23 @@ fn number(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or_default()
 }
 
-/// Whether there is no file there.
+/// Whether the error means that there is no regular file.
 fn is_elsewhere(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory)
 }
 
-/// Whether the error is about the file and not about the moment.
+/// Whether the error is permanent, not temporary such as a lack of descriptors.
 fn is_lasting(error: &io::Error) -> bool {
     is_elsewhere(error) || error.kind() == io::ErrorKind::PermissionDenied
 }
 
 impl Trust {
-    /// The system's authorities, and those in `ca_file` (PEM). Reads the environment and `ca_file`, not yet the
+    /// The system's authorities, and those in `ca_file` (PEM). Reads the environment and `ca_file`, but not the
     /// system's certificates.
     ///
     /// # Errors
-    /// [`TlsError::CaFile`] where not all of `ca_file` can be read, or it holds no certificate.
+    /// [`TlsError::CaFile`] if `ca_file` cannot be read completely, or contains no certificate.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
         let file = match env::var_os("SSL_CERT_FILE") {
             Some(file) => Some(Place::new(Some("SSL_CERT_FILE"), file)),
@@ -128,7 +128,7 @@ impl Trust {
         Ok(Self { dirs, file, additional: ca_file.map(|path| Place::new(None, path)), certificates })
     }
 
-    /// Trust in these and nobody else.
+    /// Trusts only these certificates.
     #[cfg(test)]
     pub(crate) fn in_these(certificates: Vec<CertificateDer<'static>>) -> Self {
         Self {
@@ -138,12 +138,12 @@ impl Trust {
         }
     }
 
-    /// What was named, as it is now.
+    /// The current state of the configured files and directories.
     fn named(&self) -> Vec<Seen> {
         self.dirs.iter().chain(&self.additional).chain(&self.file).cloned().map(Seen::at).collect()
     }
 
-    /// All that there are certificates in, as it is now.
+    /// The current state of all files to read.
     fn survey(&self) -> Survey {
         let (mut named, mut entries) = (self.named(), Vec::new());
         for dir in named.iter_mut().take(self.dirs.len()) {
@@ -154,24 +154,24 @@ impl Trust {
                 Err(error) => dir.state = Err(number(&error)),
             }
         }
-        // In whatever order the directories list them.
+        // The order of directory entries is not stable.
         entries.sort_by(|one, other| one.place.path.cmp(&other.place.path));
         Survey { named, entries }
     }
 
-    /// Reads the files; `additional` is what the additional file held before.
+    /// Reads the files. `additional` is the previous content of the additional file.
     fn load(&self, survey: Survey, mut additional: Arc<Vec<CertificateDer<'static>>>) -> Loaded {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let (mut settled, mut lacked, mut notes) = (true, None, Vec::new());
         let (mut certificates, mut known) = (Vec::new(), HashSet::new());
-        // What lies in a directory may be what was named.
+        // Configured files first: a directory may contain them, too, and each file is read once.
         let named = survey.named.iter().map(|seen| (seen, true));
         for (Seen { place, state }, named) in named.chain(survey.entries.iter().map(|seen| (seen, false))) {
             settled &= state.as_ref().map_or(true, |stamp| stamp.changed.0 < now - SETTLED);
             let bytes = match state {
                 Ok(_) if named && self.dirs.contains(place) => continue,
-                // There may be several links to a file.
+                // Several links may lead to a file.
                 Ok(stamp) if !known.insert(stamp.id) => continue,
                 Ok(_) => fs::read(&place.path),
                 Err(number) => Err(io::Error::from_raw_os_error(*number)),
@@ -183,7 +183,7 @@ impl Trust {
                     }
                     read => read,
                 },
-                // In a directory there may be links that lead nowhere, and directories.
+                // A directory may contain broken links and directories.
                 Err(error) if !named && is_elsewhere(&error) => continue,
                 Err(error) => {
                     lacked = lacked.or_else(|| (!is_lasting(&error)).then(|| number(&error)));
@@ -193,7 +193,7 @@ impl Trust {
             match Some(place) == self.additional.as_ref() {
                 false => certificates.extend(found),
                 true if problems.is_empty() => additional = Arc::new(found),
-                // It may be in the midst of being replaced: what it last held counts.
+                // The file may be being replaced, so keep its previous content.
                 true => {}
             }
             notes.extend(problems.into_iter().map(|problem| format!("{place}: {problem}")));
@@ -222,7 +222,7 @@ fn read_whole(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-/// The first of `notes`, as one text.
+/// The first few of `notes`, joined.
 fn listed(notes: &[String]) -> String {
     let mut text = notes.iter().take(MOST_NOTES).map(String::as_str).collect::<Vec<_>>().join("; ");
     if let Some(more) = notes.len().checked_sub(MOST_NOTES).filter(|more| *more > 0) {
@@ -231,40 +231,40 @@ fn listed(notes: &[String]) -> String {
     text
 }
 
-/// What came of reading certificates.
+/// The certificates that were read.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// Each once, and in order.
+    /// Sorted, without duplicates.
     certificates: Vec<CertificateDer<'static>>,
-    /// What the additional file held when it was last read whole.
+    /// The content of the additional file when it was last read completely.
     additional: Arc<Vec<CertificateDer<'static>>>,
     pub(crate) roots: RootCertStore,
-    /// The files, as they were before they were read.
+    /// The state of the files before they were read.
     survey: Survey,
-    /// Whether they had been so for long enough to tell a change.
+    /// Whether the files are old enough for changes to be detected.
     settled: bool,
-    /// The number of an error of the moment that kept something from being read.
+    /// The number of a temporary error because of which a file could not be read.
     pub(crate) lacked: Option<i32>,
-    /// What could not be read.
+    /// The files that could not be read, and why.
     pub(crate) notes: String,
 }
 
 impl Loaded {
-    /// Whether this very certificate is trusted.
+    /// Whether this certificate itself is trusted.
     pub(crate) fn names(&self, certificate: &CertificateDer<'_>) -> bool {
         self.certificates.binary_search_by(|one| one.as_ref().cmp(certificate.as_ref())).is_ok()
     }
 }
 
-/// Whose authorities there are in a process.
+/// All authorities of a process.
 #[derive(Default)]
 struct Known(Mutex<Vec<Arc<Authorities>>>);
 
 impl Abandon for Known {}
 
-/// The authorities of a [`Trust`]: read when they are first needed, and again when they may have changed.
+/// The authorities of a [`Trust`]: read when first needed, and again when they may have changed.
 ///
-/// Belongs to a process: its lock is held while files are read, and a fork does not wait for that.
+/// Belongs to one process: its lock is held while files are read, and a fork does not wait for that.
 #[derive(Debug)]
 pub(crate) struct Authorities {
     trust: Trust,
@@ -272,14 +272,14 @@ pub(crate) struct Authorities {
 }
 
 impl Authorities {
-    /// Those of `trust`, the same for all who ask in this process.
+    /// The authorities of `trust`, shared in this process.
     ///
-    /// Use it where no other thread may fork, as [`PerProcess`].
+    /// Like [`PerProcess`], call it only where no other thread can fork.
     pub(crate) fn of(trust: &Trust) -> Arc<Self> {
         static KNOWN: PerProcess<Known> = PerProcess::new();
         let known = KNOWN.get(Known::default);
         let mut known = known.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever has them goes on with them; whoever comes now is to have what the files say now.
+        // Existing clients keep outdated authorities; new ones get the current content of the files.
         known.retain(|authorities| authorities.trust != *trust || authorities.is_current());
         if let Some(authorities) = known.iter().find(|authorities| authorities.trust == *trust) {
             return authorities.clone();
@@ -294,9 +294,9 @@ impl Authorities {
         known[known.len() - 1].clone()
     }
 
-    /// Whether the files that were named are as they were when they were read. Takes as many system calls as there are.
+    /// Whether the configured files are unchanged since they were read. Makes one system call per file.
     fn is_current(&self) -> bool {
-        // They are, where they are being read at the moment: nobody waits for that here.
+        // If another thread holds the lock, it is reading them, so they are current.
         self.loaded
             .try_lock()
             .ok()
@@ -304,21 +304,21 @@ impl Authorities {
             .is_none_or(|loaded| loaded.settled && loaded.survey.named == self.trust.named())
     }
 
-    /// What was read, now or earlier.
+    /// The certificates; reads them if they were not read yet.
     pub(crate) fn loaded(&self) -> Arc<Loaded> {
         let mut slot = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = &*slot {
             return loaded.clone();
         }
         let loaded = Arc::new(self.trust.load(self.trust.survey(), self.trust.certificates.clone()));
-        // That there is nothing need not be so the next time.
+        // Do not keep an empty result, so that the files are read again.
         if !loaded.roots.is_empty() {
             *slot = Some(loaded.clone());
         }
         loaded
     }
 
-    /// What is there now that was not in `old`; None where nothing has changed.
+    /// The certificates, read again; None if nothing has changed since `old`.
     pub(crate) fn newer(&self, old: &Arc<Loaded>) -> Option<Arc<Loaded>> {
         let survey = self.trust.survey();
         if old.settled && old.lacked.is_none() && old.survey == survey {
@@ -329,7 +329,7 @@ impl Authorities {
             return Some(newer.clone());
         }
         let loaded = Arc::new(self.trust.load(survey, old.additional.clone()));
-        // Rather what was complete once than what cannot be read at the moment.
+        // Keep the previous complete result instead of an incomplete one.
         if loaded.lacked.is_none() && !loaded.roots.is_empty() {
             *slot = Some(loaded.clone());
         }
@@ -378,7 +378,7 @@ mod tests {
         Some(Place::new(Some(variable), path))
     }
 
-    /// As long after it was made as it takes to tell changes.
+    /// `loaded`, as if its files were old enough for changes to be detected.
     fn settled(loaded: &Arc<Loaded>) -> Arc<Loaded> {
         let again = |seen: &Vec<Seen>| seen.iter().map(|seen| Seen::at(seen.place.clone())).collect();
         Arc::new(Loaded {
@@ -422,7 +422,7 @@ mod tests {
         let loaded = settled(&shared.loaded());
         *shared.loaded.lock().unwrap() = Some(loaded.clone());
         assert!(Arc::ptr_eq(&loaded, &Authorities::of(&trust).loaded()));
-        // A client that is made when the file has changed knows what it says now, also where it had been so before.
+        // A client that is created after the file changed reads it again, even if its content is that of before.
         let text = fs::read(&file).unwrap();
         folder.write("ca.pem", authority());
         assert!(!Arc::ptr_eq(&shared, &Authorities::of(&Trust::new(Some(&file)).unwrap())));
@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(Trust::new(Some(&file)).unwrap(), trust);
         let anew = Authorities::of(&trust);
         assert!(!Arc::ptr_eq(&shared, &anew));
-        // Those that nobody uses are not kept for ever.
+        // Unused authorities are dropped in the end.
         let unused =
             Arc::downgrade(&Authorities::of(&Trust { additional: named("unused", &file), ..trust.clone() }));
         for number in 0..=MOST_UNUSED {
@@ -449,7 +449,7 @@ mod tests {
         let trust = Trust { dirs: vec![Place::new(None, &folder.0)], ..Trust::default() };
         let authorities = Authorities { trust, loaded: Mutex::default() };
         let first = authorities.loaded();
-        // It was written just now, and could be again without a sign of it.
+        // The file was just written, so another change may go undetected.
         assert!(!first.settled && authorities.newer(&first).is_some());
         let known = settled(&authorities.loaded());
         *authorities.loaded.lock().unwrap() = Some(known.clone());
@@ -458,11 +458,11 @@ mod tests {
         folder.write("another.pem", authority());
         let newer = authorities.newer(&known).unwrap();
         assert_eq!(newer.roots.len(), 2);
-        // Whoever comes with the old one gets what another has read.
+        // Another caller with the old result gets the new one, without reading.
         assert!(Arc::ptr_eq(&newer, &authorities.newer(&known).unwrap()));
         assert!(Arc::ptr_eq(&newer, &authorities.loaded()));
 
-        // As it was, but for its time.
+        // The same content with another time.
         let known = settled(&newer);
         *authorities.loaded.lock().unwrap() = Some(known.clone());
         fs::write(&file, &certificate).unwrap();
@@ -490,7 +490,7 @@ mod tests {
         );
         folder.write("missing.pem", authority());
         assert_eq!(authorities.loaded().roots.len(), 1);
-        // Where it is gone again, better the old than none.
+        // After the file is gone, the previous result is kept.
         fs::remove_file(&missing).unwrap();
         assert!(authorities.newer(&authorities.loaded()).unwrap().roots.is_empty());
         assert_eq!(authorities.loaded().roots.len(), 1);
@@ -507,7 +507,7 @@ mod tests {
         let loaded = trust.load(survey, Arc::default());
         assert_eq!(loaded.lacked, Some(exhausted));
         assert_eq!(loaded.notes, "/etc/ssl: it cannot be read: Too many open files (os error 24)");
-        // So it is read again, although nothing has changed since.
+        // So the files are read again, although none has changed.
         let mut known =
             Arc::into_inner(settled(&Arc::new(trust.load(trust.survey(), Arc::default())))).unwrap();
         known.lacked = Some(exhausted);
@@ -519,7 +519,7 @@ mod tests {
     fn an_additional_file_that_breaks_is_as_it_was_before() {
         let folder = Folder::new();
         let file = folder.write("ca.pem", authority());
-        // Also where the system has it, too.
+        // Also if the file is among the system's files.
         let dirs = vec![Place::new(None, &folder.0)];
         let trust = Trust { dirs, file: named("SSL_CERT_FILE", &file), ..Trust::new(Some(&file)).unwrap() };
         for text in ["-----BEGIN CERTIFICATE-----\nMII", ""] {

@@ -1,14 +1,14 @@
-//! Where requests go: an http or https URL, taken apart once.
+//! Parses http and https URLs.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stays as it is in a path segment; the published gem's choice, so that its users' stubs still match.
+/// Escapes the same characters in a path segment as the published gem, so that its users' stubs still match.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
-/// What a host's name may consist of besides letters and digits (RFC 3986, 3.2.2).
+/// The characters of a host name besides letters and digits (RFC 3986, section 3.2.2).
 const IN_HOSTS: &str = "-._~!$&'()*+,;=";
 
 const EVENTS: &str = "/events";
@@ -28,33 +28,35 @@ const STATUS: &str = "/status";
 pub struct Url {
     /// Whether the scheme is https.
     pub tls: bool,
-    /// The host's name or address, an IPv6 address without its brackets.
+    /// The host's name or address, an IPv6 address without brackets.
     pub host: String,
-    /// The port, the scheme's own where the URL names none.
+    /// The port; the scheme's default port if the URL has none.
     pub port: u16,
-    /// The path as the URL has it, so perhaps empty.
+    /// The path, which may be empty.
     path: String,
     query: Option<String>,
 }
 
-/// Why a text is no URL to send requests to. Says what to write instead, and shows no password and no query.
+/// Why a URL is invalid. The message says what to write instead, and contains neither password nor query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not a URL at all.
+    /// The text is not a URL.
     #[error("{0} is not a URL ({1}): write it like https://app.example/api/v1/integrations/demo/events")]
     Unparsable(String, String),
-    /// A URL that HTTP cannot reach.
+    /// The scheme is not http or https.
     #[error("{0} is not an http or https URL: begin it with https://")]
     NotHttp(String),
-    /// A URL that names no server.
-    #[error("{0} names no host: write it like https://app.example/api/v1/integrations/demo/events")]
+    /// The URL has no host.
+    #[error("{0} has no host: write it like https://app.example/api/v1/integrations/demo/events")]
     NoHost(String),
-    /// A user name or a password, which belong in no URL; so the URL is not shown.
-    #[error("the URL holds a user name or password: leave that out, requests are signed with the secret")]
+    /// The URL contains a user name or a password, so the message does not show it.
+    #[error(
+        "the URL contains a user name or password: remove it, because requests are signed with the secret"
+    )]
     UserInfo,
 }
 
-/// Path and query, as they stand in a request's first line: nothing in them ends that line.
+/// Path and query of a request, without characters that could end the request line.
 ///
 /// ```
 /// use simple_connect_core::http::url::{Target, TargetError};
@@ -65,7 +67,7 @@ pub enum UrlError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target(String);
 
-/// Why a text is no [`Target`].
+/// The text is not a valid [`Target`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the target of a request must begin with a slash and consist of visible ASCII characters")]
 pub struct TargetError;
@@ -92,22 +94,22 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why a text cannot be the last segment of a path.
+/// Why a text is not a valid path segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
-    /// `.` and `..` would lead to another resource.
+    /// It is `.` or `..`, which lead to another resource.
     #[error("must not be \".\" or \"..\"")]
     Dots,
-    /// A line break or a NUL.
+    /// It contains a line break or a NUL.
     #[error("must not contain line breaks or NUL characters")]
     Control,
 }
 
 impl Url {
-    /// Takes `url` apart.
+    /// Parses `url`.
     ///
     /// # Errors
-    /// [`UrlError`] for whatever no request could be sent to.
+    /// [`UrlError`] if it is not a valid http or https URL.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -135,7 +137,7 @@ impl Url {
         Ok(Self { tls, host: host.to_owned(), port, path: path.to_owned(), query })
     }
 
-    /// The same server, another collection.
+    /// The same server with another path, without a query.
     pub fn at(self, path: Target) -> Self {
         Self { path: path.0, query: None, ..self }
     }
@@ -145,7 +147,7 @@ impl Url {
         url_host(&self.host)
     }
 
-    /// Host and port as the `Host` header has them: the port only where it is not the scheme's own.
+    /// Host and port as in the `Host` header: without the scheme's default port.
     pub fn authority(&self) -> String {
         if self.port == default_port(self.tls) {
             self.url_host()
@@ -167,12 +169,13 @@ impl Url {
     /// The request target of the collection's member `id`, percent-encoded as one segment.
     ///
     /// # Errors
-    /// [`SegmentError`] where `id` would lead elsewhere or break the request.
+    /// [`SegmentError`] if `id` is not a valid path segment.
     pub fn member(&self, id: &str) -> Result<Target, SegmentError> {
         Ok(self.with_query(&format!("{}/{}", self.collection(), segment(id)?)))
     }
 
-    /// The request target of the integration's status: a trailing `/events` becomes `/status`, any other path stays.
+    /// The request target of the integration's status: replaces a trailing `/events` by `/status`, and keeps other
+    /// paths.
     pub fn status(&self) -> Target {
         match self.collection().strip_suffix(EVENTS) {
             Some(integration) => self.with_query(&format!("{integration}{STATUS}")),
@@ -184,7 +187,7 @@ impl Url {
         self.path.strip_suffix('/').unwrap_or(&self.path)
     }
 
-    /// `path` is made of what was checked when the URL was read, and of encoded segments.
+    /// `path` needs no check: it consists of the parsed path and encoded segments.
     fn with_query(&self, path: &str) -> Target {
         Target(match &self.query {
             Some(query) => format!("{path}?{query}"),
@@ -193,12 +196,12 @@ impl Url {
     }
 }
 
-/// Host and port of an authority without a user; in brackets there is an IPv6 address, and nothing else.
+/// Splits an authority without user info into host and port. Brackets must contain an IPv6 address.
 fn split_authority(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, behind) = match authority.strip_prefix('[') {
         Some(rest) => {
-            let (address, behind) = rest.split_once(']').ok_or("its bracket is not closed")?;
-            address.parse::<Ipv6Addr>().map_err(|_| "in its brackets is no IPv6 address")?;
+            let (address, behind) = rest.split_once(']').ok_or("the closing bracket is missing")?;
+            address.parse::<Ipv6Addr>().map_err(|_| "the brackets must contain an IPv6 address")?;
             (address, behind)
         }
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
@@ -209,17 +212,17 @@ fn split_authority(authority: &str) -> Result<(&str, Option<u16>), String> {
     }
     match behind.strip_prefix(':') {
         None if behind.is_empty() => Ok((host, None)),
-        None => Err("behind the brackets may only come a port and a path".to_owned()),
+        None => Err("only a port and a path may follow the brackets".to_owned()),
         Some("") => Ok((host, None)),
-        // Rust reads "+8" as a number, too.
+        // Rust also parses "+8".
         Some(digits) => match digits.parse() {
             Ok(port) if digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok((host, Some(port))),
-            _ => Err("its port is not between 0 and 65535".to_owned()),
+            _ => Err("its port must be between 0 and 65535".to_owned()),
         },
     }
 }
 
-/// `url` for an error: without its query, which may hold a token, and not at all where it may hold a password.
+/// `url` for an error: without its query, which may contain a token, or "the URL" if it may contain a password.
 fn shown(url: &str) -> String {
     match url.split_once('?') {
         _ if url.contains('@') => "the URL".to_owned(),
@@ -231,7 +234,7 @@ fn shown(url: &str) -> String {
 /// `id` as one segment of a path, percent-encoded.
 ///
 /// # Errors
-/// [`SegmentError`] where it would lead elsewhere or break the request.
+/// [`SegmentError`] if it is not a valid path segment.
 pub fn segment(id: &str) -> Result<String, SegmentError> {
     if matches!(id, "." | "..") {
         return Err(SegmentError::Dots);
@@ -350,7 +353,7 @@ mod tests {
             url in r"https?://[a-f0-9l.:%+@\[\]]{0,10}(\[::1\]|\[[l:.1]{1,4}\])?[a-f+:]{0,2}(:[0-9+]{0,6})?([/?#][ -~]{0,5})?",
         ) {
             if let Ok(read) = Url::parse(&url) {
-                // Whoever reads what was read of it gets to the same server and resource.
+                // The parsed parts form a URL of the same server and resource.
                 let again = Url::parse(&format!("{}{}", read.origin(), read.target())).unwrap();
                 prop_assert_eq!((again.tls, &again.host, again.port), (read.tls, &read.host, read.port), "{}", url);
                 prop_assert_eq!(again.target(), read.target());

@@ -1,4 +1,4 @@
-//! Waiting: the one thing that differs between those who drive an [`Attempt`](crate::http::attempt::Attempt).
+//! Waiting, which each caller of an [`Attempt`](crate::http::attempt::Attempt) does in its own way.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,48 +9,48 @@ use rustix::io::Errno;
 
 use crate::http::error::ErrorKind;
 
-/// What a socket is waited for.
+/// What to wait for on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
-    /// Something to read.
+    /// Readable.
     Read,
-    /// Room to write.
+    /// Writable.
     Write,
     /// Either.
     ReadOrWrite,
 }
 
-/// A name that could not be resolved.
+/// Why a name was not resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolveError {
-    /// The resolver gave up.
+    /// The resolver failed.
     Failed {
-        /// What went wrong: it knows no addresses, or lacked what it needs.
+        /// The kind of error: `Dns`, or a lack of resources.
         kind: ErrorKind,
-        /// What the resolver calls it.
+        /// The resolver's name for the error.
         name: String,
-        /// What the resolver says.
+        /// The resolver's message.
         message: String,
     },
     /// It took too long.
     TimedOut,
 }
 
-/// A way to wait. `Stop` is why it would not wait any longer; the attempt is then dropped or driven on later.
+/// A way to wait. After an error of type `Stop`, the attempt is dropped or continued later.
 pub trait Wait {
-    /// Why waiting was given up.
+    /// Why waiting was interrupted.
     type Stop;
 
-    /// Returns when `fd` is ready or `until` has passed, or earlier: whoever asked looks for himself.
+    /// Returns when `fd` is ready or `until` has passed. May return earlier, because the caller checks again.
     ///
     /// # Errors
-    /// `Stop`, at once, where it must not be waited any longer.
+    /// `Stop`, without delay, if waiting is interrupted.
     fn wait(&mut self, fd: BorrowedFd<'_>, interest: Interest, until: Instant) -> Result<(), Self::Stop>;
 
-    /// The addresses of `host`, in the order in which to try them; to be found before `until`.
+    /// Resolves `host` before `until` to its addresses, in the order in which to try them.
     ///
     /// # Errors
-    /// `Stop`, at once, where it must not be waited any longer.
+    /// `Stop`, without delay, if waiting is interrupted.
     fn resolve(
         &mut self,
         host: &str,
@@ -58,7 +58,8 @@ pub trait Wait {
     ) -> Result<Result<Vec<IpAddr>, ResolveError>, Self::Stop>;
 }
 
-/// Wakes a thread that waits in [`poll_with`]: each needs its own. Or, never reset, all that wait for its descriptor.
+/// Wakes a thread that waits in [`poll_with`]; each thread needs its own waker. A waker that is never reset can wake
+/// all threads that wait for its descriptor.
 #[derive(Debug)]
 pub struct Waker {
     reader: OwnedFd,
@@ -69,39 +70,39 @@ impl Waker {
     /// A new waker.
     ///
     /// # Errors
-    /// Where the process has no descriptors left.
+    /// If the process has no descriptors left.
     pub fn new() -> Result<Self, Errno> {
         let (reader, writer) = pipe()?;
         Ok(Self { reader, writer })
     }
 
-    /// Ends the present wait, or the next. Never blocks.
+    /// Ends the current or the next wait. Never blocks.
     pub fn wake(&self) {
-        // A full pipe has been written to before: the thread will wake.
+        // If the pipe is full, an earlier write wakes the thread.
         let _ = rustix::io::write(&self.writer, &[0]);
     }
 
-    /// Forgets all calls of [`wake`](Self::wake) so far.
+    /// Clears all earlier calls of [`wake`](Self::wake).
     pub fn reset(&self) {
         while let Ok(1..) = rustix::io::read(&self.reader, &mut [0u8; 64]) {}
     }
 }
 
-/// Readable while it is awake.
+/// The descriptor is readable while the waker is awake.
 impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }
 }
 
-/// A pipe that no program inherits, and that never blocks.
+/// A non-blocking, close-on-exec pipe.
 #[cfg(not(target_vendor = "apple"))]
 fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     use rustix::pipe::{PipeFlags, pipe_with};
     pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
 }
 
-/// A pipe that no program inherits, and that never blocks.
+/// A non-blocking, close-on-exec pipe.
 #[cfg(target_vendor = "apple")]
 fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = rustix::pipe::pipe()?;
@@ -110,15 +111,15 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok((reader, writer))
 }
 
-/// Has no program inherit `fd`, and nothing block on it: what macOS cannot do as it opens one.
+/// Makes `fd` non-blocking and close-on-exec, which macOS cannot do when it opens one.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn privately(fd: &OwnedFd) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(fd, true)
 }
 
-/// Waits until `fd` is ready, `until` has passed, a signal has come, or `waker` was woken; says whether it was one of the
-/// last two.
+/// Waits until `fd` is ready, `until` has passed, a signal arrives, or `waker` is woken. Returns whether it was a
+/// signal or the waker.
 pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: Option<&Waker>) -> bool {
     let fd = PollFd::from_borrowed_fd(fd, interest.flags());
     let Some(waker) = waker else {
@@ -126,12 +127,12 @@ pub fn poll_with(fd: BorrowedFd<'_>, interest: Interest, until: Instant, waker: 
         return false;
     };
     let mut fds = [fd, PollFd::new(&waker.reader, PollFlags::IN)];
-    // The only error that can come is a signal, and a signal is a reason to look around.
+    // The only possible error is EINTR, after a signal.
     poll(&mut fds, timeout(until).as_ref()).is_err() || !fds[1].revents().is_empty()
 }
 
-/// Waits until one of `fds` is ready, `until` has passed, a signal has come, or `waker` was woken; None where it was
-/// one of the last two, else which of `fds` are ready.
+/// Waits until one of `fds` is ready, `until` has passed, a signal arrives, or `waker` is woken. Returns which of `fds`
+/// are ready; None after a signal or the waker.
 pub fn poll_many(
     fds: &[(BorrowedFd<'_>, Interest)],
     until: Instant,
@@ -168,9 +169,9 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    /// Longer than any of these waits takes, unless something is wrong.
+    /// Longer than any successful wait of these tests.
     const LONG: Duration = Duration::from_secs(20);
-    /// Long enough to see that a wait goes on.
+    /// Long enough to see that a wait does not end.
     const SHORT: Duration = Duration::from_millis(50);
 
     fn soon() -> Instant {
@@ -233,7 +234,7 @@ mod tests {
     fn a_waker_ends_the_next_wait_until_it_is_reset_and_whoever_wakes_it_never_waits() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let waker = Waker::new().unwrap();
-        // More than a pipe holds.
+        // More than the pipe's capacity.
         for _ in 0..70_000 {
             waker.wake();
         }

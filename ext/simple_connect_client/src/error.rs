@@ -29,7 +29,7 @@ pub fn explain(ruby: &Ruby, error: &NetworkError) -> Result<String, Error> {
     let option = match error.cause {
         Cause::NoAddress(Some(IpVersion::V4)) => " (ip_version: :ipv4)",
         Cause::NoAddress(Some(IpVersion::V6)) => " (ip_version: :ipv6)",
-        Cause::UnknownAuthority => "; if it should be trusted, pass its certificate as ca_file:",
+        Cause::UnknownAuthority => "; to trust it, pass its own or its authority's certificate as ca_file:",
         Cause::BodyTooLarge => " (max_response_bytes:)",
         _ => "",
     };
