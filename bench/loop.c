@@ -1,6 +1,6 @@
-/* The limit: one connection, one write and one read for each request, and nothing else.
-   usage: loop PORT REQUEST_FILE COUNT; prints the microseconds of wall time and of CPU for each.
-   As a shared library it is called from Ruby's threads. */
+/* The lower bound: one connection, and one write and one read per request.
+   usage: loop PORT REQUEST_FILE COUNT; prints wall time and CPU time per request, in microseconds.
+   Ruby's threads call it as a shared library. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 static double seconds(struct timeval t) { return t.tv_sec + t.tv_usec / 1e6; }
 
-/* A connection to this port here; negative where there is none. */
+/* Connects to this port of localhost; negative on failure. */
 int dial(int port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -21,7 +21,7 @@ int dial(int port) {
   return connect(connection, (struct sockaddr *)&address, sizeof address) ? -1 : connection;
 }
 
-/* Sends the request, reads the answer; 0 where both went well. */
+/* Sends the request and reads the answer; 0 on success. */
 int deliver(int connection, const char *request, long length) {
   char answer[4096];
   return write(connection, request, length) != length || read(connection, answer, sizeof answer) <= 0;

@@ -12,9 +12,9 @@ require "socket"
 require "time"
 require "tmpdir"
 
-# Before anything is measured, it is built.
+# Builds the extension before anything is measured.
 module Bench
-  # Runs a task for the Ruby that runs this, which need not be the one that `rake` would find.
+  # Runs a Rake task with the current Ruby; the `rake` executable may use another one.
   def self.rake(task, **options)
     system({ "LC_ALL" => "C.UTF-8" }, RbConfig.ruby, "-S", "rake", task,
            chdir: File.expand_path("..", __dir__), exception: true, **options)
@@ -25,19 +25,19 @@ Bench.rake("compile") unless ENV["BENCH_PINNED"]
 $LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
 require "simple_connect"
 
-# What the measurements have in common: a server, an event, and ways to deliver it.
+# Shared by the benchmarks: a server, an event, and the contenders that deliver it.
 module Bench
   KEY_ID = "wa_sec_bench"
   SECRET = "bench-secret"
   PATH = "/api/v1/integrations/bench/events"
   RECIPIENT = { name: "Asha Patil", mobile_no: "+919812345678" }.freeze
-  # With the envelope, 330 bytes.
+  # 330 bytes with the envelope.
   EVENT = {
     workshop_name: "Spoke and Co", collected_on: "2026-08-21", paid_by: "UPI", bicycle: "blue cargo bike",
     remaining_balance_of_rider: "0.00", event_id: "repair_118042"
   }.freeze
 
-  # nginx, with an http and an https port, that answers each delivery with a 202.
+  # nginx with an http and an https port. Answers each delivery with a 202.
   class Server
     CONFIG = ERB.new(<<~CONF)
       daemon off; worker_processes 1; pid <%= dir %>/pid; error_log <%= dir %>/error.log;
@@ -88,7 +88,7 @@ module Bench
 
     private
 
-    # A CA, and a certificate by it as most servers have one: RSA, 2048 bits.
+    # Creates a CA, and a certificate with a common kind of key: RSA, 2048 bits.
     def certify
       ca_key, key = Array.new(2) { OpenSSL::PKey::RSA.new(2048) }
       ca = certificate("/CN=bench CA", 1, ca_key, "basicConstraints" => "critical,CA:TRUE")
@@ -124,7 +124,7 @@ module Bench
     end
   end
 
-  # What the published gem does for an event, but for the sending: its body and its headers, and the answer's data.
+  # What the published gem does for an event besides sending: encodes and signs it, and parses the answer.
   module Published
     HEADERS = {
       "Content-Type" => "application/json", "User-Agent" => "simple_connect-client/0.4.2 ruby/#{RUBY_VERSION}",
@@ -155,7 +155,7 @@ module Bench
     end
   end
 
-  # Ways to deliver an event. Each is built for a server, and delivers by `call`; `close` ends it.
+  # This gem. Each contender is created for a server; `call` delivers an event, and `close` closes its connections.
   class Ours
     NAME = "simple_connect-client"
 
@@ -171,7 +171,7 @@ module Bench
     def close = @client.close
   end
 
-  # The shape of the published gem: a new connection for each delivery.
+  # Like the published gem: a new connection for each delivery.
   class NewConnection
     include Published
 
@@ -195,7 +195,7 @@ module Bench
     def close; end
   end
 
-  # The same with one connection.
+  # Net::HTTP with one persistent connection.
   class KeptAlive
     include Published
 
@@ -244,7 +244,7 @@ module Bench
     def close = @http.shutdown
   end
 
-  # One connection of excon's.
+  # excon with one persistent connection.
   class ExconPersistent
     include Published
 
@@ -264,7 +264,7 @@ module Bench
     def close = @http.reset
   end
 
-  # libcurl by way of Ethon, which pools handles.
+  # libcurl through Ethon, which pools handles.
   class TyphoeusRequest
     include Published
 
@@ -308,7 +308,7 @@ module Bench
     def close = @curl.close
   end
 
-  # A session of httpx that keeps its connections.
+  # An httpx session with persistent connections.
   class HttpxPersistent
     include Published
 
@@ -332,7 +332,7 @@ module Bench
   PEERS = [CurbHandle, TyphoeusRequest, ExconPersistent, NetHttpPersistent, HttpxPersistent, KeptAlive,
            NewConnection].freeze
 
-  # Runs the script anew on one core, server and all: on two, the time would be mostly the kernel's, waking the other.
+  # Runs the script again on one core, with the server: on two cores, most of the time is the kernel waking the other.
   def self.pin
     return if ENV["BENCH_PINNED"]
 
@@ -342,18 +342,18 @@ module Bench
          *ARGV)
   end
 
-  # @return [Array<Class>] ours, and those whose library is installed
+  # @return [Array<Class>] this gem, and the peers whose library is installed
   def self.contenders
     [Ours, *PEERS.select do |peer|
       require peer::LIBRARY if peer.const_defined?(:LIBRARY)
       true
     rescue LoadError
-      warn "bench: #{peer::LIBRARY} is not installed, #{peer::NAME} is left out"
+      warn "bench: #{peer::NAME} is skipped, because #{peer::LIBRARY} is not installed"
       false
     end]
   end
 
-  # @return [String] the bytes that ours sends for the event
+  # @return [String] the request that this gem sends for the event
   def self.request
     listener = TCPServer.new("127.0.0.1", 0)
     thread = Thread.new do
@@ -369,7 +369,7 @@ module Bench
     listener.close
   end
 
-  # Wall time and CPU of this process for each of `count` calls, in microseconds, and Ruby objects.
+  # Wall time and CPU time per call, in microseconds, and allocated Ruby objects per call.
   def self.measure(count, &)
     GC.start
     objects = GC.stat(:total_allocated_objects)
@@ -387,7 +387,7 @@ module Bench
     (sorted[(sorted.size - 1) / 2] + sorted[sorted.size / 2]) / 2.0
   end
 
-  # @return [String] what it ran on, for the head of a table
+  # @return [String] Ruby version and CPU, for the head of a table
   def self.machine
     model = File.read("/proc/cpuinfo")[/^model name\s*: (.*)/, 1] if File.exist?("/proc/cpuinfo")
     ["Ruby #{RUBY_VERSION}", RUBY_PLATFORM, model, ENV.fetch("BENCH_PINNED", nil)].compact.join(", ")

@@ -13,7 +13,7 @@ RSpec.describe "bench/", unchecked: true do
     "threads 0.01 1" => /^\| simple_connect-client +#{rates}.*^\| of 10,000 +#{rates}/m,
     "body_size 1" => %r{^\| 976\.9 KB +\| #{number} \(#{number} / KB\) +\|},
     "decode 1" => /^\| flat objects +(\| #{number} +){5}\|$/,
-    "observability 1" => /^\| nothing to listen with +(\| #{number} +){2}\| \+0\.0 % \|$/,
+    "observability 1" => /^\| without ActiveSupport::Notifications +(\| #{number} +){2}\| \+0\.0 % \|$/,
     "memory 100" => /^\| 100 +\| #{number} MiB +\|$/
   }.each do |command, figures|
     it "#{command} prints its table" do

@@ -15,7 +15,7 @@ RSpec.describe "bin/quickstart", skip: Libraries.missing("puma") do
     expect([status.exitstatus, err]).to eq([0, ""])
     expect(out.scan(/=> HTTP (\d+), attempt 1/).flatten).to eq(%w[202 200 202 422 200 200])
     expect(out).to include(
-      "accepted: event_id payment_42, log_id 1", "accepted before, so nothing was done: event_id payment_42",
+      "accepted: event_id payment_42, log_id 1", "accepted before, so this request did nothing: event_id payment_42",
       "accepted: event_id invoice_7, log_id 2", "refused: Unknown event_key 'customer_payment_recieved'",
       "dispatched, with payment_mode UPI, payment_amount 450.00", "to +919812345678: delivered", "sandbox: connected"
     )

@@ -142,7 +142,7 @@ RSpec.describe "Building the gem" do
     end
 
     apt = "takes Debian" unless File.exist?("/usr/bin/apt-get")
-    advice = /\Abin.setup: packages are missing; as root, type: apt-get install --no-install-recommends \S.*\n\z/
+    advice = /\Abin.setup: packages are missing; run as root: apt-get install --no-install-recommends \S.*\n\z/
 
     it "says what root must install, where it may not", skip: apt do
       expect(printed_for_nobody).to match(advice)

@@ -384,7 +384,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_may_come(
+        fn any_input_is_rejected_without_a_panic(
             scheme in scheme(), signature in proptest::option::of(bytes(100)),
             timestamp in proptest::option::of(bytes(20)), body in bytes(50), now in any::<i64>(),
             tolerance in any::<u64>()

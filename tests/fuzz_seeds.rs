@@ -1,4 +1,4 @@
-//! What the fuzz targets check, for their seeds: the tables of the specs, and what is in fuzz/seeds/.
+//! Runs the checks of the fuzz targets on their seeds: the tables of the specs, and the files in fuzz/seeds/.
 
 #![expect(clippy::unwrap_used, reason = "tests may state what they take for granted")]
 
@@ -27,7 +27,7 @@ fn run(check: fn(&[u8]), inputs: &[Vec<u8>]) {
     assert!(!inputs.is_empty());
     for input in inputs {
         if let Err(panic) = std::panic::catch_unwind(|| check(input)) {
-            eprintln!("it was for the seed {:?}", String::from_utf8_lossy(input));
+            eprintln!("failed for the seed {:?}", String::from_utf8_lossy(input));
             std::panic::resume_unwind(panic);
         }
     }

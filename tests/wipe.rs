@@ -1,4 +1,4 @@
-//! What held a secret is wiped before its memory is given back: an allocator looks at each block that is freed.
+//! Secrets are wiped before their memory is freed: an allocator checks each freed block.
 
 #![expect(clippy::unwrap_used, reason = "tests may state what they take for granted")]
 
@@ -28,19 +28,19 @@ use simple_connect_core::signature::{Scheme, Signer};
 use zeroize::Zeroizing;
 
 const SECRET: &str = "S3CR3TS3CR3T";
-/// How the base64 of `me:S3CR3TS3CR3T` begins.
+/// The start of the base64 of `me:S3CR3TS3CR3T`.
 const ENCODED: &str = "bWU6UzNDUjNU";
 
 thread_local! {
-    /// Whether this thread's blocks are looked at; servers of these tests have threads of their own.
+    /// Whether this thread's blocks are checked. The servers of these tests run in other threads.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     static LEFT_BEHIND: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Watching;
 
-// SAFETY: allocates and frees as the system's allocator does; a block is read before it is freed, and all of it was
-// initialized by `alloc`. (The `realloc` of the trait copies into a new block and frees the old one.)
+// SAFETY: allocates and frees with the system's allocator. A block is read before it is freed, and `alloc` has
+// initialized all of it. (The default `realloc` copies into a new block and frees the old one.)
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         unsafe { System.alloc_zeroed(layout) }
@@ -64,7 +64,7 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
 
-/// What `work` results in, and the blocks with a secret in them that it frees.
+/// The result of `work`, and the blocks with a secret that it freed.
 fn watch<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     WATCHED.set(true);
     let result = work();
@@ -72,7 +72,7 @@ fn watch<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     (result, LEFT_BEHIND.take())
 }
 
-/// As [`watch`], and there must be no such block.
+/// Like [`watch`], but fails if there is such a block.
 fn clean<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let (result, left_behind) = watch(work);
     assert!(left_behind.is_empty(), "{what} leaves a secret behind: {}", left_behind.join("\n"));
@@ -114,7 +114,7 @@ fn settings(url: &str, credentials: Credentials, proxy: Option<Proxy>) -> Settin
     }
 }
 
-/// Makes a request, sends it and forgets it; says how that failed.
+/// Creates a request, sends it and drops it. Returns the error's message, if it failed.
 fn exchange(transport: &Transport, headers: Option<&HeaderLines>) -> Option<String> {
     let second = Duration::from_secs(5);
     let timeouts = Timeouts { open: second, write: second, read: second };
@@ -143,7 +143,7 @@ fn serve_over<S: Read + Write>(wrap: impl Fn(TcpStream) -> S + Send + 'static, a
     port
 }
 
-/// Over TLS; also says whom to trust.
+/// Like [`serve`] over TLS. Also returns the trust for its certificate.
 fn serve_tls(answer: &'static [u8]) -> (u16, Trust) {
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let file = std::env::temp_dir().join(format!("simple_connect_core-wipe-{}.pem", std::process::id()));
@@ -173,7 +173,7 @@ fn a_secret_that_is_not_wiped_is_found() {
 }
 
 #[test]
-fn what_signs_is_wiped() {
+fn signers_are_wiped() {
     let secret = Zeroizing::new(format!("{SECRET}-of-hmac"));
     let signer = clean("Signer::new", || Signer::new(secret.as_bytes()));
     clean("a signature", || signer.sign_as(Scheme::SimpleConnect, b"1", b"body"));
@@ -196,7 +196,7 @@ fn a_token_is_wiped() {
 }
 
 #[test]
-fn a_token_is_wiped_that_goes_over_tls() {
+fn a_token_is_wiped_over_tls() {
     let (port, trust) = serve_tls(ACCEPTED);
     let token = Credentials::Bearer(Zeroizing::new([SECRET, "-token"].concat()));
     let transport =
@@ -231,7 +231,7 @@ fn a_proxys_password_is_wiped() {
             let url = Zeroizing::new(format!("http://me:{SECRET}{more}@127.0.0.1:{port}"));
             let proxy = clean("Proxy::parse", || Proxy::parse(&url).unwrap());
             let transport = clean("Transport::new", || {
-                // What goes through it names its host in full.
+                // The request through the proxy contains the long host name.
                 let host = "app.".repeat(150);
                 transport(&format!("{scheme}://{host}example/x"), Credentials::Anonymous, Some(proxy))
             });

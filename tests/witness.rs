@@ -1,5 +1,5 @@
-//! `AnswerReader` beside an independent witness, ureq's reader of answers. Where the two differ,
-//! spec/conformance/own/witness.json says which way, and why.
+//! Compares `AnswerReader` with ureq's reader of answers, an independent witness. spec/conformance/own/witness.json
+//! lists the differences, with reasons.
 
 #![expect(clippy::unwrap_used, reason = "tests may state what they take for granted")]
 
@@ -15,14 +15,14 @@ use ureq_proto::http::Request;
 
 const LIMITS: Limits = Limits { head: 2000, body: 1000 };
 
-/// What an answer to a GET says, when the connection ends behind it.
+/// What is read of an answer to a GET, before the connection ends.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Reading {
     status: u16,
     body: String,
-    /// Whether the connection could have been used again.
+    /// Whether the connection may be reused.
     reusable: bool,
-    /// What does not belong to the answer.
+    /// The bytes after the answer.
     left: String,
 }
 
@@ -44,7 +44,7 @@ struct Difference {
     bytes: String,
     ours: Option<Reading>,
     witness: Option<Reading>,
-    /// Those of answers.json that differ in this way.
+    /// The names of cases in answers.json that have this difference.
     #[serde(default)]
     cases: Vec<String>,
 }
@@ -53,7 +53,7 @@ fn table() -> Table {
     serde_json::from_str(include_str!("../spec/conformance/own/witness.json")).unwrap()
 }
 
-/// None for what is no answer, or not all of one.
+/// Reads with `AnswerReader`; None if the answer is invalid or incomplete.
 fn ours(bytes: &[u8]) -> Option<Reading> {
     let mut reader = AnswerReader::new(LIMITS);
     let mut input = Buffer::default();
@@ -69,7 +69,7 @@ fn ours(bytes: &[u8]) -> Option<Reading> {
     Reading::new(answer.status, &answer.body.unwrap_or_default(), answer.close.is_none(), input.unread())
 }
 
-/// The same by ureq.
+/// Reads with ureq; None if the answer is invalid or incomplete.
 fn witness(bytes: &[u8]) -> Option<Reading> {
     let mut call = Call::new(Request::get("http://app.example/").body(()).unwrap()).unwrap().proceed();
     call.write(&mut [0; 1000]).unwrap();
@@ -114,13 +114,13 @@ fn the_two_differ_as_the_table_says() {
         let bytes = difference.bytes.as_bytes();
         assert_eq!(ours(bytes), difference.ours, "{name}, ours");
         assert_eq!(witness(bytes), difference.witness, "{name}, the witness");
-        assert_ne!(difference.ours, difference.witness, "{name} is no difference any more");
+        assert_ne!(difference.ours, difference.witness, "{name} is not a difference any more");
         assert!(!difference.why.is_empty(), "{name}");
     }
 }
 
 #[test]
-fn they_agree_on_our_own_table_but_for_those_differences() {
+fn they_agree_on_our_own_table_except_for_the_differences() {
     #[derive(Deserialize)]
     struct Case {
         name: String,
@@ -139,7 +139,7 @@ fn they_agree_on_our_own_table_but_for_those_differences() {
     assert_eq!(differing, known);
 }
 
-/// A part of an answer, and which of the table's differences it may bring about.
+/// A part of an answer, and the difference in the table that it may cause.
 type Part = (&'static str, Option<&'static str>);
 
 const ANNOUNCED: [Part; 5] = [
@@ -160,11 +160,11 @@ const FIELDS: [Part; 15] = [
     ("Connection: close\r\n", None),
     ("Connection: x,Keep-ALIVE\r\n", None),
     ("Connection: x\r\nconnection: y, Close\r\n", None),
-    ("X: a\r\n b\r\n", Some("fields that nobody reads")),
-    ("X : y\r\n", Some("fields that nobody reads")),
-    ("X Y: z\r\n", Some("fields that nobody reads")),
-    ("no colon\r\n", Some("fields that nobody reads")),
-    ("X: a\x01b\r\n", Some("fields that nobody reads")),
+    ("X: a\r\n b\r\n", Some("unreadable fields")),
+    ("X : y\r\n", Some("unreadable fields")),
+    ("X Y: z\r\n", Some("unreadable fields")),
+    ("no colon\r\n", Some("unreadable fields")),
+    ("X: a\x01b\r\n", Some("unreadable fields")),
     ("Connection: \u{e9}, close\r\n", Some("connection options in other letters")),
 ];
 
@@ -192,7 +192,7 @@ const CODINGS: [Part; 7] = [
     ("chunked\r\nTransfer-Encoding: chunked", Some("codings")),
 ];
 
-/// What stands before and behind a chunk's size.
+/// What comes before and after a chunk's size.
 const SIZES: [(&str, Part); 8] = [
     ("", ("\r\n", None)),
     ("00", ("\r\n", None)),
@@ -215,7 +215,7 @@ const TRAILERS: [Part; 6] = [
 
 const BEHIND: [&str; 3] = ["", "HTTP/1.1 200 OK\r\n", "{}"];
 
-/// An answer of such parts, and the differences that they may bring about.
+/// An answer of these parts, and the differences that they may cause.
 fn answer() -> impl Strategy<Value = (String, BTreeSet<&'static str>)> {
     let chunk = ("[{a-f}]{1,20}", select(&SIZES[..]));
     let head = (
@@ -283,7 +283,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn they_agree_on_random_answers_but_for_those_differences((bytes, odd) in answer()) {
+    fn they_agree_on_random_answers_except_for_the_differences((bytes, odd) in answer()) {
         let differences = table().differences;
         for name in &odd {
             prop_assert!(differences.contains_key(*name), "{name} is not in the table");
@@ -293,9 +293,9 @@ proptest! {
         }
     }
 
-    /// Where bytes were lost, or came to it.
+    /// With bytes removed or inserted.
     #[test]
-    fn what_we_take_for_an_answer_the_witness_refuses_or_takes_for_the_same(
+    fn a_valid_answer_is_the_same_or_invalid_for_the_witness(
         (bytes, odd) in answer(), at in any::<prop::sample::Index>(), cut in 0usize..3, put in "[\0-~]{0,3}",
     ) {
         let mut bytes = bytes.into_bytes();

@@ -1,5 +1,4 @@
-//! What must hold whatever comes. The fuzz targets find input for it; the core's tests include this file, and run it on
-//! the seeds.
+//! The properties that the fuzz targets check. The core's tests include this file, and run it on the seeds.
 
 use serde_json::{Map, Value};
 use simple_connect_core::event::json::{MAX_NESTING, Object};
@@ -9,10 +8,10 @@ use simple_connect_core::http::connection::Buffer;
 use simple_connect_core::http::proxy::Proxy;
 use simple_connect_core::http::url::{Target, Url};
 
-/// Small, so that input of libFuzzer's size exceeds them.
+/// Small enough for libFuzzer's inputs to exceed them.
 const LIMITS: Limits = Limits { head: 300, body: 200 };
 
-/// An answer says the same in one piece and in many, and exceeds no limit.
+/// Reads the same answer in one piece and in many, within the limits.
 pub fn answers(input: &[u8]) {
     for new in [AnswerReader::new, AnswerReader::for_tunnel] {
         let whole = read(new(LIMITS), &[input]);
@@ -28,7 +27,8 @@ pub fn answers(input: &[u8]) {
     }
 }
 
-/// Reads `pieces` as they would come from the network, up to its end; gives the answer and what does not belong to it.
+/// Reads `pieces` as if from the network, and then the end of the connection. Returns the answer and the bytes after
+/// it.
 fn read(mut reader: AnswerReader, pieces: &[&[u8]]) -> Result<(Option<Answer>, Vec<u8>), AnswerError> {
     let mut input = Buffer::default();
     let mut complete = false;
@@ -44,7 +44,7 @@ fn read(mut reader: AnswerReader, pieces: &[&[u8]]) -> Result<(Option<Answer>, V
     Ok((complete.then(|| reader.into_answer()), input.unread().to_vec()))
 }
 
-/// `input` in pieces whose sizes are drawn from it.
+/// Splits `input` into pieces whose sizes depend on its bytes.
 fn random_pieces(input: &[u8]) -> Vec<&[u8]> {
     let mut rest = input;
     let mut sizes = input.iter().rev();
@@ -57,7 +57,7 @@ fn random_pieces(input: &[u8]) -> Vec<&[u8]> {
     .collect()
 }
 
-/// What is taken for a URL names the same server when it is written out again, and its targets fit a request's line.
+/// A parsed URL, formatted again, leads to the same server, and its targets are valid in a request line.
 pub fn urls(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(proxy) = Proxy::parse(text) {
@@ -74,7 +74,7 @@ pub fn urls(input: &[u8]) {
     }
 }
 
-/// What is written as JSON reads back; what is read as JSON, serde_json reads as the same.
+/// Written JSON reads back as the same value, and serde_json reads the same value from JSON.
 pub fn json(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let mut object = Object::default();
@@ -87,7 +87,7 @@ pub fn json(input: &[u8]) {
     let ours = read_json(text);
     let around = format!("/* {{ */{text}\n// and no more");
     assert_eq!(read_json(&around), ours);
-    // It knows neither comments nor half surrogate pairs.
+    // serde_json accepts neither comments nor unpaired surrogates.
     if text.contains(['/']) || text.contains("\\ud") || text.contains("\\uD") {
         return;
     }
@@ -97,7 +97,7 @@ pub fn json(input: &[u8]) {
             assert_eq!(ours, theirs);
         }
         (Ok(_), Err(error)) => assert!(error.to_string().starts_with("number out of range"), "{error}"),
-        // It takes more levels.
+        // serde_json accepts more levels.
         (Err(Invalid), Ok(_)) => assert!(text.matches(['[', '{']).count() > MAX_NESTING),
         (Err(Invalid), Err(_)) => {}
     }
@@ -110,7 +110,7 @@ fn read_json(text: &str) -> Result<Value, Invalid> {
     Ok(value)
 }
 
-/// The next value, with null for each number: how those are rounded is for the core's tests.
+/// The next value, with null for each number. The core's tests check how numbers are rounded.
 fn value(reader: &mut Reader<'_>) -> Result<Value, Invalid> {
     Ok(match reader.value()? {
         Token::Null | Token::Integer(_) | Token::BigInteger(_) | Token::Float(_) => Value::Null,

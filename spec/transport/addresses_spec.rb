@@ -171,7 +171,7 @@ RSpec.describe "A failure" do
         [{ open_timeout: 0.4 }, { total_timeout: 0.4 }].map { |options| deliver(client(**options)).error[/\\w+: .*/] }
       RUBY
       expect(seen).to match([/\AOpenTimeout: many.test:\d+: no connection within 0.4 s \(open_timeout\)\z/,
-                             /\AOpenTimeout: many.test:\d+: the time limit for all attempts \(total_timeout\) was reached after 0.4/])
+                             /\AOpenTimeout: many.test:\d+: the time limit for all attempts \(total_timeout\) was/])
     end
   end
 end

@@ -373,8 +373,8 @@ RSpec.describe "The transport's connections" do
         result = nil
         expect(time { result = deliver(client_of(server, total_timeout: 0.25)) }).to be_between(0.25, 3)
         expect([result.network_error, result.network_phase, result.attempts]).to eq([:timeout, :read, 1])
-        expect(result.error).to start_with("Net::ReadTimeout: 127.0.0.1:#{server.port}: the time limit for all attempts " \
-                                           "(total_timeout) was reached after 0.")
+        expect(result.error).to start_with("Net::ReadTimeout: 127.0.0.1:#{server.port}: the time limit for all " \
+                                           "attempts (total_timeout) was reached after 0.")
       end
       full_backlog do |port|
         result = deliver(client_of("http://127.0.0.1:#{port}/events", total_timeout: 0.2))

@@ -405,7 +405,7 @@ RSpec.describe "The transport through a proxy (promise 9)" do
         it "is told with #{name} where it cannot be used for #{scheme}" do
           ["socks5://127.0.0.1:1080", "http://127.0.0.1:port", "http://127.0.0.1\n", "caf\xE9"].each do |url|
             expect(refusal("#{scheme}://app.example/", name => url))
-              .to start_with("#{name}: the proxy's URL cannot be used")
+              .to start_with("#{name}: the proxy's URL is invalid")
             expect(refusal("#{scheme}://127.0.0.1/", name => url)).to be_nil
             expect(refusal("#{scheme}://app.example/", name => url, "no_proxy" => "app.example")).to be_nil
           end

@@ -588,7 +588,7 @@ RSpec.describe "The transport over TLS (promise 9)" do
     {
       "a certificate with a common name only" =>
         [{ extensions: [] }, {}, /has no host name: it has no subjectAltName, and the common name is ignored/],
-      "X.509 version 1" => [{ extensions: [], version: 0 }, {}, /of X.509 version 1: issue it as version 3/],
+      "X.509 version 1" => [{ extensions: [], version: 0 }, {}, /uses X.509 version 1: issue it as version 3/],
       "ECDSA with SHA-512" =>
         [{ digest: "SHA512" }, {},
          /signature algorithm of the server's certificate is not supported: sign it with RSA/],

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_nests_no_longer() {
+    fn closed_arrays_and_objects_do_not_count_as_nesting() {
         let flat = format!("[{}1]", "[],{},".repeat(1000));
         assert!(read(&flat).is_ok());
     }
@@ -452,7 +452,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_nearly_json_is_read_as_serde_reads_it(
+        fn almost_json_is_read_as_serde_reads_it(
             text in json(), place in any::<prop::sample::Index>(), other in r#"[\[\]{},:"\\0-9eE.tfnu\n -]{0,2}"#, length in 0..3usize,
         ) {
             let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
@@ -465,7 +465,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_is_read_or_refused(text in r#"([\[\]{},:"\\/*0-9eE.tfnu\n -]|true|false|null|\\ud83d|\\ude00|é|.){0,40}"#) {
+        fn any_text_is_read_or_rejected(text in r#"([\[\]{},:"\\/*0-9eE.tfnu\n -]|true|false|null|\\ud83d|\\ude00|é|.){0,40}"#) {
             let read = read(&text);
             if is_plain(&text) {
                 agrees_with_serde(&text)?;

@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_and_unreadable_is_reported_for_what_shows_first() {
+    fn an_answer_with_several_errors_reports_the_first() {
         let announced =
             |length: usize| format!("HTTP/1.1 103 Early\r\nX: {}\r\n\r\n", "x".repeat(length - 27));
         for (end_within_limit, expected) in [(8, "too_large"), (9, "malformed"), (40, "malformed")] {
@@ -650,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_drips_is_not_read_over_and_over() {
+    fn a_head_that_arrives_byte_by_byte_is_parsed_once() {
         let limits = Limits { head: 64 * 1024, ..LIMITS };
         let field = format!("X: {}\r\n", "x".repeat(600));
         let head = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", field.repeat(98));
@@ -667,7 +667,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_without_an_announced_end_is_as_good_as_complete() {
+    fn an_error_status_without_a_length_needs_no_complete_body() {
         let refused = |bytes: &str| {
             let mut reader = AnswerReader::new(LIMITS);
             assert!(!feed(&mut reader, &mut Buffer::default(), bytes.as_bytes()).unwrap());
@@ -679,7 +679,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_tunnel_nothing_belongs_to_its_answer() {
+    fn the_answer_to_connect_ends_with_its_head() {
         for head in [
             "200 Established",
             "407 No",

@@ -528,7 +528,7 @@ mod tests {
     };
 
     #[test]
-    fn headers_are_those_that_go_out() {
+    fn headers_are_those_sent() {
         let attempt = to("http", 80).attempt(request(b"a\r\n\r\nb"), 1_700_000_000, TIMEOUTS, None);
         let headers = std::str::from_utf8(attempt.headers()).unwrap();
         assert!(headers.starts_with("Host: 127.0.0.1\r\n"), "{headers}");
@@ -559,7 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_repeated_is_not() {
+    fn a_request_that_must_not_be_repeated_is_sent_once() {
         for scheme in SCHEMES {
             let (port, _seen) = serve_scripts(scheme, vec![vec![ACCEPTED, b""], vec![ACCEPTED]]);
             let transport = transport(unsigned(&format!("{scheme}://127.0.0.1:{port}/events")));
@@ -668,7 +668,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_the_request_goes_out_does_not_end_the_patience_with_it() {
+    fn bytes_received_while_sending_do_not_start_the_read_timeout() {
         for scheme in SCHEMES {
             let port = serve(scheme, |_, mut wire| {
                 // By its timeout, the client has sent only what fits into the sockets' buffers.
@@ -692,7 +692,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_heard_before_all_is_sent_and_its_connection_not_used_again() {
+    fn a_refusal_while_sending_is_reported_and_closes_the_connection() {
         for scheme in SCHEMES {
             let port = serve(scheme, |_, mut wire| {
                 wire.read_exact(&mut [0; 100]).unwrap();
@@ -713,7 +713,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_while_the_request_goes_out_is_said_to() {
+    fn a_reset_while_sending_is_reported_in_the_write_phase() {
         for scheme in SCHEMES {
             // Closing with unread data in its buffer resets the connection.
             let port = serve(scheme, |_, mut wire| wire.read_exact(&mut [0; 100]).unwrap());
@@ -788,7 +788,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_refuses_is_heard_at_once_whatever_becomes_of_its_text() {
+    fn a_proxys_refusal_is_reported_without_its_body() {
         for refusal in ["", "Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"] {
             let head = format!("HTTP/1.1 407 No\r\n{refusal}\r\n");
             let port = serve("http", move |_, mut wire| {
@@ -811,7 +811,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_and_must_not_be_repeated_is_not_transient() {
+    fn an_accepted_request_that_must_not_be_repeated_is_not_transient() {
         for scheme in SCHEMES {
             let failing = |settings: fn(&str) -> Settings, bytes: &'static str| {
                 let (port, _seen) = serve_scripts(scheme, vec![vec![bytes.as_bytes()]]);
@@ -855,7 +855,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_and_where() {
+    fn errors_name_the_server_and_the_cause() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);

@@ -339,7 +339,7 @@ mod tests {
         }
 
         #[test]
-        fn records_are_whole_where_they_are(lengths in proptest::collection::vec(0usize..700, 1..5), sizes in proptest::collection::vec(1usize..900, 1..5)) {
+        fn records_are_whole_at_their_ends(lengths in proptest::collection::vec(0usize..700, 1..5), sizes in proptest::collection::vec(1usize..900, 1..5)) {
             let record = |length: usize| [&[23, 3, 3, (length >> 8) as u8, length as u8], &vec![0; length][..]].concat();
             let bytes: Vec<u8> = lengths.iter().flat_map(|length| record(*length)).collect();
             let ends = lengths.iter().scan(0, |end, length| { *end += 5 + length; Some(*end) });
@@ -354,7 +354,7 @@ mod tests {
 
         /// Over TLS, an answer may end within a record, or at the end of one read.
         #[test]
-        fn what_comes_behind_an_answer_answers_nothing(
+        fn bytes_after_an_answer_do_not_answer_the_next_request(
             total in prop_oneof![100..60_000usize, Just(16_384), Just(32_768)],
             records in proptest::collection::vec(prop_oneof![1..300usize, 16_000..17_000usize, Just(16_384)], 1..4),
             sizes in proptest::collection::vec(prop_oneof![200..5000usize, Just(100_000)], 1..4),
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tls_says_on_its_own_account_leaves_an_idle_connection_usable() {
+    fn messages_of_tls_leave_an_idle_connection_usable() {
         let (mut connection, mut wire) = connected("https");
         let sealed = new_keys(&mut wire);
         let (begin, rest) = sealed.split_at(sealed.len() / 2);
@@ -472,7 +472,7 @@ mod tests {
     // SEQPACKET sockets return one write per read.
     #[cfg(target_os = "linux")]
     #[test]
-    fn whoever_sends_without_end_what_is_no_answer_is_left() {
+    fn a_peer_that_never_stops_sending_tls_messages_is_closed() {
         for (asides, usable) in [(MOST_ASIDES - 1, true), (MOST_ASIDES, false)] {
             let (mut connection, mut wire) = connected_by_packets();
             // Reads the server's session tickets.
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_yet_is_kept_and_counted_when_it_leaves() {
+    fn buffered_bytes_are_counted_when_they_are_sent() {
         for scheme in SCHEMES {
             let (mut connection, mut wire) = connected(scheme);
             connection.sent = 0;

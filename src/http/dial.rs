@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_slow_may_still_be_the_one() {
+    fn a_slow_address_can_still_win() {
         let (slow, listener, waiting) = silent("127.0.0.3");
         let (silent, ..) = &silent("127.0.0.1");
         let mut dial = dial(&[slow, *silent], Duration::from_secs(20));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_last_is_told_where_all_fail() {
+    fn the_last_failure_is_reported_if_all_fail() {
         let (refusing, _) = listening("127.0.0.1");
         assert_eq!(end(dial(&[refusing, refusing], Duration::from_secs(20))), Err(ErrorKind::Refused));
         assert_eq!(end(dial(&[], Duration::from_secs(20))), Err(ErrorKind::Dns));

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_back_to_what_they_name() {
+    fn names_round_trip() {
         for kind in ErrorKind::ALL {
             assert_eq!(ErrorKind::named(kind.name()), Some(kind));
         }

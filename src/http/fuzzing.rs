@@ -151,7 +151,7 @@ fn assert_nothing_else_is_answered(connection: &mut Connection, server: &mut Wir
             return;
         }
         // The rest has not arrived yet.
-        assert!(Instant::now() < until, "what came behind the answer was passed over");
+        assert!(Instant::now() < until, "the data after the answer was ignored");
         poll_with(connection.fd(), Interest::Read, until, None);
     }
     assert!(!nothing_left, "a connection with nothing left on it is usable");
@@ -173,7 +173,7 @@ mod tests {
             let plan = Plan::new(&input);
             kinds.push(std::mem::discriminant(&plan.harm));
             if let Err(cause) = panic::catch_unwind(|| tls(&input)) {
-                eprintln!("it was for the seed {}: {:?}", file.display(), plan.harm);
+                eprintln!("failed for the seed {}: {:?}", file.display(), plan.harm);
                 panic::resume_unwind(cause);
             }
         }
@@ -185,7 +185,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn whatever_becomes_of_an_answer_over_tls_it_is_no_other(
+        fn an_answer_over_tls_is_the_same_or_an_error(
             sizes in proptest::collection::vec(any::<u8>(), 8), kind in 0u8..8, place in any::<u16>(),
             body in 0usize..3, behind in prop_oneof![Just(""), Just("H"), Just("HTTP/1.1 500 Stale\r\n\r\n")],
         ) {

@@ -97,7 +97,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_tidied_is_tidy_and_decides_what_it_decided(
+        fn normalized_fields_are_valid_and_keep_decisive_ones(
             text in "(([Xx -]|Content-Length|connection|Transfer-Encoding|[:\x00-\x20\x7f\u{80}a]){1,4}:? ?[ -~\x01]{0,3}(\r\n|\n)){0,6}\r\n",
         ) {
             let Ok(tidied) = tidied(text.as_bytes()) else { return Ok(()) };

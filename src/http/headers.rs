@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_there_once_whatever_its_case() {
+    fn field_names_ignore_case() {
         let mut lines = HeaderLines::default();
         lines.add("X-Tenant", " 9\t").unwrap();
         assert_eq!(lines.add_sensitive("x-tenant", "8"), Err(HeaderLinesError::Twice("x-tenant".to_owned())));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_replace_what_has_their_names() {
+    fn changes_replace_fields_of_the_same_name() {
         let mut own = sensitive(&["s3cr3t", "t0ken"]);
         own.add("Y", "1").unwrap();
         let mut changes = HeaderLines::default();
@@ -349,7 +349,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_added_is_one_line_of_its_own(
+        fn each_field_is_exactly_one_line(
             name in "[A-Za-z-]{1,8}|.{0,8}", value in "[a-z é\t\r\n\0]{0,8}",
         ) {
             let mut lines = HeaderLines::default();
@@ -364,7 +364,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_in_no_sensitive_value_is_left_and_nothing_else(
+        fn only_sensitive_values_are_redacted(
             values in proptest::collection::vec("[ab]{0,4}", 1..4), text in "[abc]{0,30}",
         ) {
             let lines = sensitive(&values.iter().map(String::as_str).collect::<Vec<_>>());

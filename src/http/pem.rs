@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_with_its_line() {
+    fn problems_are_reported_with_their_lines() {
         let pem = certificate();
         let lines = pem.lines().count();
         let rubbish = "-----BEGIN CERTIFICATE-----\nAAECAwQFBgc=\n-----END CERTIFICATE-----\n";
@@ -155,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_a_library_reads(
+        fn agrees_with_another_pem_reader(
             between in prop::collection::vec(r"([a-z -]{0,10}\n){0,2}", 1..4), end in prop::sample::select(vec!["\n", "\r\n"]),
         ) {
             let pem = certificate();

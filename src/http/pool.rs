@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_in_use_by_a_thread_that_is_gone_is_left_alone() {
+    fn abandon_skips_a_locked_pool() {
         let pool = Pool::new(SIZE, IDLE);
         let (connection, mut theirs) = connect();
         pool.put(connection, None, Instant::now());

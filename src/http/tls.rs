@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_authority_signs_is_trusted() {
+    fn a_certificate_signed_by_a_trusted_authority_is_accepted() {
         let key = KeyPair::generate().unwrap();
         let certificate = params("authority", true, now()).self_signed(&key).unwrap().der().clone();
         let authority = Identity { certificate, key };
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_to_trust_may_change_in_the_midst_of_a_handshake() {
+    fn authorities_may_change_during_a_handshake() {
         let file = std::env::temp_dir().join(format!("simple_connect_core-{}-tls.pem", std::process::id()));
         let write = |identity: &Identity| {
             let text = BASE64_STANDARD.encode(&identity.certificate);
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_a_certificate_tells_where_one_is_wanted() {
+    fn a_required_client_certificate_is_reported() {
         let own = Identity::own("app.example", true, now());
         let mut roots = RootCertStore::empty();
         roots.add(own.certificate.clone()).unwrap();
@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_can_be_in_no_certificate_is_refused() {
+    fn an_invalid_host_name_is_rejected() {
         let config = trusting(&[]);
         let error = session(&config, "app-.example").unwrap_err();
         assert_eq!(error.to_string(), "app-.example is not a host name that a certificate can have");

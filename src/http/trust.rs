@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_several_places_is_trusted_once() {
+    fn duplicate_certificates_are_trusted_once() {
         let folder = Folder::new();
         let (one, other) = (authority(), authority());
         let file = folder.write("bundle.pem", format!("{one}{other}{one}"));
@@ -428,8 +428,8 @@ mod tests {
         assert!(!Arc::ptr_eq(&shared, &Authorities::of(&Trust::new(Some(&file)).unwrap())));
         folder.write("ca.pem", text);
         assert_eq!(Trust::new(Some(&file)).unwrap(), trust);
-        let anew = Authorities::of(&trust);
-        assert!(!Arc::ptr_eq(&shared, &anew));
+        let renewed = Authorities::of(&trust);
+        assert!(!Arc::ptr_eq(&shared, &renewed));
         // Unused authorities are dropped in the end.
         let unused =
             Arc::downgrade(&Authorities::of(&Trust { additional: named("unused", &file), ..trust.clone() }));
@@ -438,11 +438,11 @@ mod tests {
             Authorities::of(&Trust { additional: named("other", &path), ..trust.clone() });
         }
         assert!(unused.upgrade().is_none());
-        assert!(Arc::ptr_eq(&anew, &Authorities::of(&trust)));
+        assert!(Arc::ptr_eq(&renewed, &Authorities::of(&trust)));
     }
 
     #[test]
-    fn what_changes_is_read_again_and_nothing_else() {
+    fn only_changed_files_are_read_again() {
         let folder = Folder::new();
         let certificate = authority();
         let file = folder.write("ca.pem", &certificate);
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_and_not_remembered() {
+    fn unreadable_files_are_reported_and_read_again() {
         let folder = Folder::new();
         let missing = folder.0.join("missing.pem");
         let trust = Trust {
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_moment_makes_what_was_read_incomplete() {
+    fn a_temporary_error_makes_the_result_incomplete() {
         let folder = Folder::new();
         let file = folder.write("ca.pem", authority());
         let trust = Trust { file: named("SSL_CERT_FILE", &file), ..Trust::default() };
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn an_additional_file_that_breaks_is_as_it_was_before() {
+    fn an_additional_file_that_becomes_invalid_keeps_its_previous_content() {
         let folder = Folder::new();
         let file = folder.write("ca.pem", authority());
         // Also if the file is among the system's files.
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_of_many_notes_are_told() {
+    fn only_the_first_notes_are_listed() {
         let notes = |count: usize| listed(&(1..=count).map(|number| number.to_string()).collect::<Vec<_>>());
         assert_eq!(notes(0), "");
         assert_eq!(notes(3), "1; 2; 3");

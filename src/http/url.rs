@@ -322,7 +322,7 @@ mod tests {
         }
 
         #[test]
-        fn a_url_is_read_as_it_was_put_together(
+        fn a_url_is_parsed_into_its_parts(
             tls in any::<bool>(),
             host in "[a-z0-9_-]{1,5}(\\.[a-z0-9_-]{1,5}){0,2}",
             address in prop::option::of(any::<std::net::Ipv6Addr>()),
@@ -349,7 +349,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_is_what_is_meant(
+        fn a_parsed_url_leads_to_the_same_server(
             url in r"https?://[a-f0-9l.:%+@\[\]]{0,10}(\[::1\]|\[[l:.1]{1,4}\])?[a-f+:]{0,2}(:[0-9+]{0,6})?([/?#][ -~]{0,5})?",
         ) {
             if let Ok(read) = Url::parse(&url) {

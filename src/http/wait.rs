@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_when_what_is_waited_for_is_there_or_its_time_is_up() {
+    fn a_wait_ends_when_a_socket_is_ready_or_time_is_up() {
         let waker = Waker::new().unwrap();
         for waker in [None, Some(&waker)] {
             let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_has_passed_is_no_wait_at_all() {
+    fn a_past_deadline_does_not_wait() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
         let past = start.checked_sub(SHORT).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_ends_the_present_wait() {
+    fn a_waker_ends_the_current_wait() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let waker = Waker::new().unwrap();
         let start = Instant::now();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_ends_the_next_wait_until_it_is_reset_and_whoever_wakes_it_never_waits() {
+    fn a_waker_ends_waits_until_it_is_reset_and_never_blocks() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let waker = Waker::new().unwrap();
         // More than the pipe's capacity.
@@ -243,7 +243,10 @@ mod tests {
             assert!(poll_with(ours.as_fd(), Interest::Read, late(), Some(&waker)));
             assert_eq!(poll_many(&[(ours.as_fd(), Interest::Read)], late(), Some(&waker)), None);
         }
-        assert!(!poll_with(waker.as_fd(), Interest::Read, late(), None), "whoever waits for its descriptor");
+        assert!(
+            !poll_with(waker.as_fd(), Interest::Read, late(), None),
+            "a wait for its descriptor ends, too"
+        );
         assert_eq!(poll_many(&[(waker.as_fd(), Interest::Read)], late(), None), Some(vec![true]));
         waker.reset();
         assert!(!poll_with(ours.as_fd(), Interest::Read, late(), Some(&waker)));
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn no_program_inherits_a_waker() {
+    fn a_waker_is_close_on_exec() {
         let waker = Waker::new().unwrap();
         for fd in [&waker.reader, &waker.writer] {
             let flags = rustix::io::fcntl_getfd(fd).unwrap();

@@ -98,7 +98,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     #[test]
-    fn one_is_inside_and_everybody_gets_in() {
+    fn one_thread_is_inside_and_all_get_in() {
         let gate = Gate::default();
         let (inside, entered) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_longer_than_they_have_patience() {
+    fn no_thread_waits_longer_than_its_patience() {
         let gate = Gate::default();
         let place = gate.enter(LONG);
         assert!(gate.enter(Duration::from_millis(1)).is_none());
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_woken() {
+    fn a_sleeping_thread_is_woken() {
         let gate = Gate::default();
         let place = gate.enter(LONG);
         thread::scope(|scope| {

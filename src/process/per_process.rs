@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn each_generation_makes_its_own_and_abandons_its_ancestors() {
+    fn each_generation_creates_its_own_value_and_abandons_its_ancestors() {
         let slot = PerProcess::default();
         let first = slot.get_in(1, Value::default);
         assert!(Arc::ptr_eq(&first, &slot.get_in(1, Value::default)));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_dropped_in_a_child_abandons_too() {
+    fn dropping_a_slot_in_a_child_abandons_its_value() {
         let slot = PerProcess::default();
         let foreign = slot.get_in(generation() + 1, Value::default);
         drop(slot);

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_first_goes_first_though_another_asks_before() {
+    fn the_first_waiter_goes_first_even_if_another_calls_earlier() {
         let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
         assert!(limiter.try_acquire(now) && limiter.try_acquire(now));
         let tickets = queue(&limiter, 2, now);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_never_comes_holds_nobody_up_for_long() {
+    fn a_waiter_that_never_calls_delays_others_only_briefly() {
         let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
         assert!(limiter.try_acquire(now) && limiter.try_acquire(now));
         let tickets = queue(&limiter, 4, now);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn those_behind_one_who_leaves_move_up_and_reservations_stay() {
+    fn later_waiters_move_up_and_reservations_stay() {
         let (limiter, now) = (Limiter::new(1, SECOND), Instant::now());
         assert_eq!(limiter.reserve(now), Duration::ZERO);
         let first = limiter.join(now, None).unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_time_does_not_join() {
+    fn a_waiter_without_enough_time_does_not_join() {
         let (limiter, now) = (Limiter::new(1, SECOND), Instant::now());
         assert!(limiter.try_acquire(now));
         assert_eq!(limiter.join(now, Some(SECOND - Duration::from_nanos(1))), None);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_beyond_all_time() {
+    fn extreme_durations_saturate() {
         let (limiter, now) = (Limiter::new(1, Duration::MAX), Instant::now());
         assert!(limiter.try_acquire(now));
         assert_eq!(limiter.reserve(now), Duration::MAX);
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_passes_no_windows_that_are_used_up() {
+    fn used_up_windows_are_not_searched() {
         let (limiter, now) = (Limiter::new(2, SECOND), Instant::now());
         let reserved = (0..200_001u32).map(|_| limiter.reserve(now));
         assert_eq!(reserved.last(), Some(SECOND * 100_000));
@@ -495,7 +495,7 @@ mod tests {
 
         /// A waiter that calls when it is told to gets its permit in order, and as early as possible.
         #[test]
-        fn those_who_wait_are_served_in_their_order(limit in 1u64..5, count in 1usize..40) {
+        fn waiters_are_served_in_order(limit in 1u64..5, count in 1usize..40) {
             let (limiter, start) = (Limiter::new(limit, SECOND), Instant::now());
             let mut times: Vec<(Ticket, Instant)> =
                 queue(&limiter, count, start).into_iter().map(|ticket| (ticket, start)).collect();

@@ -109,7 +109,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(10);
 
     #[test]
-    fn the_oldest_make_room() {
+    fn the_oldest_keys_make_room() {
         let guard = ReplayGuard::new(WINDOW, 2);
         let now = Instant::now();
         assert_eq!([b"a", b"b", b"c"].map(|key| guard.first_time(key, now)), [true; 3]);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_new_and_then_remembered_as_long_as_others() {
+    fn a_forgotten_key_is_new_and_then_remembered_for_the_whole_window() {
         let guard = ReplayGuard::new(WINDOW, 10);
         let now = Instant::now();
         let later = now + WINDOW / 2;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_forgotten_over_and_over_pushes_no_other_out() {
+    fn forgetting_a_key_repeatedly_drops_no_other_key() {
         let guard = ReplayGuard::new(WINDOW, 1000);
         let now = Instant::now();
         assert!(guard.first_time(b"x", now));

@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_look_at_each_would_find(
+        fn agrees_with_a_check_of_each_endpoint(
             endpoints in proptest::collection::vec((any::<bool>(), version(), some(TYPES, 3), some(TOPICS, 3)), 0..40),
             event_type in prop::sample::select(TYPES), event_version in version(), event_topics in some(TOPICS, 4),
         ) {

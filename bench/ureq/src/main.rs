@@ -1,5 +1,5 @@
-//! Sends a request over and over by ureq, with its defaults.
-//! usage: ureq_loop URL CA_FILE REQUEST_FILE COUNT; prints the microseconds of wall time and of CPU for each.
+//! Sends a request again and again with ureq and its defaults.
+//! usage: ureq_loop URL CA_FILE REQUEST_FILE COUNT; prints wall time and CPU time per request, in microseconds.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// How many go before those that are measured.
+/// The number of warm-up requests.
 const FIRST: u32 = 300;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lines = head.lines();
     let target = lines.next().and_then(|line| line.split(' ').nth(1)).ok_or("the request has no target")?;
     let url = format!("{url}{target}");
-    // What ureq sets itself.
+    // ureq sets these fields itself.
     let fields = lines.filter_map(|line| line.split_once(": ")).filter(|(name, _)| {
         !["host", "content-length", "connection"].contains(&name.to_ascii_lowercase().as_str())
     });
