@@ -115,7 +115,7 @@ RSpec.describe "Events" do
       end
       seen = nil
       expect { seen = events { expect(deliver(client(server))).to be_success } }
-        .to output(/a subscriber of request.simple_connect failed: RuntimeError: hook/).to_stderr
+        .to output(/a subscriber of request.simple_connect raised RuntimeError: hook/).to_stderr
       expect([seen.size, server.requests.size]).to eq([2, 1])
     ensure
       hooks&.each { |hook| SimpleConnect.off_event(hook) }
@@ -203,7 +203,7 @@ RSpec.describe "Events" do
           p client.events.deliver("order_paid", event_id: "a").success?
         RUBY
         expect([out.lines.last, server.requests.size]).to eq(["true\n", 1])
-        expect(out).to include("a subscriber of request.simple_connect failed")
+        expect(out).to include("a subscriber of request.simple_connect raised")
       end
     end
 

@@ -52,15 +52,7 @@ module SimpleConnect
       def call(name)
         yield
       rescue StandardError, ScriptError => e
-        report(name, e)
-      end
-
-      def report(name, error)
-        return ::Rails.error.report(error, handled: true) if defined?(::Rails.error) && ::Rails.error
-
-        Log.stderr { "a subscriber of #{name} failed: #{error.class}: #{error.message}" }
-      rescue StandardError, ScriptError
-        nil
+        Log.report(e, "a subscriber of #{name}")
       end
     end
   end

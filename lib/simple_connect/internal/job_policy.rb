@@ -2,6 +2,7 @@
 
 require_relative "../errors"
 require_relative "clock"
+require_relative "log"
 
 module SimpleConnect
   # What a job does with what came of an attempt: the table of docs/jobs.md.
@@ -77,16 +78,6 @@ module SimpleConnect
         asked ? [backoff, asked * random].max : backoff
       end
 
-      # What a hook, or code of the application, raises must not cost a delivery.
-      # @return [void]
-      def report(error, what)
-        if defined?(::Rails) && ::Rails.respond_to?(:error)
-          ::Rails.error.report(error, handled: true, context: { simple_connect: what })
-        else
-          log("#{what} raised #{error.class}: #{error.message}")
-        end
-      end
-
       # @return [void]
       def log(text)
         logger = SimpleConnect.configuration.find(:logger)&.last
@@ -116,7 +107,7 @@ module SimpleConnect
       def tell(hook, name, result, context)
         hook&.call(result, context)
       rescue StandardError => e
-        report(e, "config.#{name}")
+        Log.report(e, "config.#{name}")
       end
     end
   end

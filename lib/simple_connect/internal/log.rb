@@ -23,6 +23,23 @@ module SimpleConnect
       nil
     end
 
+    # Reports an error of the application's own code, such as a hook, to `Rails.error` or else to standard error.
+    #
+    # @param error [Exception]
+    # @param what [String] the code that raised it
+    # @return [void]
+    def self.report(error, what)
+      if defined?(::Rails) && ::Rails.respond_to?(:error)
+        ::Rails.error.report(error, handled: true, context: { simple_connect: what })
+      else
+        stderr { "#{what} raised #{error.class}: #{error.message}" }
+      end
+      nil
+    rescue StandardError, ScriptError
+      # Subscribers of Rails.error can raise, too.
+      nil
+    end
+
     # @param logger [#info, #warn, nil]
     # @param debug [Boolean] whether to log requests and responses in full; to standard error if there is no logger
     # @param origin [String] scheme, host and port
