@@ -10,10 +10,11 @@ RELEASED = %w[3.1 3.2 3.3 3.4 4.0].freeze
 # What the extension is compiled for: Rust's name of it, and RubyGems'. For GNU's libc that is the one without "-gnu":
 # Bundler before 2.3.21 (Debian 12 has 2.3.15) finds no gem where its lockfile says x86_64-linux-gnu. Where there is a
 # gem for musl, machines with musl prefer it.
-TRIPLE = ENV.fetch("CARGO_BUILD_TARGET") { `rustc -vV`[/^host: (.*)/, 1].to_s }
-PLATFORM = TRIPLE.sub("aarch64-apple", "arm64-apple").sub(/-(?:unknown|apple)-/, "-").delete_suffix("-gnu")
+def triple = @triple ||= ENV.fetch("CARGO_BUILD_TARGET") { `rustc -vV`[/^host: (.*)/, 1] }
+def platform = triple.sub("aarch64-apple", "arm64-apple").sub(/-(?:unknown|apple)-/, "-").delete_suffix("-gnu")
+
 # Apart from lib/, whose library has what only specs need.
-NATIVE = "pkg/native/#{PLATFORM}".freeze
+def native = "pkg/native/#{platform}"
 
 # Two builds of one commit give the same bytes: what has a time has that of the commit.
 def source_date = ENV["SOURCE_DATE_EPOCH"] ||= `git log -1 --format=%ct`.strip
@@ -48,7 +49,8 @@ task(:build) { package(specification, "ruby") { |folder| Crates.vendor(folder) }
 # Flags that keep this machine's folders out of the library.
 def remapped(target)
   registry = Dir["#{ENV.fetch("CARGO_HOME", File.expand_path("~/.cargo"))}/registry/src/*"]
-  folders = { target => "target", Dir.pwd => "simple_connect-client", **registry.to_h { |folder| [folder, "crates"] } }
+  # Of those that fit, rustc takes the last.
+  folders = { Dir.pwd => "simple_connect-client", **registry.to_h { |folder| [folder, "crates"] }, target => "target" }
   folders.map { |from, to| "--remap-path-prefix=#{from}=#{to}" }
 end
 
@@ -56,36 +58,36 @@ end
 def compile_for_release
   directory = File.expand_path(File.join(ENV.fetch("CARGO_TARGET_DIR", "target"), "native-#{RUBY}"))
   # Cargo takes the flags of one place alone, so ours go where there are some already.
-  name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{TRIPLE.tr("-", "_").upcase}_RUSTFLAGS"
+  name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{triple.tr("-", "_").upcase}_RUSTFLAGS"
   flags = [*ENV.fetch(name, nil), *remapped(directory)]
   # Else musl's compiler makes no shared libraries.
-  flags << "-Ctarget-feature=-crt-static" if TRIPLE.end_with?("-musl")
+  flags << "-Ctarget-feature=-crt-static" if triple.end_with?("-musl")
   env = { "CARGO_TARGET_DIR" => directory, "RUBY" => RbConfig.ruby, name => flags.join(" ") }
   run env, "cargo", "build", "--locked", "--release", "--quiet", "-p", CRATE
-  Dir["#{directory}/#{"#{TRIPLE}/" if ENV["CARGO_BUILD_TARGET"]}release/lib#{CRATE}.{so,dylib}"].fetch(0)
+  Dir["#{directory}/#{"#{triple}/" if ENV["CARGO_BUILD_TARGET"]}release/lib#{CRATE}.{so,dylib}"].fetch(0)
 end
 
 # The Rubies whose libraries `rake native:add` has put into pkg/native/, in order.
-def added = Dir.children(NATIVE).sort_by { |ruby| Gem::Version.new(ruby) }
+def added = Dir.children(native).sort_by { |ruby| Gem::Version.new(ruby) }
 
 # Packages what was added. No other Ruby may take the gem: it would find no library.
 def package_native(rubies)
   spec = specification
-  spec.platform = PLATFORM
+  spec.platform = platform
   lowest = rubies.first == "3.1" ? spec.required_ruby_version : ">= #{rubies.first}.0"
   spec.required_ruby_version = [lowest.to_s.split(", ").first, "< #{Gem::Version.new("#{rubies.last}.0").bump}.dev"]
   spec.extensions = []
   spec.files = spec.files.grep_v(%r{\.rs\z|Cargo\.|ext/})
-  package(spec, PLATFORM) do |folder|
-    cp_r "#{NATIVE}/.", mkdir_p("#{folder}/lib/#{CRATE}", verbose: false).first, verbose: false
-    File.write("#{folder}/THIRD_PARTY_NOTICES.txt", Crates.notices(TRIPLE))
-    File.write("#{folder}/sbom.cdx.json", Crates.sbom(TRIPLE, PLATFORM))
+  package(spec, platform) do |folder|
+    cp_r "#{native}/.", mkdir_p("#{folder}/lib/#{CRATE}", verbose: false).first, verbose: false
+    File.write("#{folder}/THIRD_PARTY_NOTICES.txt", Crates.notices(triple))
+    File.write("#{folder}/sbom.cdx.json", Crates.sbom(triple, platform))
   end
 end
 
 desc "Build a gem for this platform, to be installed without Rust, for the Rubies that native:add was run by"
 task :native do
-  Rake::Task["native:add"].invoke unless Dir.exist?(NATIVE)
+  Rake::Task["native:add"].invoke unless Dir.exist?(native)
   puts "for Ruby #{added.join(", ")}"
   package_native(added)
 end
@@ -93,17 +95,17 @@ end
 namespace :native do
   desc "Compile the extension for this Ruby and platform into pkg/native/, as it is released"
   task :add do
-    step "compiling the extension for Ruby #{RUBY} on #{PLATFORM}", "a minute and a half the first time"
+    step "compiling the extension for Ruby #{RUBY} on #{platform}", "a minute and a half the first time"
     library = compile_for_release
-    mkdir_p "#{NATIVE}/#{RUBY}", verbose: false
-    cp library, "#{NATIVE}/#{RUBY}/#{CRATE}.#{RbConfig::CONFIG["DLEXT"]}", verbose: false
+    mkdir_p "#{native}/#{RUBY}", verbose: false
+    cp library, "#{native}/#{RUBY}/#{CRATE}.#{RbConfig::CONFIG["DLEXT"]}", verbose: false
   end
 
   desc "Build the gem for this platform; refuses if a Ruby that is supported is missing"
   task :release do
-    missing = RELEASED - (Dir.exist?(NATIVE) ? added : [])
+    missing = RELEASED - (Dir.exist?(native) ? added : [])
     unless missing.empty?
-      abort "native:release: #{NATIVE} has no library for Ruby #{missing.join(", ")}: run `rake native:add` by each"
+      abort "native:release: #{native} has no library for Ruby #{missing.join(", ")}: run `rake native:add` by each"
     end
     package_native(added)
   end
@@ -112,6 +114,6 @@ end
 namespace :install do
   desc "Install both gems, each into an empty GEM_HOME, and deliver an event from another folder"
   task test: %i[build native:add native] do
-    run RbConfig.ruby, "spec/install/install.rb", "pkg/#{GEM}.gem", "pkg/#{GEM}-#{PLATFORM}.gem"
+    run RbConfig.ruby, "spec/install/install.rb", "pkg/#{GEM}.gem", "pkg/#{GEM}-#{platform}.gem"
   end
 end
