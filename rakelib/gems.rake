@@ -54,16 +54,30 @@ def remapped(target)
   folders.map { |from, to| "--remap-path-prefix=#{from}=#{to}" }
 end
 
+# What the build scripts of crates read instead of asking the running Ruby, for the Ruby whose rbconfig.rb `file` is.
+# That is how an image for cross-compilation has its Rubies.
+def rbconfig(file)
+  program = <<~RUBY
+    Object.send(:remove_const, :RbConfig) if defined?(RbConfig)
+    # It refuses to be loaded by another version of Ruby.
+    eval(File.read(ARGV[0]).sub(/^\\s*RUBY_VERSION\\..*?\\n\\s*raise.*?\\n/, ""), TOPLEVEL_BINDING, ARGV[0])
+    require "json"
+    print JSON.generate(RbConfig::CONFIG)
+  RUBY
+  out = IO.popen([RbConfig.ruby, "--disable-gems", "-e", program, file], &:read)
+  $CHILD_STATUS.success? ? JSON.parse(out) : abort("#{file} cannot be read")
+end
+
 # Compiles the extension without what only specs need; returns the library.
-def compile_for_release
-  directory = File.expand_path(File.join(ENV.fetch("CARGO_TARGET_DIR", "target"), "native-#{RUBY}"))
+def compile_for_release(ruby, env)
+  directory = File.expand_path(File.join(ENV.fetch("CARGO_TARGET_DIR", "target"), "native-#{ruby}"))
   # Cargo takes the flags of one place alone, so ours go where there are some already.
   name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{triple.tr("-", "_").upcase}_RUSTFLAGS"
   flags = [*ENV.fetch(name, nil), *remapped(directory)]
   # Else musl's compiler makes no shared libraries.
   flags << "-Ctarget-feature=-crt-static" if triple.end_with?("-musl")
-  env = { "CARGO_TARGET_DIR" => directory, "RUBY" => RbConfig.ruby, name => flags.join(" ") }
-  run env, "cargo", "build", "--locked", "--release", "--quiet", "-p", CRATE
+  run env.merge("CARGO_TARGET_DIR" => directory, name => flags.join(" ")),
+      "cargo", "build", "--locked", "--release", "--quiet", "-p", CRATE
   Dir["#{directory}/#{"#{triple}/" if ENV["CARGO_BUILD_TARGET"]}release/lib#{CRATE}.{so,dylib}"].fetch(0)
 end
 
@@ -93,12 +107,17 @@ task :native do
 end
 
 namespace :native do
-  desc "Compile the extension for this Ruby and platform into pkg/native/, as it is released"
-  task :add do
-    step "compiling the extension for Ruby #{RUBY} on #{platform}", "a minute and a half the first time"
-    library = compile_for_release
-    mkdir_p "#{native}/#{RUBY}", verbose: false
-    cp library, "#{native}/#{RUBY}/#{CRATE}.#{RbConfig::CONFIG["DLEXT"]}", verbose: false
+  desc "Compile the extension as it is released into pkg/native/: for this Ruby, or the one whose rbconfig.rb is given"
+  task :add, [:rbconfig] do |_, arguments|
+    config = arguments.rbconfig ? rbconfig(arguments.rbconfig) : RbConfig::CONFIG
+    ruby = config.values_at("MAJOR", "MINOR").join(".")
+    env = { "RUBY" => RbConfig.ruby }
+    config.each { |key, value| env["RBCONFIG_#{key}"] = value.to_s } if arguments.rbconfig
+    env["RBCONFIG_CROSS_COMPILING"] = "yes" if arguments.rbconfig
+    step "compiling the extension for Ruby #{ruby} on #{platform}", "a minute and a half the first time"
+    library = compile_for_release(ruby, env)
+    mkdir_p "#{native}/#{ruby}", verbose: false
+    cp library, "#{native}/#{ruby}/#{CRATE}.#{config["DLEXT"]}", verbose: false
   end
 
   desc "Build the gem for this platform; refuses if a Ruby that is supported is missing"
@@ -117,3 +136,6 @@ namespace :install do
     run RbConfig.ruby, "spec/install/install.rb", "pkg/#{GEM}.gem", "pkg/#{GEM}-#{platform}.gem"
   end
 end
+
+desc "Build the documentation site into tmp/doc/"
+task(:docs) { run "yard", "doc", "--quiet", "--fail-on-warning" }
