@@ -519,7 +519,7 @@ RSpec.describe SimpleConnect::Sandbox do
 
     it "can be started again, but not twice" do
       expect { sandbox.start }
-        .to raise_error(SimpleConnect::Error, "this sandbox is started already, at #{sandbox.url}")
+        .to raise_error(SimpleConnect::Error, "this sandbox is already started, at #{sandbox.url}")
 
       client.events.deliver("order_paid", event_id: "pp_1")
       2.times { sandbox.stop }

@@ -60,7 +60,7 @@ RSpec.describe "Arguments that were JSON, such as a job's" do
 
   it "are refused where fields stand beside them", unchecked: true do
     sent do |events|
-      message = "with recipient: everything else goes into event:, also event_id; write " \
+      message = "with recipient:, put everything else into event:, including event_id; write " \
                 "deliver(event_key, recipient: { … }, event: { … })"
       expect { events.deliver("order_paid", arguments(event_id: "x")) }.to raise_error(ArgumentError, message)
       expect { events.deliver("order_paid", arguments, event_id: "x") }.to raise_error(ArgumentError, message)
@@ -73,7 +73,7 @@ RSpec.describe "Arguments that were JSON, such as a job's" do
              ->(events) { events.deliver("a", event: { event_id: "e" }) }]
     sent do |events|
       expect(forms.map { |form| refusal { form.call(events) } })
-        .to all(start_with("recipient: is required where event: is a Hash"))
+        .to all(start_with("recipient: is required if event: is a Hash"))
       expect(events.deliver_all([["a", bare]]).first.error).to start_with("ArgumentError: recipient: is required")
     end
     sent(envelope: :flat) do |events|

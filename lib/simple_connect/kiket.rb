@@ -4,11 +4,11 @@ require_relative "internal/autoload"
 require_relative "internal/clock"
 
 module SimpleConnect
-  # An extension of Kiket: {Webhooks::App} as Kiket's own SDK has it. Code that was written for that SDK works with
+  # A Kiket extension: {Webhooks::App} with the interface of Kiket's own SDK. Code for that SDK works with
   # `KiketSDK = SimpleConnect::Kiket`.
   #
-  # Not loaded by default: it is when you first use it. Handlers get a {Context}, and reach Kiket's API by
-  # `context[:endpoints]` ({Endpoints}), `context[:secrets]` ({Secrets}) and `context[:client]` ({Client}).
+  # Loaded on first use. Handlers get a {Context} and call Kiket's API through `context[:endpoints]` ({Endpoints}),
+  # `context[:secrets]` ({Secrets}) and `context[:client]` ({Client}).
   #
   # @example
   #   greenhouse = SimpleConnect::Kiket.new(
@@ -32,25 +32,25 @@ module SimpleConnect
     autoload :SlaEvents, File.expand_path("kiket/endpoints.rb", __dir__)
     autoload :Telemetry, File.expand_path("kiket/telemetry.rb", __dir__)
 
-    # Where Kiket's API is, unless told otherwise.
+    # The default URL of Kiket's API.
     BASE_URL = "https://kiket.dev"
     private_constant :BASE_URL
 
-    # @param webhook_secret [String, nil] by default KIKET_WEBHOOK_SECRET, or else the manifest's `delivery_secret`
-    # @param workspace_token [String, nil] by default KIKET_WORKSPACE_TOKEN; needed by calls of the API
-    # @param base_url [String, nil] by default KIKET_BASE_URL, or else `https://kiket.dev`
-    # @param settings [Hash] they win over the manifest's
-    # @param extension_id [String, nil] by default the manifest's
-    # @param extension_version [String, nil] by default the manifest's
-    # @param manifest_path [String, nil] by default `extension.yaml` or `manifest.yaml`, where there is one
-    # @param auto_env_secrets [Boolean] whether the manifest's secret settings come from KIKET_SECRET_…
-    # @param telemetry_enabled [Boolean] whether records are posted; KIKET_SDK_TELEMETRY_OPTOUT=1 turns that off, too
+    # @param webhook_secret [String, nil] default: KIKET_WEBHOOK_SECRET, then the manifest's `delivery_secret`
+    # @param workspace_token [String, nil] default: KIKET_WORKSPACE_TOKEN; needed for API calls
+    # @param base_url [String, nil] default: KIKET_BASE_URL, then `https://kiket.dev`
+    # @param settings [Hash] take precedence over the manifest's
+    # @param extension_id [String, nil] default: the manifest's
+    # @param extension_version [String, nil] default: the manifest's
+    # @param manifest_path [String, nil] default: `extension.yaml` or `manifest.yaml`, if it exists
+    # @param auto_env_secrets [Boolean] whether to read the manifest's secret settings from KIKET_SECRET_…
+    # @param telemetry_enabled [Boolean] whether to post telemetry; KIKET_SDK_TELEMETRY_OPTOUT=1 also turns it off
     # @param feedback_hook [#call, nil] see {Telemetry}
-    # @param telemetry_url [String, nil] by default KIKET_SDK_TELEMETRY_URL
-    # @param extension_api_key [String, nil] by default KIKET_EXTENSION_API_KEY
-    # @param options [Hash] `replay_guard:`, `tolerance:` and the like, see {Webhooks::App#initialize}
-    # @raise [ConfigurationError] where an option cannot be used; the message says what to write
-    # @example For a spec
+    # @param telemetry_url [String, nil] default: KIKET_SDK_TELEMETRY_URL
+    # @param extension_api_key [String, nil] default: KIKET_EXTENSION_API_KEY
+    # @param options [Hash] `replay_guard:`, `tolerance:` and others, see {Webhooks::App#initialize}
+    # @raise [ConfigurationError] if an option is invalid; the message says what to write
+    # @example In a spec
     #   SimpleConnect::Kiket.new(webhook_secret: "rainwater")
     def initialize(webhook_secret: nil, workspace_token: nil, base_url: nil, settings: {}, extension_id: nil,
                    extension_version: nil, manifest_path: nil, auto_env_secrets: true, telemetry_enabled: true,
@@ -70,7 +70,7 @@ module SimpleConnect
 
     private
 
-    # What is the same for each event.
+    # The part of the context that is the same for each event.
     def extension(manifest, settings, id, version)
       { settings: (manifest&.settings || Settings.new).merge(Settings.of(settings)).freeze,
         extension_id: id || manifest&.id, extension_version: version || manifest&.version }.freeze
@@ -80,7 +80,7 @@ module SimpleConnect
       Context.new(registration.event, registration.version, headers, client: @client, **@extension)
     end
 
-    # @return [String] the answer
+    # @return [String] the response body
     def handle(registration, payload, env)
       started = Clock.now
       answer = super

@@ -3,10 +3,9 @@
 require_relative "internal/autoload"
 
 module SimpleConnect
-  # Sends events of your own to the endpoints that want them, as signed webhooks. Not loaded by default: it is when you
-  # first use it.
+  # Sends your own events as signed webhooks to the endpoints that subscribe to them. Loaded on first use.
   #
-  # An {Application} has {Endpoint}s; its {Dispatcher} publishes each {Event} to those that take it.
+  # An {Application} has {Endpoint}s; its {Dispatcher} publishes each {Event} to the endpoints that match it.
   #
   # @example
   #   endpoint = SimpleConnect::Outbound::Endpoint.new(uid: "acme", url: "https://acme.example/hooks", secret: "s3cret")

@@ -9,7 +9,6 @@ module SimpleConnect
   #
   # {.exponential} builds a policy that also retries a 429 and respects `Retry-After`.
   #
-  #
   # @example Another delay
   #   SimpleConnect::Retryable.new(max_attempts: 5, delay: ->(failed) { 2 * failed })
   # @example Exponential, with jitter
@@ -27,7 +26,6 @@ module SimpleConnect
     # It retries network errors (unless the response was too large) and the given statuses. It waits at least as long as
     # `Retry-After` asks. If that is longer than `max`, or if `max_elapsed` or the client's `total_timeout:` leaves no
     # time for it, it gives up at once; a job queue can then use {Result#retry_after}.
-    #
     #
     # @param max_attempts [Integer] 1 or more
     # @param base [Numeric] the maximum wait after the first attempt, in seconds; it doubles after each attempt

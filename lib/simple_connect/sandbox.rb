@@ -11,12 +11,12 @@ require_relative "internal/server"
 require_relative "internal/wire"
 
 module SimpleConnect
-  # The service, as far as this gem talks to it, on your own machine: for development and for tests. It takes both
-  # layouts of events and the messages of {MessagesClient}, checks signatures and keys, knows duplicates, and fails on
-  # command. Nothing is sent to anybody, and nothing outlives it.
+  # A local simulation of the service, for development and tests. It accepts both layouts of events and the messages of
+  # {MessagesClient}, checks signatures and keys, detects duplicates, and fails on demand. It sends nothing to anybody
+  # and stores nothing.
   #
-  # {.start} serves it through Puma on a port of its own; it also is a Rack app, to be mounted in another server.
-  # Threads may share it.
+  # {.start} serves it with Puma on its own port; it is also a Rack app that you can mount in another server. Threads
+  # may share it.
   #
   # @example In a spec
   #   require "simple_connect/sandbox"
@@ -38,16 +38,16 @@ module SimpleConnect
 
     include KeepsSecrets
 
-    # A request that came: `verb`, `path`, `headers` (their names in lower case, an API key redacted), `body`, and the
-    # `status` it was answered with; nil while it has no answer, and where the connection was cut instead.
+    # A received request: `verb`, `path`, `headers` (names in lower case, an API key redacted), `body`, and the
+    # response's `status`, which is nil before the response and after a cut connection.
     Request = Struct.new(:verb, :path, :headers, :body, :status)
 
-    # The most bytes that a request's body may have.
+    # The maximum size of a request body, in bytes.
     MAX_BODY_BYTES = 1024 * 1024
-    # The most bytes of requests that are kept; and what one counts for beside its path, headers and body.
+    # The maximum bytes of requests that are kept, and the size of a request in addition to path, headers and body.
     MAX_KEPT_BYTES = 64 * 1024 * 1024
     KEPT_BYTES = 1024
-    # Two levels less than readers of JSON take: that much deeper an event lies in the answer that shows it.
+    # Two levels less than JSON parsers allow, because the response that shows an event nests it that much deeper.
     MAX_NESTING = 98
 
     ROUTES = {
@@ -59,9 +59,9 @@ module SimpleConnect
     }.freeze
 
     Fault = Struct.new(:kind, :delay)
-    # Faults that are no answer: what is written before the connection is closed.
+    # Faults without a response: the bytes to write before the connection is closed.
     CUTS = { reset: nil, close: nil, garbage: "\x16\x03garbage, and no HTTP\r\n\r\n" }.freeze
-    # The credentials that it has by default.
+    # The default credentials.
     KNOWN_SECRET = "sandbox-secret"
     KNOWN_API_KEY = "sandbox-api-key"
     # Addresses that only this machine can reach.
@@ -69,23 +69,23 @@ module SimpleConnect
     private_constant :KNOWN_SECRET, :KNOWN_API_KEY, :LOOPBACK, :MAX_BODY_BYTES, :MAX_KEPT_BYTES, :KEPT_BYTES,
                      :MAX_NESTING, :ROUTES, :Fault, :CUTS
 
-    # @return [String] what clients sign with
+    # @return [String] the signing secret of clients
     attr_reader :key_id, :secret
-    # @return [String] what {MessagesClient} sends
+    # @return [String] the API key for {MessagesClient}
     attr_reader :api_key
-    # @return [String] what status callbacks are signed with
+    # @return [String] the signing secret of status callbacks
     attr_reader :webhook_secret
 
-    # Starts a new sandbox. With a block, it is stopped when the block ends.
+    # Starts a new sandbox. With a block, it stops when the block ends.
     #
     # @param host [String] the address to listen on
-    # @param port [Integer] 0 for any that is free
+    # @param port [Integer] 0 for any free port
     # @param options [Hash] see {#initialize}
     # @yieldparam sandbox [Sandbox]
-    # @return [Sandbox, Object] what the block gives, where there is one
-    # @raise [ConfigurationError] for an option that cannot be used
-    # @raise [LoadError] where Puma is missing
-    # @raise [SystemCallError, SocketError] where it cannot listen there
+    # @return [Sandbox, Object] the block's value, if there is a block
+    # @raise [ConfigurationError] for an invalid option
+    # @raise [LoadError] if Puma is missing
+    # @raise [SystemCallError, SocketError] if it cannot listen on that address
     # @example
     #   sandbox = SimpleConnect::Sandbox.start(event_keys: %w[order_paid])
     #   at_exit { sandbox.stop }
@@ -100,22 +100,21 @@ module SimpleConnect
       end
     end
 
-    # The credentials that it has by default are known to everybody: give it others where more than this machine can
-    # reach it.
+    # The default credentials are public: pass your own if other machines can reach the sandbox.
     #
     # @param key_id [String] the key id to accept
     # @param secret [String] the signing secret
-    # @param previous_secret [String, nil] the secret before a rotation: it is still accepted, and flagged
+    # @param previous_secret [String, nil] the secret before a rotation: still accepted, and reported in the response
     # @param api_key [String] the key to accept for messages
-    # @param event_keys [Array<String, Symbol>, nil] the event keys to accept; nil accepts all
-    # @param tolerance [Numeric] how many seconds a timestamp may be off, in either direction
-    # @param status_callback_url [String, nil] where to post what becomes of each message, as a signed webhook
+    # @param event_keys [Array<String, Symbol>, nil] the accepted event keys; nil accepts all
+    # @param tolerance [Numeric] the maximum difference between a timestamp and now, in seconds, in either direction
+    # @param status_callback_url [String, nil] where to post the status of each message, as a signed webhook
     #   `{"event":"message.status","data":{"message_id":…,"status":…}}`
-    # @param webhook_secret [String] what to sign these with
-    # @raise [ConfigurationError] for an option that cannot be used; the message says what to write
+    # @param webhook_secret [String] the signing secret of these webhooks
+    # @raise [ConfigurationError] for an invalid option; the message says what to write
     # @example A secret in rotation
     #   SimpleConnect::Sandbox.new(secret: "new", previous_secret: "old")
-    # @example Both halves on one machine
+    # @example Sandbox and receiver on one machine
     #   SimpleConnect::Sandbox.start(status_callback_url: "http://127.0.0.1:8080/v/1/webhooks/message.status")
     def initialize(key_id: "wa_sec_sandbox", secret: KNOWN_SECRET, previous_secret: nil, api_key: KNOWN_API_KEY,
                    event_keys: nil, tolerance: 300, status_callback_url: nil, webhook_secret: "sandbox-webhook-secret")
@@ -127,30 +126,30 @@ module SimpleConnect
       @api_key = api_key
       @webhook_secret = webhook_secret
       @callbacks = callbacks(status_callback_url) if status_callback_url
-      # A blank one would let in whoever signs with nothing.
+      # With a blank secret anybody could sign.
       secrets = [secret, previous_secret].reject { |value| value.to_s.strip.empty? }
       Checks.seconds("tolerance:", tolerance, 300, zero: true, finite: true)
       @credentials = Credentials.new(key_id, secrets, api_key, tolerance)
       @event_keys = Checks.event_keys(event_keys)
-      # Guards all that follows, and wakes whoever is held up.
+      # Guards the state below, and wakes requests that are delayed.
       @lock = Mutex.new
       @wake = ConditionVariable.new
       reset
     end
 
-    # Serves through Puma, in the background. Writes a warning to standard error where more than this machine can reach
-    # it by the credentials that it has by default.
+    # Serves with Puma, in the background. Warns on standard error if other machines can reach it and it uses the
+    # default credentials.
     #
     # @param host [String] the address to listen on
-    # @param port [Integer] 0 for any that is free
+    # @param port [Integer] 0 for any free port
     # @return [Sandbox] self
-    # @raise [Error] where it is started already
-    # @raise [LoadError] where Puma is missing
-    # @raise [SystemCallError, SocketError] where it cannot listen there
+    # @raise [Error] if it is already started
+    # @raise [LoadError] if Puma is missing
+    # @raise [SystemCallError, SocketError] if it cannot listen on that address
     # @example
     #   sandbox = SimpleConnect::Sandbox.new.start(port: 9292)
     def start(host: "127.0.0.1", port: 0)
-      raise Error, "this sandbox is started already, at #{url}" if @server
+      raise Error, "this sandbox is already started, at #{url}" if @server
 
       server = Server.new(self, "the sandbox", host, port)
       warn_of_known_credentials(host)
@@ -159,11 +158,11 @@ module SimpleConnect
       self
     end
 
-    # Stops serving, after answering what is under way, and posting the status callbacks that wait. What has come stays
+    # Stops after answering requests in progress and posting the waiting status callbacks. The recorded data stays
     # readable.
     #
     # @return [void]
-    # @raise [Exception] what a status callback raised, such as WebMock's refusal; after all of that
+    # @raise [Exception] an error raised by a status callback, such as WebMock's; after everything has stopped
     def stop
       server = @lock.synchronize do
         @server.tap do
@@ -176,21 +175,21 @@ module SimpleConnect
       nil
     end
 
-    # @return [String] where it serves, such as `"http://127.0.0.1:9292"`: the `base_url:` of a {MessagesClient}
-    # @raise [Error] where it was never started
+    # @return [String] its URL, such as `"http://127.0.0.1:9292"`: the `base_url:` of a {MessagesClient}
+    # @raise [Error] if it was never started
     def url = @url || raise(Error, "the sandbox has no URL yet: call start first")
 
     # @return [String] the `endpoint_url:` of a {Client}
-    # @raise [Error] where it was never started
+    # @raise [Error] if it was never started
     # @example
     #   sandbox.endpoint_url # => "http://127.0.0.1:9292/api/v1/integrations/sandbox/events"
     def endpoint_url = "#{url}/api/v1/integrations/sandbox/events"
 
-    # Answers one request: what Rack calls.
+    # Handles one request; called by Rack.
     #
     # @param env [Hash{String => Object}]
     # @return [Array(Integer, Hash{String => String}, Array<String>)] status, headers and body
-    # @raise [ConfigurationError] where {#fail_next} asked for a cut that this server cannot make
+    # @raise [ConfigurationError] if {#fail_next} requested a cut that this server does not support
     def call(env)
       request = read(env)
       fault = @lock.synchronize do
@@ -207,23 +206,22 @@ module SimpleConnect
       [status, { "content-type" => "application/json", **headers.to_h }, body]
     end
 
-    # Makes the coming requests fail, whatever they ask, before anything else is done with them. Several calls queue up.
+    # Makes the next requests fail before they are processed. Several calls queue up.
     #
-    # Note that a client with an idle connection takes its being cut for old age, and sends the request once more
-    # without counting an attempt.
+    # If an idle connection is cut, a client treats it as a stale connection and sends the request once more without
+    # counting an attempt.
     #
-    # @param fault [Integer, :reset, :close, :garbage, nil] the HTTP status to answer; or to reset the connection, to
-    #   close it, or to write what is no HTTP, for which the server must offer Rack's full hijack, as Puma does; nil for
-    #   the delay alone
-    # @param times [Integer] how many requests
-    # @param delay [Numeric] for how many seconds to hold each up first; without a fault it is then answered as usual,
-    #   also when the client has given up
+    # @param fault [Integer, :reset, :close, :garbage, nil] an HTTP status; or `:reset` or `:close` for the connection,
+    #   or `:garbage` to write bytes that are not HTTP: these need Rack's full hijack, as in Puma; nil for only a delay
+    # @param times [Integer] the number of requests
+    # @param delay [Numeric] the seconds to delay each request; without a fault it is then processed as usual, even if
+    #   the client has given up
     # @return [void]
-    # @raise [ArgumentError] for anything else
+    # @raise [ArgumentError] for an invalid value
     # @example
     #   sandbox.fail_next(503)             # the next attempt gets a 503
     #   sandbox.fail_next(:reset, times: 2)
-    #   sandbox.fail_next(delay: 1.5)      # the event is taken, but the answer is late
+    #   sandbox.fail_next(delay: 1.5)      # the event is accepted, but the response is late
     def fail_next(fault = nil, times: 1, delay: 0)
       unless fault.nil? || CUTS.key?(fault) || (fault.is_a?(Integer) && fault.between?(400, 599))
         raise ArgumentError, "fault must be a status from 400 to 599, :reset, :close or :garbage, not #{fault.inspect}"
@@ -239,25 +237,25 @@ module SimpleConnect
       nil
     end
 
-    # @return [Array<Hash{String => Object}>] the events taken, in order: `"log_id"`, `"event_id"`, `"event_key"`,
+    # @return [Array<Hash{String => Object}>] the accepted events, in order: `"log_id"`, `"event_id"`, `"event_key"`,
     #   `"recipient"`, `"language"`, `"payload"`, `"used_previous_secret"` and more; frozen
     # @example
     #   expect(sandbox.events.map { |event| event["event_key"] }).to eq(%w[order_paid order_sent])
     def events = @lock.synchronize { @ledger.events }
 
-    # @return [Array<Hash{String => Object}>] the messages taken from {MessagesClient}, in order, one for each
-    #   recipient: `"message_id"`, `"template_name"`, `"recipient"`, `"status"` and whatever else was sent; frozen
+    # @return [Array<Hash{String => Object}>] the accepted messages of {MessagesClient}, in order, one for each
+    #   recipient: `"message_id"`, `"template_name"`, `"recipient"`, `"status"` and the other fields; frozen
     # @example
     #   expect(sandbox.messages.last["recipient"]).to eq("mobile_no" => "+919812345678")
     def messages = @lock.synchronize { @ledger.messages }
 
-    # @return [Array<Request>] all requests, also refused ones, in the order in which they came; frozen copies. Of more
-    #   than 64 MiB only the last ones are kept
+    # @return [Array<Request>] all requests, including rejected ones, in order; frozen copies. Only the last 64 MiB are
+    #   kept
     # @example
     #   expect(sandbox.requests.map(&:status)).to eq([503, 202])
     def requests = @lock.synchronize { @requests.map { |request| request.dup.freeze } }
 
-    # Forgets all events, messages, requests and faults to come.
+    # Forgets all events, messages, requests and planned faults.
     #
     # @return [void]
     # @example
@@ -277,14 +275,14 @@ module SimpleConnect
 
     private
 
-    # The command prints a line here.
+    # Overridden by the command to print a line.
     def answered(_request) = nil
 
     def warn_of_known_credentials(host)
       return if host.to_s.match?(LOOPBACK) || (secret != KNOWN_SECRET && api_key != KNOWN_API_KEY)
 
       Log.stderr do
-        "the sandbox listens on #{host} with credentials that everybody knows: pass secret: and api_key: of your own"
+        "the sandbox listens on #{host} with public default credentials: pass your own secret: and api_key:"
       end
     end
 
@@ -292,12 +290,12 @@ module SimpleConnect
       fields = env.select { |name, _| name.match?(/\A(HTTP_|CONTENT_TYPE\z)/) }
       headers = fields.transform_keys { |name| name.delete_prefix("HTTP_").downcase.tr("_", "-") }
       headers["authorization"] &&= "[redacted]"
-      # One byte too many tells a body that is too large.
+      # Reads one byte more than allowed, to detect a body that is too large.
       body = env["rack.input"]&.read(MAX_BODY_BYTES + 1).to_s.dup.force_encoding(Encoding::UTF_8)
       Request.new(env["REQUEST_METHOD"], env["PATH_INFO"], headers, body)
     end
 
-    # Whoever can reach the sandbox must not be able to fill its memory, not even by requests that it refuses.
+    # A client must not be able to fill the memory, even with rejected requests.
     def keep(request)
       @requests << request
       @kept_bytes += size(request)
@@ -308,7 +306,7 @@ module SimpleConnect
       KEPT_BYTES + [request.path, request.body, *request.headers.flatten].sum { |text| text.to_s.bytesize }
     end
 
-    # Until the time is up, or the server stops, which waits for what is under way.
+    # Waits until the time is up or the server stops, because stopping waits for requests in progress.
     def hold_up(seconds)
       deadline = Clock.now + seconds
       @lock.synchronize do
@@ -320,19 +318,19 @@ module SimpleConnect
     def cut(env, kind)
       hijack = env["rack.hijack"]
       unless hijack
-        raise ConfigurationError, "this server lets no app cut a connection, as fail_next(#{kind.inspect}) asks: " \
+        raise ConfigurationError, "this server cannot cut a connection, as fail_next(#{kind.inspect}) requires: " \
                                   "start the sandbox with Sandbox.start, or run it under Puma"
       end
 
       io = hijack.call
       io.write(CUTS[kind]) if CUTS[kind]
-      # Unsent and unread data are dropped, and the client gets a reset.
+      # With linger 0, closing drops all data and sends a reset.
       io.to_io.setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER, [1, 0].pack("ii")) if kind == :reset
       io.close
-      # Nobody reads this: the connection is no longer the server's.
+      # The server ignores this response: the connection was hijacked.
       [200, {}, []]
     rescue IOError, SystemCallError
-      # The client went first.
+      # The client has already closed the connection.
       [200, {}, []]
     end
 
@@ -388,7 +386,7 @@ module SimpleConnect
     end
 
     def callbacks(url)
-      # Nothing else here needs the extension.
+      # Required here, because only this part needs the extension.
       Callbacks.new(url, webhook_secret)
     end
 
@@ -400,7 +398,7 @@ module SimpleConnect
       json = JSON.parse(body, max_nesting: MAX_NESTING, freeze: true)
       raise Refusal.new(422, "the body is not a JSON object") unless json.is_a?(Hash)
 
-      # What cannot be written again could not be shown: 1e400 is read as infinite.
+      # Rejects values that cannot be written as JSON again, such as 1e400, which Ruby reads as Infinity.
       JSON.generate(json)
       json
     rescue JSON::ParserError, JSON::GeneratorError => e

@@ -6,10 +6,10 @@ require_relative "internal/once"
 require_relative "signature"
 
 module SimpleConnect
-  # Receives signed webhooks. Not loaded by default: it is when you first use it.
+  # Receives signed webhooks. Loaded on first use.
   #
-  # {App} is a whole receiver, for Rack and Rails. {Controller} checks signatures in a controller of your own,
-  # {.construct_event} anywhere else.
+  # {App} is a complete receiver for Rack and Rails. {Controller} verifies signatures in your own Rails controller;
+  # {.construct_event} does so anywhere else.
   module Webhooks
     autoload :App, File.expand_path("webhooks/app.rb", __dir__)
     autoload :CacheReplayGuard, File.expand_path("webhooks/cache_replay_guard.rb", __dir__)
@@ -21,27 +21,27 @@ module SimpleConnect
     autoload :ReplayGuard, File.expand_path("webhooks/replay_guard.rb", __dir__)
     autoload :TestHelpers, File.expand_path("webhooks/test_helpers.rb", __dir__)
 
-    # Checks a signature, and reads the body it belongs to.
+    # Verifies a request's signature and parses its body.
     #
-    # @param body [String, nil] the body, byte by byte as it came
-    # @param headers [Hash, #each] the header fields, in any case, with dashes or underscores; or a Rack env
-    # @param replay_guard [#begin, #finish, #forget, #first_time?, nil] what remembers the requests that came, such as a
-    #   {ReplayGuard}; nil for nothing: a copy of a request is then as good as the request, for as long as its timestamp
-    #   is. One that has `first_time?` alone does as well; give it `forget` where you pass a block
+    # @param body [String, nil] the raw body, byte for byte
+    # @param headers [Hash, #each] the headers, in any case, with dashes or underscores; or a Rack env
+    # @param replay_guard [#begin, #finish, #forget, #first_time?, nil] remembers requests, such as a {ReplayGuard}; nil
+    #   accepts copies of a request while its timestamp is valid. An object with only `first_time?` also works; with a
+    #   block, it needs `forget` too
     # @param options [Hash] `secret:`, `scheme:`, `tolerance:` and `now:`, as for {Signature.verify!}
-    # @yield Does the work, where there is a block: the request counts as handled once the block returns, and can come
-    #   again where the block raises. Without a block it counts as handled at once
+    # @yield Handles the event: the request counts as handled when the block returns; if the block raises, the sender
+    #   can repeat it. Without a block it counts as handled at once
     # @yieldparam event [InboundEvent]
-    # @return [InboundEvent, Object] the event, or what the block gives
-    # @raise [SignatureVerificationError] where it is not believed
-    # @raise [MalformedPayloadError] where it is believed, but is no JSON object
-    # @raise [ReplayError] where it came before, or its block still runs
-    # @raise [ConfigurationError] as {Signature.verify!}
-    # @raise [ArgumentError] as {Signature.verify!}
-    # @example
-    #   event = SimpleConnect::Webhooks.construct_event(request.raw_post, request.headers, secret: "s3cret")
+    # @return [InboundEvent, Object] the event, or the block's value
+    # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid
+    # @raise [MalformedPayloadError] if the body is not a JSON object
+    # @raise [ReplayError] if the request was received before, or its block is still running
+    # @raise [ConfigurationError] see {Signature.verify!}
+    # @raise [ArgumentError] see {Signature.verify!}
+    # @example In a Rack application; in a Rails controller, use {Controller} and `simple_connect_event`
+    #   event = SimpleConnect::Webhooks.construct_event(request.body.read, request.env, secret: "s3cret")
     #   event["order"] # => 7
-    # @example Once, unless the work fails
+    # @example With a replay guard: each request is handled once, unless the block raises
     #   SimpleConnect::Webhooks.construct_event(body, headers, secret: "s3cret", replay_guard: GUARD) do |event|
     #     Order.find(event["order"]).paid!
     #   end
@@ -72,7 +72,7 @@ module SimpleConnect
     private_class_method :once
 
     # @api private
-    # @return [String] what makes a request that request: what is signed
+    # @return [String] identifies a request by its signed bytes
     def self.fingerprint(body, headers, secret:, scheme: :simple_connect, **)
       SigningKeys.of(secret, scheme).fingerprint_of(body, headers)
     end
@@ -93,8 +93,8 @@ module SimpleConnect
     end
 
     # @api private
-    # @param text [String, nil] whatever came
-    # @return [String] a copy that can be JSON
+    # @param text [String, nil] any bytes
+    # @return [String] a valid UTF-8 copy
     def self.utf8(text) = text.to_s.dup.force_encoding(Encoding::UTF_8).scrub
   end
 end

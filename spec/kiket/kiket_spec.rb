@@ -63,7 +63,7 @@ RSpec.describe SimpleConnect::Kiket do
 
   it "refuses options that cannot work", unchecked: true do
     { { settings: [] } => 'settings: must be a Hash, such as { "MAX_RETRIES" => 3 }, not Array',
-      { feedback_hook: 7 } => "feedback_hook: must have a call, such as ->(record) { … }, not Integer",
+      { feedback_hook: 7 } => "feedback_hook: must respond to call, such as ->(record) { … }, not Integer",
       { telemetry_url: "ftp://x" } => /\Atelemetry_url: .* is not an http or https URL/ }.each do |options, message|
       expect { described_class.new(webhook_secret: "s", **options) }
         .to raise_error(SimpleConnect::ConfigurationError, message)
@@ -342,7 +342,7 @@ RSpec.describe SimpleConnect::Kiket do
         .to raise_error(SimpleConnect::ConfigurationError, /\Abase_url: .*not an http or https URL/)
       expect { described_class::Client.new("http://x", workspace_token: "a\nb") }
         .to raise_error(SimpleConnect::ConfigurationError,
-                        /\Aworkspace_token must be a text in UTF-8 without line breaks/)
+                        /\Aworkspace_token must be a String in UTF-8 without line breaks/)
       expect { described_class::Client.new("http://x", workspace_token: "w", extension_api_key: "a\nb").get("/") }
         .to raise_error(SimpleConnect::ConfigurationError,
                         /\Aextension_api_key: the value of "X-Kiket-API-Key" must not/)

@@ -6,24 +6,24 @@ require_relative "../result"
 
 module SimpleConnect
   module Api
-    # Many deliveries at a time.
+    # Delivers many items at a time.
     module DeliverAll
-      # Delivers many at a time, on this thread alone. Each is delivered as by `deliver`, with its own retries and
-      # bounds on time; one that cannot be, such as one without recipient, gives a failed {Result} that says why, and
-      # the rest go on. A `retryable:` with a sleep of its own holds up the others while it waits.
+      # Delivers many items at a time, in the calling thread. Each is delivered as by `deliver`, with its own retries
+      # and timeouts. An invalid item, such as one without recipient, returns a failed {Result} with the reason; the
+      # others continue. A custom `sleep:` of `retryable:` blocks the others while it waits.
       #
-      # What is raised meanwhile (Timeout, Ctrl-C, an error of the block) ends all that is under way. Whether the
-      # server had taken those nobody can know: repeat them with the same `event_id`.
+      # An exception (Timeout, Ctrl-C, or an error in the block) ends all deliveries in progress. The server may have
+      # received some of them: repeat them with the same `event_id`.
       #
       # @param deliveries [Enumerable<Array, Hash>] each `[event_key, { recipient:, event: }]`, or a Hash of the
-      #   arguments, `event_key:` among them. Of {Messages}: a Hash of the keywords. Taken one by one as capacity
-      #   frees, so it may be lazy, and endless
-      # @param concurrency [Integer] how many at a time
-      # @yieldparam result [Result] as soon as it is there
-      # @yieldparam item [Object] what it is the result of
-      # @yieldparam index [Integer] which one that was, from 0
-      # @return [Array<Result>, Integer] the results in the order of the deliveries; with a block, how many there were
-      # @raise [ArgumentError] where `deliveries` has no `each`, or `concurrency` is no Integer of 1 or more
+      #   arguments including `event_key:`. For {Messages}: a Hash of the keywords. Items are taken one by one, so the
+      #   Enumerable can be lazy and endless
+      # @param concurrency [Integer] the number of deliveries at a time
+      # @yieldparam result [Result] called as soon as each result is known
+      # @yieldparam item [Object] the item
+      # @yieldparam index [Integer] the item's index, from 0
+      # @return [Array<Result>, Integer] the results in the order of the items; with a block, the number of items
+      # @raise [ArgumentError] if `deliveries` has no `each`, or `concurrency` is not an Integer of 1 or more
       # @example
       #   payments = Payment.unsent.lazy.map do |payment|
       #     ["customer_payment_received", { recipient: payment.recipient, event: { event_id: "pp_#{payment.id}" } }]
@@ -63,7 +63,7 @@ module SimpleConnect
 
       private
 
-      # What is wrong with an item and not with the rest; anything else ends the whole call.
+      # Errors of a single item; any other error ends the whole call.
       def item_errors
         [ArgumentError, TypeError, EncodingError, Error, *(JSON::JSONError if defined?(JSON::JSONError))]
       end

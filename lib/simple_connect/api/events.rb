@@ -14,20 +14,20 @@ module SimpleConnect
     class Events
       include DeliverAll
 
-      # The language of an event that names none.
+      # The default language.
       DEFAULT_LANGUAGE = "en"
 
       FIELDS = 'a Hash of fields, such as { payment_amount: "450.00" }'
       RECIPIENT = 'a Hash, such as { name: "Asha", mobile_no: "+919812345678" }'
-      # The nested layout's arguments as they come back from JSON, such as those of a job.
+      # The nested layout's arguments after a round trip through JSON, such as in a job.
       NESTED = { "recipient" => :recipient, "event" => :event }.freeze
       TEXTS = NESTED.keys.freeze
       NAMES = NESTED.flatten.freeze
       private_constant :FIELDS, :RECIPIENT, :NESTED, :TEXTS, :NAMES
 
       # @api private
-      # @param name [Symbol, nil] what the configuration calls the client
-      # @param configuration [Configuration, nil] that has it by this name
+      # @param name [Symbol, nil] the client's name in the configuration
+      # @param configuration [Configuration, nil] that names it
       def initialize(request:, event_keys: nil, envelope: nil, name: nil, configuration: nil)
         @request = request
         @target = request.transport.target
@@ -37,38 +37,37 @@ module SimpleConnect
         @configuration = configuration
       end
 
-      # Delivers one event, and repeats it as the client's policy says while the network or the server fails.
+      # Delivers one event, and retries by the client's policy if the network or the server fails.
       #
-      # The server takes an event once for each `event_id`; whatever is repeated with the same one does nothing. Give
-      # one of your own, derived from what happened, so that a job that runs twice delivers once.
+      # The server accepts each `event_id` once and ignores repetitions. Pass an id derived from what happened, so that
+      # a job that runs twice delivers once.
       #
-      # There are two layouts. With `recipient:` the body is `{"recipient": {…}, "event": {…}}`; without it the fields
-      # stand beside the envelope, as releases 0.1 of the gem had it. A Hash as `"recipient"` or `"event"`, by position
-      # or as a keyword, is that of the first layout: a job may pass on the arguments that it was given.
+      # There are two layouts. With `recipient:`, the body is `{"recipient": {…}, "event": {…}}`. Without it, the fields
+      # are next to the envelope, as in releases 0.1 of the gem. A Hash as `"recipient"` or `"event"`, by position or as
+      # a keyword, selects the first layout, so a job can pass its arguments on.
       #
       # @overload deliver(event_key, recipient:, event: {})
       #   @param event_key [String, Symbol] such as `"customer_payment_received"`
       #   @param recipient [Hash, #to_h] `mobile_no:` in international form, and `name:`
-      #   @param event [Hash] the event's fields; `event_id`, `occurred_at` and `language` among them are the
-      #     envelope's
+      #   @param event [Hash] the event's fields; `event_id`, `occurred_at` and `language` go to the envelope
       # @overload deliver(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
       #   @param event_key [String, Symbol]
       #   @param fields [Hash] the event's fields, by position, as keywords, or both
-      #   @param event_id [String, nil] the idempotency key; generated where it is blank
-      #   @param language [String] of the message
-      #   @param occurred_at [Time, String, nil] when it happened; nil for now
-      # @return [Result] its `data` a {Responses::DeliverResponse}
+      #   @param event_id [String, nil] the idempotency key; generated if blank
+      #   @param language [String] the language of the message
+      #   @param occurred_at [Time, String, nil] the time of the event; nil for now
+      # @return [Result] with a {Responses::DeliverResponse} as `data`
       # @raise [ArgumentError] for a blank event key, a recipient without number, or mixed layouts
-      # @raise [UnknownEventError] for an event key that is not among the client's `event_keys:`
+      # @raise [UnknownEventError] for an event key that is not in the client's `event_keys:`
       # @raise [JSON::GeneratorError] for values that cannot be JSON, such as invalid UTF-8 or NaN
-      # @raise [MalformedResponseError] where the server takes the event, but its answer is not JSON
+      # @raise [MalformedResponseError] if the server accepts the event, but its response is not JSON
       # @example
       #   client.events.deliver(
       #     "customer_payment_received",
       #     recipient: { name: "Lakshmi Nair", mobile_no: "+919812345678" },
       #     event: { event_id: "payment_42", payment_amount: "450.00" }
       #   )
-      # @example In a job, whose arguments were JSON
+      # @example In a job, with arguments from JSON
       #   arguments = { "recipient" => { "mobile_no" => "+919812345678" }, "event" => { "event_id" => "payment_42" } }
       #   client.events.deliver("customer_payment_received", arguments)
       # @example The flat layout
@@ -77,12 +76,12 @@ module SimpleConnect
         deliver_body(encode(event_key, fields, event_id, language, occurred_at, keywords))
       end
 
-      # The same as {#deliver}, for callers that would rather rescue than ask.
+      # Like {#deliver}, but raises if the delivery fails.
       #
       # @overload deliver!(event_key, recipient:, event: {})
       # @overload deliver!(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
-      # @return [Result] a success, its `data` a {Responses::DeliverResponse}
-      # @raise [DeliveryError] where it failed, one of its kinds: {TransientError} or {PermanentError}
+      # @return [Result] a success, with a {Responses::DeliverResponse} as `data`
+      # @raise [DeliveryError] if it failed: a {TransientError} or a {PermanentError}
       # @raise [ArgumentError] as {#deliver}
       # @raise [UnknownEventError] as {#deliver}
       # @raise [JSON::GeneratorError] as {#deliver}
@@ -91,16 +90,15 @@ module SimpleConnect
       #   client.events.deliver!("order_paid", recipient: { mobile_no: "+919812345678" }).data.log_id
       def deliver!(...) = deliver(...).or_raise
 
-      # Delivers one event in a job, which waits and repeats as long as it takes; see docs/jobs.md. The arguments are
-      # checked and encoded now, so the event keeps its `event_id` through all attempts. In a transaction of
-      # ActiveRecord the job is enqueued once that commits.
+      # Delivers one event in a background job, which retries for as long as needed; see docs/jobs.md. The arguments are
+      # checked and encoded now, so the event keeps its `event_id` in all attempts. In an ActiveRecord transaction, the
+      # job is enqueued after the commit.
       #
       # @overload deliver_later(event_key, recipient:, event: {})
       # @overload deliver_later(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
       # @return [String] the `event_id`
-      # @raise [ConfigurationError] for a client that {SimpleConnect.client} does not know by a name, and where there is
-      #   no queue
-      # @raise [EnqueueError] where a callback or a middleware of the queue refuses the job
+      # @raise [ConfigurationError] if the client has no name in {SimpleConnect.client}, or there is no job queue
+      # @raise [EnqueueError] if a callback or a middleware of the queue rejects the job
       # @raise [ArgumentError] as {#deliver}
       # @raise [UnknownEventError] as {#deliver}
       # @raise [JSON::GeneratorError] as {#deliver}
@@ -110,25 +108,26 @@ module SimpleConnect
       #   )
       def deliver_later(...) = later.deliver(...)
 
-      # The same with options of the queue. They are set here, so that none is taken for a field of the event.
+      # Returns an object that delivers with options of the queue, so that they are not mistaken for fields of the
+      # event.
       #
-      # @param queue [String, Symbol, nil] its name; nil for that of the configuration
-      # @param wait [Numeric, nil] in how many seconds at the earliest
-      # @param priority [Integer, nil] as ActiveJob's adapter understands it; Sidekiq has none
+      # @param queue [String, Symbol, nil] the queue's name; nil for that of the configuration
+      # @param wait [Numeric, nil] the minimum delay in seconds
+      # @param priority [Integer, nil] for ActiveJob's adapter; Sidekiq has none
       # @return [Later]
-      # @raise [ConfigurationError] as {#deliver_later}
-      # @raise [ArgumentError] for any other option, and for values that cannot be used
+      # @raise [ConfigurationError] see {#deliver_later}
+      # @raise [ArgumentError] for any other option, and for invalid values
       # @example
       #   SimpleConnect.client.events.later(queue: "low", wait: 60).deliver("order_paid", order: 7)
       def later(queue: nil, wait: nil, priority: nil)
         Later.of(self, @configuration, @name, queue:, wait:, priority:)
       end
 
-      # Looks up an event that was delivered.
+      # Looks up a delivered event.
       #
       # @param event_id [String] its idempotency key
-      # @return [Result] its `data` a {Responses::EventResponse}
-      # @raise [ArgumentError] where `event_id` is blank, `.`, `..`, not UTF-8, or holds a line break or a NUL
+      # @return [Result] with a {Responses::EventResponse} as `data`
+      # @raise [ArgumentError] if `event_id` is blank, `.`, `..`, not UTF-8, or contains a line break or a NUL
       # @example
       #   client.events.detail("payment_42").data.dispatched?
       def detail(event_id)
@@ -138,32 +137,32 @@ module SimpleConnect
         @request.get(@request.transport.member_target("event_id", event_id), Responses::EventResponse)
       end
 
-      # The same as {#detail}, for callers that would rather rescue than ask.
+      # Like {#detail}, but raises if the request fails.
       #
       # @param event_id [String] its idempotency key
-      # @return [Result] a success, its `data` a {Responses::EventResponse}
-      # @raise [DeliveryError] where it failed; a {NotFoundError} where there is no such event
+      # @return [Result] a success, with a {Responses::EventResponse} as `data`
+      # @raise [DeliveryError] if it failed; a {NotFoundError} if there is no such event
       # @raise [ArgumentError] as {#detail}
-      # @raise [MalformedResponseError] where the answer is not JSON
+      # @raise [MalformedResponseError] if the response is not JSON
       # @example
       #   client.events.detail!("payment_42").data.dispatched?
       def detail!(event_id) = detail(event_id).or_raise
 
       # @api private
-      # @param body [String] JSON, as {#body_of} gives it
+      # @param body [String] JSON from {#body_of}
       # @return [Result]
       # @raise [MalformedResponseError] as {#deliver}
       def deliver_body(body) = @request.post(@target, body, Responses::DeliverResponse)
 
       # @api private
-      # @return [String] what {#deliver} would send
+      # @return [String] the body that {#deliver} would send
       def body_of(event_key, fields = nil, event_id: nil, language: DEFAULT_LANGUAGE, occurred_at: nil, **keywords)
         encode(event_key, fields, event_id, language, occurred_at, keywords)
       end
 
       # @api private
       # @param item [Array, Hash] see {DeliverAll#deliver_all}
-      # @return [String] what {#deliver} would send
+      # @return [String] the body that {#deliver} would send
       def body_of_item(item)
         event_key, arguments = arguments_of(item)
         body_of(event_key, **arguments)
@@ -226,7 +225,7 @@ module SimpleConnect
                              "this client was built with envelope: :nested"
       end
 
-      # Whether the nested layout's arguments are there as JSON has them: by position, or with Strings for keywords.
+      # Whether the arguments are those of the nested layout after JSON: by position, or with String keywords.
       def from_json?(fields, keywords)
         return true if hash_in?(keywords, TEXTS)
 
@@ -236,24 +235,24 @@ module SimpleConnect
 
       def hash_in?(arguments, names) = names.any? { |name| arguments.fetch(name, nil).is_a?(Hash) }
 
-      # It would take the place of the event key.
+      # It would replace the event key.
       def refuse_nested_event
         raise ArgumentError, "event: must not be a Hash: this client was built with envelope: :flat" if @envelope
 
-        raise ArgumentError, "recipient: is required where event: is a Hash; write deliver(event_key, " \
+        raise ArgumentError, "recipient: is required if event: is a Hash; write deliver(event_key, " \
                              "recipient: { … }, event: { … }), or the event's fields without event:"
       end
 
       def refuse_mixture(fields, event_id, occurred_at, language, keywords)
         language = nil if language.equal?(DEFAULT_LANGUAGE)
         stray = keywords.keys - %i[recipient event] + { fields:, event_id:, occurred_at:, language: }.compact.keys
-        raise ArgumentError, "with recipient: everything else goes into event:, also #{stray.join(", ")}; write " \
+        raise ArgumentError, "with recipient:, put everything else into event:, including #{stray.join(", ")}; write " \
                              "deliver(event_key, recipient: { … }, event: { … })"
       end
 
       def nested(event_key, recipient, event)
         name = mobile_no = nil
-        # The later of a Symbol and a String wins, whichever it is.
+        # If a Symbol and a String name the same field, the later one counts.
         members(recipient, "recipient:", RECIPIENT).each do |key, value|
           case key
           when :name, "name" then name = value
@@ -261,7 +260,7 @@ module SimpleConnect
           end
         end
         unless known?(event_key)
-          # Where both are wrong, the recipient is reported, as the published gem does.
+          # If both are invalid, the recipient is reported, as in the published gem.
           Codec.nested_event(event_key, name, mobile_no, {})
           refuse(event_key)
         end

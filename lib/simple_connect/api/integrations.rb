@@ -3,13 +3,13 @@
 require_relative "../responses"
 
 module SimpleConnect
-  # What a client offers, by subject.
+  # The parts of the clients.
   module Api
-    # Asks how the integration is doing: {Client#integrations}.
+    # Returns the state of the integration: {Client#integrations}.
     class Integrations
-      # The end of an endpoint's path that {STATUS_PATH_SUFFIX} takes the place of.
+      # The end of an endpoint's path, replaced by {STATUS_PATH_SUFFIX}.
       EVENTS_PATH_SUFFIX = "/events"
-      # The end of the path that {#verify} asks.
+      # The end of the path for {#verify}.
       STATUS_PATH_SUFFIX = "/status"
 
       # @api private
@@ -17,21 +17,21 @@ module SimpleConnect
         @request = request
       end
 
-      # Asks for the state of the integration and of each of its events.
+      # Requests the state of the integration and of each of its events.
       #
-      # @return [Result] its `data` a {Responses::VerifyResponse}
-      # @raise [MalformedResponseError] where the answer is not JSON
+      # @return [Result] with a {Responses::VerifyResponse} as `data`
+      # @raise [MalformedResponseError] if the response is not JSON
       # @example
       #   client.integrations.verify.data.connected?
       def verify
         @request.get(@request.transport.status_target, Responses::VerifyResponse)
       end
 
-      # The same as {#verify}, for callers that would rather rescue than ask.
+      # Like {#verify}, but raises if the request fails.
       #
-      # @return [Result] a success, its `data` a {Responses::VerifyResponse}; it may say that nothing is connected
-      # @raise [DeliveryError] where it failed; an {AuthenticationError} where the credentials are not accepted
-      # @raise [MalformedResponseError] where the answer is not JSON
+      # @return [Result] a success, with a {Responses::VerifyResponse} as `data`; check `data.connected?`
+      # @raise [DeliveryError] if it failed; an {AuthenticationError} if the credentials are invalid
+      # @raise [MalformedResponseError] if the response is not JSON
       # @example
       #   client.integrations.verify!.data.connected?
       def verify! = verify.or_raise

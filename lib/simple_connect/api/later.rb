@@ -5,9 +5,9 @@ require_relative "../internal/job_queue"
 
 module SimpleConnect
   module Api
-    # Delivers events in jobs, with options of the queue: {Events#later}.
+    # Delivers events in background jobs, with options of the queue: {Events#later}.
     class Later
-      # How many jobs are enqueued at a time.
+      # The number of jobs to enqueue at a time.
       SLICE = 1_000
       private_constant :SLICE
 
@@ -37,7 +37,7 @@ module SimpleConnect
       # @raise [ArgumentError] as {Events#deliver}
       # @raise [UnknownEventError] as {Events#deliver}
       # @raise [JSON::GeneratorError] as {Events#deliver}
-      # @raise [EnqueueError] where a callback or a middleware of the queue refuses the job
+      # @raise [EnqueueError] if a callback or a middleware of the queue rejects the job
       # @example
       #   SimpleConnect.client.events.later(wait: 3600).deliver("cart_left", recipient: { mobile_no: "+919812345678" })
       def deliver(...)
@@ -48,14 +48,14 @@ module SimpleConnect
 
       # Enqueues a job for each of many events, 1,000 at a time.
       #
-      # An event with a mistake raises, with its index; of the thousand that it belongs to, none is enqueued.
+      # An invalid event raises, with its index; none of its batch of 1,000 is enqueued.
       #
-      # @param deliveries [Enumerable<Array, Hash>] see {Events#deliver_all}. It may be lazy
-      # @return [Integer] how many there were
-      # @raise [ArgumentError] where `deliveries` has no `each`, and as {#deliver}
+      # @param deliveries [Enumerable<Array, Hash>] see {Events#deliver_all}; can be lazy
+      # @return [Integer] the number of events
+      # @raise [ArgumentError] if `deliveries` has no `each`, and see {#deliver}
       # @raise [UnknownEventError] as {#deliver}
       # @raise [JSON::GeneratorError] as {#deliver}
-      # @raise [EnqueueError] where a callback or a middleware of the queue refuses a job
+      # @raise [EnqueueError] if a callback or a middleware of the queue rejects a job
       # @example
       #   payments = Payment.unsent.lazy.map do |payment|
       #     ["customer_payment_received", { recipient: payment.recipient, event: { event_id: "pp_#{payment.id}" } }]
@@ -85,7 +85,7 @@ module SimpleConnect
         raise e, "delivery #{index}: #{e.message} (#{enqueued} before it are enqueued)"
       end
 
-      # What raises it has loaded it.
+      # If ActiveJob raised the error, it is loaded.
       def json_errors = defined?(JSON::JSONError) ? [JSON::JSONError] : []
     end
   end

@@ -11,9 +11,9 @@ module SimpleConnect
     class Messages
       include DeliverAll
 
-      # Where messages go.
+      # The path for messages.
       MESSAGES_PATH = "/api/v1/whatsapp_messages"
-      # The only kind there is.
+      # The only type of message.
       MESSAGE_TYPE_TEMPLATE = "template"
 
       # @api private
@@ -21,23 +21,23 @@ module SimpleConnect
         @request = request
       end
 
-      # Sends a template to one or more recipients.
+      # Sends a template message to one or more recipients.
       #
-      # The server takes each request it gets: a message that is repeated after its answer was lost goes out twice.
-      # Where that is worse than a lost message, build the client with `max_attempts: 1`.
+      # The server does not detect repetitions: a message that is retried after its response was lost is sent twice. If
+      # that is worse than a lost message, build the client with `max_attempts: 1`.
       #
       # @param template_name [String, Symbol, Integer] an approved template; an Integer is sent as a number
-      # @param recipients [Array<Hash, #to_h>] each with `mobile_no:` and whatever else the template needs
+      # @param recipients [Array<Hash, #to_h>] each with `mobile_no:` and the other fields that the template needs
       # @param language_code [String, nil]
-      # @param sender_phone_number [String, nil] where the account has several
+      # @param sender_phone_number [String, nil] if the account has several
       # @param header [Hash, nil] the template's header
       # @param body [Hash, nil] the template's body
       # @param buttons [Array, nil] the template's buttons
-      # @param message_group [String, nil] a label of yours
-      # @return [Result] its `data` a {Responses::MessageDeliverResponse}
+      # @param message_group [String, nil] your own label
+      # @return [Result] with a {Responses::MessageDeliverResponse} as `data`
       # @raise [ArgumentError] for a blank template, no recipients, or one without number
       # @raise [JSON::GeneratorError] for values that cannot be JSON
-      # @raise [MalformedResponseError] where the server takes the message, but its answer is not JSON
+      # @raise [MalformedResponseError] if the server accepts the message, but its response is not JSON
       # @example
       #   client.messages.deliver(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
       def deliver(template_name:, recipients:, language_code: nil, sender_phone_number: nil, header: nil, body: nil,
@@ -51,12 +51,12 @@ module SimpleConnect
                       Responses::MessageDeliverResponse)
       end
 
-      # The same as {#deliver}, for callers that would rather rescue than ask.
+      # Like {#deliver}, but raises if the delivery fails.
       #
       # @param message [Hash] as for {#deliver}
-      # @return [Result] a success, its `data` a {Responses::MessageDeliverResponse}; some recipients may have been
-      #   refused
-      # @raise [DeliveryError] where it failed, one of its kinds: {TransientError} or {PermanentError}
+      # @return [Result] a success, with a {Responses::MessageDeliverResponse} as `data`; check its `errors` for
+      #   rejected recipients
+      # @raise [DeliveryError] if it failed: a {TransientError} or a {PermanentError}
       # @raise [ArgumentError] as {#deliver}
       # @raise [JSON::GeneratorError] as {#deliver}
       # @raise [MalformedResponseError] as {#deliver}
@@ -64,11 +64,11 @@ module SimpleConnect
       #   client.messages.deliver!(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
       def deliver!(**message) = deliver(**message).or_raise
 
-      # Looks up a message that was sent.
+      # Looks up a sent message.
       #
       # @param message_id [String]
-      # @return [Result] its `data` a {Responses::MessageDetailResponse}
-      # @raise [ArgumentError] where `message_id` is blank, `.`, `..`, not UTF-8, or holds a line break or a NUL
+      # @return [Result] with a {Responses::MessageDetailResponse} as `data`
+      # @raise [ArgumentError] if `message_id` is blank, `.`, `..`, not UTF-8, or contains a line break or a NUL
       # @example
       #   client.messages.detail("m1").data.status # => "delivered"
       def detail(message_id)
@@ -76,13 +76,13 @@ module SimpleConnect
         @request.get(@request.transport.member_target("message_id", message_id), Responses::MessageDetailResponse)
       end
 
-      # The same as {#detail}, for callers that would rather rescue than ask.
+      # Like {#detail}, but raises if the request fails.
       #
       # @param message_id [String]
-      # @return [Result] a success, its `data` a {Responses::MessageDetailResponse}
-      # @raise [DeliveryError] where it failed; a {NotFoundError} where there is no such message
+      # @return [Result] a success, with a {Responses::MessageDetailResponse} as `data`
+      # @raise [DeliveryError] if it failed; a {NotFoundError} if there is no such message
       # @raise [ArgumentError] as {#detail}
-      # @raise [MalformedResponseError] where the answer is not JSON
+      # @raise [MalformedResponseError] if the response is not JSON
       # @example
       #   client.messages.detail!("m1").data.status # => "delivered"
       def detail!(message_id) = detail(message_id).or_raise

@@ -3,30 +3,30 @@
 require_relative "transport"
 
 module SimpleConnect
-  # Posts JSON to one URL, once each, whatever comes back.
+  # Posts JSON to one URL, without retries.
   # @api private
   class Sender
-    # Seconds for connecting and for each silence, and for all together.
+    # Seconds for connecting and for each pause, and for the whole request.
     TIMEOUT = 5
     TOTAL_TIMEOUT = 10
     private_constant :TIMEOUT, :TOTAL_TIMEOUT
 
     # @param url [String]
-    # @param url_option [String] what errors call it
-    # @param headers [HeaderLines, nil] to send along
-    # @raise [ConfigurationError] where the URL is invalid
+    # @param url_option [String] the option's name in errors
+    # @param headers [HeaderLines, nil] headers to add
+    # @raise [ConfigurationError] if the URL is invalid
     def initialize(url, url_option, headers: nil)
       @transport = Transport.open({ url:, url_option:, headers: }, {}, timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT,
                                                                        user_agent: nil)
     end
 
-    # @return [Testing::Session, nil] the block of test mode that this runs in: what another thread posts for it belongs
-    #   to that, and not to the block that the thread was started in
+    # @return [Testing::Session, nil] the session of the current test-mode block. A post in another thread belongs to
+    #   this session, not to the block that the thread was started in
     def self.session = Transport.testing&.scoped
 
     # @param body [String] JSON
-    # @param headers [Hash{String => String}] more of them, such as a signature
-    # @param session [Testing::Session, nil] what {.session} was where it was decided to post
+    # @param headers [Hash{String => String}] headers to add, such as a signature
+    # @param session [Testing::Session, nil] the value of {.session} when the post was requested
     # @return [Result] without data
     def post(body, headers = {}, session: Sender.session)
       return request(body, headers) unless (testing = Transport.testing)

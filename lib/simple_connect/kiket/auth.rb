@@ -4,9 +4,9 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # Signatures, as Kiket's own SDK offers them; see {Signature} for what they are.
+    # Signs and verifies with the interface of Kiket's own SDK; see {Signature}.
     module Auth
-      # What {.verify_signature} raises.
+      # Raised by {.verify_signature}.
       AuthenticationError = SignatureVerificationError
 
       # @param secret [String]
@@ -14,7 +14,7 @@ module SimpleConnect
       # @param timestamp [Time, Integer, nil] nil for now
       # @return [Hash{Symbol => String}] `:signature` and `:timestamp`, the values of the two headers
       # @raise [ConfigurationError] for a blank secret
-      # @raise [ArgumentError] where the body is no String, or the timestamp none
+      # @raise [ArgumentError] if the body is not a String, or the timestamp is invalid
       # @example
       #   SimpleConnect::Kiket::Auth.generate_signature("s3cret", '{"issue":7}')[:timestamp] # => "1700000000"
       def self.generate_signature(secret, body, timestamp = nil)
@@ -23,12 +23,12 @@ module SimpleConnect
       end
 
       # @param secret [String]
-      # @param body [String, nil] byte by byte as it came
-      # @param headers [Hash, #each] the header fields, or a Rack env
+      # @param body [String, nil] the raw body, byte for byte
+      # @param headers [Hash, #each] the headers, or a Rack env
       # @return [true]
-      # @raise [SignatureVerificationError] where the request is not believed
+      # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid
       # @raise [ConfigurationError] for a blank secret
-      # @raise [ArgumentError] where the body is no String, or the headers are no such thing
+      # @raise [ArgumentError] if the body is not a String, or the headers are invalid
       # @example
       #   SimpleConnect::Kiket::Auth.verify_signature("s3cret", request.body.read, request.env)
       def self.verify_signature(secret, body, headers)

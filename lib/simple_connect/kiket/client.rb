@@ -9,9 +9,9 @@ require_relative "../retryable"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # Kiket's API answered with an error, or did not answer.
+    # Kiket's API responded with an error, or did not respond.
     class RequestError < Error
-      # @return [Result] what came of the request
+      # @return [Result] the result of the request
       attr_reader :result
 
       # @param message [String]
@@ -22,18 +22,18 @@ module SimpleConnect
       end
     end
 
-    # Calls Kiket's API. Threads may share it; connections are kept alive. Paths begin with a slash, and are written as
-    # they go out, percent-encoded.
+    # Calls Kiket's API. Threads may share it; it keeps connections open. Paths start with a slash and must be
+    # percent-encoded.
     #
-    # Each call makes up to three attempts, in 10 seconds together. GET, PUT and DELETE are repeated where no answer
-    # came, and after a 429 or a 5xx; POST and PATCH only where no request went out, such as with nobody listening.
+    # Each call makes up to three attempts, within 10 seconds. GET, PUT and DELETE are retried after a network error, a
+    # 429 or a 5xx; POST and PATCH only if the request was not sent, such as after a refused connection.
     class Client
       include KeepsSecrets
 
-      # Seconds for connecting and for each silence, and for all together: a webhook's sender does not wait for ever.
+      # Seconds for connecting and for each pause, and for all attempts: the sender of a webhook waits meanwhile.
       TIMEOUT = 5
       TOTAL_TIMEOUT = 10
-      # What may be sent twice, and what any request may be repeated after: it did not go out.
+      # Methods that can be sent twice, and phases in which no request was sent.
       IDEMPOTENT = %w[GET PUT DELETE].freeze
       UNSENT = %i[resolve connect proxy tls].freeze
       private_constant :TIMEOUT, :TOTAL_TIMEOUT, :IDEMPOTENT, :UNSENT
@@ -41,12 +41,12 @@ module SimpleConnect
       # @param base_url [String] such as `"https://kiket.dev"`
       # @param workspace_token [String, nil]
       # @param extension_api_key [String, nil]
-      # @raise [ConfigurationError] where one of these cannot be used
+      # @raise [ConfigurationError] if one of these is invalid
       # @example
       #   SimpleConnect::Kiket::Client.new("https://kiket.dev", workspace_token: "wk_glasshouse")
       def initialize(base_url, workspace_token: nil, extension_api_key: nil)
         unless workspace_token.nil? || Checks.line(workspace_token)
-          raise ConfigurationError, "workspace_token must be a text in UTF-8 without line breaks"
+          raise ConfigurationError, "workspace_token must be a String in UTF-8 without line breaks"
         end
 
         headers = Client.api_key(extension_api_key)
@@ -60,38 +60,38 @@ module SimpleConnect
 
       # @api private
       # @param key [String, nil]
-      # @return [HeaderLines, nil] kept where Ruby cannot find it, and taken out of whatever the server sends back
-      # @raise [ConfigurationError] where it cannot be sent
+      # @return [HeaderLines, nil] kept outside of Ruby's objects, and redacted in responses that repeat it
+      # @raise [ConfigurationError] if it is invalid
       def self.api_key(key) = key && HeaderLines.secret("extension_api_key", "X-Kiket-API-Key", key.to_s)
 
       # @api private
-      # @param version [String] the event's, which is sent along
-      # @return [Client] with the same connections
+      # @param version [String] the event's version, sent as a header
+      # @return [Client] a copy with the same connections
       def for_version(version)
         dup.tap { |client| client.headers = { "X-Kiket-Event-Version" => version } }
       end
 
       # @param path [String]
-      # @return [Object, nil] the answer's JSON; nil where it has no body
-      # @raise [RequestError] where the answer is no 2xx, or there is none
-      # @raise [MalformedResponseError] where the answer to a success is not JSON
-      # @raise [ConfigurationError] where there is neither a workspace token nor an API key
-      # @raise [ArgumentError] for a path that cannot be sent
+      # @return [Object, nil] the parsed JSON of the response; nil if it has no body
+      # @raise [RequestError] if the response is not a 2xx, or there is none
+      # @raise [MalformedResponseError] if the body of a 2xx is not JSON
+      # @raise [ConfigurationError] if there is neither a workspace token nor an API key
+      # @raise [ArgumentError] for an invalid path
       # @example
       #   context[:client].get("/extensions/org.glasshouse.watering")
       def get(path) = request("GET", path)
 
       # @param path [String]
-      # @param data [Object] to be sent as JSON
+      # @param data [Object] sent as JSON
       # @return [Object, nil] as for {#get}
       # @raise [Error] as for {#get}
-      # @raise [JSON::GeneratorError] where the data cannot be JSON
+      # @raise [JSON::GeneratorError] if the data cannot be JSON
       # @example
       #   context[:client].post("/extensions/org.glasshouse.watering/events", { event: "synced" })
       def post(path, data) = request("POST", path, data)
 
       # @param path [String]
-      # @param data [Object] to be sent as JSON
+      # @param data [Object] sent as JSON
       # @return [Object, nil] as for {#get}
       # @raise [Error] as for {#post}
       # @example
@@ -99,7 +99,7 @@ module SimpleConnect
       def put(path, data) = request("PUT", path, data)
 
       # @param path [String]
-      # @param data [Object] to be sent as JSON
+      # @param data [Object] sent as JSON
       # @return [Object, nil] as for {#get}
       # @raise [Error] as for {#post}
       # @example
@@ -137,7 +137,7 @@ module SimpleConnect
         result = repeat(IDEMPOTENT.include?(verb)) do |transport|
           transport.request(verb, @base_path + path, headers: @headers, body:)
         end
-        # The query may tell more than a log should know.
+        # Without the query, which may hold data that does not belong in a log.
         raise RequestError.new("#{verb} #{path[/\A[^?]*/]}: #{result.error}", result) unless result.success?
 
         parse(result.response_body)
@@ -163,7 +163,7 @@ module SimpleConnect
         value = Codec.parse(body)
         return value unless value == :invalid
 
-        raise MalformedResponseError, "Kiket's answer is not JSON: #{body[0, 120].scrub}"
+        raise MalformedResponseError, "Kiket's response is not JSON: #{body[0, 120].scrub}"
       end
     end
   end

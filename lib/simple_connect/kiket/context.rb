@@ -4,7 +4,7 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # What a handler of an extension gets beside the payload.
+    # Passed to an extension's handlers with the payload.
     #
     # @example
     #   context[:endpoints].log_event("watering.planned", bed: "tomatoes")
@@ -19,7 +19,7 @@ module SimpleConnect
       attr_reader :extension_id
       # @return [String, nil] the extension's version
       attr_reader :extension_version
-      # @return [Client] Kiket's API, request by request
+      # @return [Client] sends any request to Kiket's API
       attr_reader :client
       # @return [Endpoints] Kiket's API
       attr_reader :endpoints
@@ -27,7 +27,7 @@ module SimpleConnect
       # @api private
       # @param event [String]
       # @param event_version [String]
-      # @param headers [Hash{String => String}] their names in lower case
+      # @param headers [Hash{String => String}] with names in lower case
       # @param settings [Settings]
       # @param extension_id [String, nil]
       # @param extension_version [String, nil]
@@ -45,17 +45,17 @@ module SimpleConnect
       def keys = NAMES
 
       # @return [Secrets] the extension's secrets
-      # @raise [ConfigurationError] where the extension has no id
+      # @raise [ConfigurationError] if the extension has no id
       def secrets = endpoints.secrets
 
-      # Asks Kiket, each time.
+      # Requests the rate limit from Kiket on each call.
       #
-      # @return [Hash{String => Object}] as {Endpoints#rate_limit}
+      # @return [Hash{String => Object}] see {Endpoints#rate_limit}
       # @raise [Error] as {Endpoints#rate_limit}
       def rate_limit = endpoints.rate_limit
 
-      # @return [Hash{Symbol => Object}] what can be read without a request: all but `rate_limit`, and `secrets` only
-      #   where the extension has an id
+      # @return [Hash{Symbol => Object}] all entries that need no request: without `rate_limit`, and with `secrets` only
+      #   if the extension has an id
       def to_h = slice(*keys - [:rate_limit, *(:secrets unless extension_id)])
       alias to_hash to_h
     end

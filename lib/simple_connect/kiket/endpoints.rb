@@ -6,12 +6,13 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # What an extension can ask of Kiket: `context[:endpoints]`. Each call raises as {Client#get} and {Client#post} do.
+    # The API of Kiket for extensions: `context[:endpoints]`. Each call raises the errors of {Client#get} and
+    # {Client#post}.
     class Endpoints
       # @param client [Client]
       # @param extension_id [String, nil]
       # @param event_version [String]
-      # @example For a script of your own
+      # @example In a script
       #   SimpleConnect::Kiket::Endpoints.new(client, "org.glasshouse.watering", "v1")
       def initialize(client, extension_id, event_version)
         @client = client
@@ -19,12 +20,12 @@ module SimpleConnect
         @event_version = event_version
       end
 
-      # Writes into the extension's log.
+      # Writes to the extension's log.
       #
       # @param event [String] such as `"issue.created"`
       # @param data [Hash]
-      # @return [Object, nil] the answer's JSON
-      # @raise [ConfigurationError] where the extension has no id
+      # @return [Object, nil] the parsed JSON of the response
+      # @raise [ConfigurationError] if the extension has no id
       # @raise [Error] as for {Client#post}
       # @example
       #   context[:endpoints].log_event("watering.planned", bed: "tomatoes")
@@ -38,7 +39,7 @@ module SimpleConnect
       # @param title [String]
       # @param body [String]
       # @param level [String] such as `"info"` or `"warning"`
-      # @return [Object, nil] the answer's JSON
+      # @return [Object, nil] the parsed JSON of the response
       # @raise [Error] as for {Client#post}
       # @example
       #   context[:endpoints].notify("Little water", "The tank is at 10 %", "info")
@@ -53,25 +54,25 @@ module SimpleConnect
       def rate_limit
         answer = @client.get("/api/v1/ext/rate_limit")
         limits = answer["rate_limit"] if answer.is_a?(Hash)
-        limits.is_a?(Hash) ? limits : raise(MalformedResponseError, "Kiket's answer has no object rate_limit")
+        limits.is_a?(Hash) ? limits : raise(MalformedResponseError, "Kiket's response has no rate_limit object")
       end
 
-      # @return [Secrets] the extension's
-      # @raise [ConfigurationError] where the extension has no id
+      # @return [Secrets] the extension's secrets
+      # @raise [ConfigurationError] if the extension has no id
       # @example
       #   context[:endpoints].secrets.get("VALVE_PIN")
       def secrets = Secrets.new(SecretStore.new(@client, extension_path))
 
       # @param project_id [String, Integer]
-      # @return [CustomData] the project's
-      # @raise [ArgumentError] where it is blank
+      # @return [CustomData] the project's records
+      # @raise [ArgumentError] if it is blank
       # @example
       #   context[:endpoints].custom_data(7).list("org.glasshouse.diary", "entries")
       def custom_data(project_id) = CustomData.new(@client, project_id)
 
       # @param project_id [String, Integer]
-      # @return [SlaEvents] the project's
-      # @raise [ArgumentError] where it is blank
+      # @return [SlaEvents] the project's SLA events
+      # @raise [ArgumentError] if it is blank
       # @example
       #   context[:endpoints].sla_events(7).list(state: "breached")
       def sla_events(project_id) = SlaEvents.new(@client, project_id)
@@ -91,7 +92,7 @@ module SimpleConnect
       end
     end
 
-    # Secrets over Kiket's API; what {Kiket::Secrets} needs.
+    # Stores secrets through Kiket's API, for {Kiket::Secrets}.
     # @api private
     class SecretStore
       def initialize(client, extension_path)
@@ -99,7 +100,7 @@ module SimpleConnect
         @path = "#{extension_path}/secrets"
       end
 
-      # @return [String, nil] nil where there is none
+      # @return [String, nil] nil if there is none
       def get(key)
         answer = @client.get(path(key))
         answer["value"] if answer.is_a?(Hash)
@@ -123,7 +124,7 @@ module SimpleConnect
     end
     private_constant :SecretStore
 
-    # What belongs to one project.
+    # Base class for the API of one project.
     # @api private
     class OfProject
       def initialize(client, project_id)
@@ -142,12 +143,12 @@ module SimpleConnect
     end
     private_constant :OfProject
 
-    # The records that modules keep for a project: {Endpoints#custom_data}. Each call raises as {Client#get} and
-    # {Client#post} do.
+    # The records of modules in a project: {Endpoints#custom_data}. Each call raises the errors of {Client#get} and
+    # {Client#post}.
     class CustomData < OfProject
       # @param module_key [String] such as `"com.example.crm.contacts"`
       # @param table [String]
-      # @param limit [Integer, nil] how many records at the most
+      # @param limit [Integer, nil] the maximum number of records
       # @param filters [Hash, nil] values that the records must have
       # @return [Hash{String => Object}] the records are in `"data"`
       # @raise [Error] as for {Client#get}
@@ -169,7 +170,7 @@ module SimpleConnect
       # @param module_key [String]
       # @param table [String]
       # @param record [Hash]
-      # @return [Hash{String => Object}] the record as it is kept
+      # @return [Hash{String => Object}] the stored record
       # @raise [Error] as for {Client#post}
       # @example
       #   custom_data.create("org.glasshouse.diary", "entries", { litres: 12 })
@@ -179,7 +180,7 @@ module SimpleConnect
       # @param table [String]
       # @param id [String, Integer]
       # @param record [Hash] the members to change
-      # @return [Hash{String => Object}] the record as it is kept
+      # @return [Hash{String => Object}] the stored record
       # @raise [Error] as for {Client#post}
       # @example
       #   custom_data.update("org.glasshouse.diary", "entries", 7, { litres: 12 })
@@ -188,7 +189,7 @@ module SimpleConnect
       # @param module_key [String]
       # @param table [String]
       # @param id [String, Integer]
-      # @return [Object, nil] the answer's JSON
+      # @return [Object, nil] the parsed JSON of the response
       # @raise [Error] as for {Client#get}
       # @example
       #   custom_data.delete("org.glasshouse.diary", "entries", 7)
@@ -208,11 +209,11 @@ module SimpleConnect
       end
     end
 
-    # The service levels that a project's issues miss, or are about to: {Endpoints#sla_events}.
+    # SLA events of a project's issues, breached or imminent: {Endpoints#sla_events}.
     class SlaEvents < OfProject
-      # @param issue_id [String, Integer, nil] of this issue only
+      # @param issue_id [String, Integer, nil] only events of this issue
       # @param state [String, nil] such as `"imminent"`
-      # @param limit [Integer, nil] how many at the most
+      # @param limit [Integer, nil] the maximum number of events
       # @return [Hash{String => Object}] the events are in `"data"`
       # @raise [Error] as for {Client#get}
       # @example

@@ -5,7 +5,7 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # What a file says about an {App}: who it is, its secret and its settings. Immutable.
+    # A manifest file: the extension's id and version, its secret and its settings. Immutable.
     #
     #     # extension.yaml
     #     delivery_secret: from-the-well
@@ -19,27 +19,27 @@ module SimpleConnect
     class Manifest
       include KeepsSecrets
 
-      # Where to look, in the folder that the process runs in.
+      # The file names to look for, in the current directory.
       NAMES = %w[extension.yaml extension.yml manifest.yaml manifest.yml].freeze
-      # What the names of environment variables with secrets begin with.
+      # The prefix of environment variables with secrets.
       PREFIX = "KIKET_SECRET"
 
       # @return [String, nil]
       attr_reader :id, :version
       # @return [String, nil] the secret that webhooks are signed with
       attr_reader :delivery_secret
-      # @return [Settings] each setting's default; for a `secret: true` one, what the environment says
+      # @return [Settings] the default of each setting; a setting with `secret: true` comes from the environment
       attr_reader :settings
 
       class << self
-        # Reads the file at `path`; without one, the first of {NAMES} that there is.
+        # Reads the file at `path`; without a path, the first of {NAMES} that exists.
         #
         # @param path [String, nil]
-        # @param env [Hash{String => String}, ENV] where secrets are: a setting `API_KEY` with `secret: true` is
-        #   `<prefix>_API_KEY` there
+        # @param env [Hash{String => String}, ENV] the source of secrets: a setting `API_KEY` with `secret: true` is
+        #   read from `<prefix>_API_KEY`
         # @param prefix [String]
-        # @return [Manifest, nil] nil where no path is given and there is no such file
-        # @raise [ConfigurationError] where the file cannot be read, or is no manifest
+        # @return [Manifest, nil] nil if no path is given and no file exists
+        # @raise [ConfigurationError] if the file is missing, or is not a valid manifest
         # @example
         #   SimpleConnect::Kiket::Manifest.load&.id # => "com.example.marketing"
         def load(path = nil, env: ENV, prefix: PREFIX)
@@ -51,12 +51,12 @@ module SimpleConnect
         private :new
 
         # @api private
-        # @return [String] `key` as the names of environment variables are written
+        # @return [String] `key` as the name of an environment variable
         def variable(key) = key.upcase.gsub(/[^A-Z0-9]/, "_")
 
         private
 
-        # @return [Array(Object, Object)] what YAML makes of it, and the node, which has it as it is written
+        # @return [Array(Object, Object)] the parsed data, and the YAML node, which keeps the original spelling
         def read(path)
           require "yaml"
           text = File.read(path, encoding: Encoding::UTF_8)
@@ -88,7 +88,7 @@ module SimpleConnect
 
       private
 
-      # As it is written: to YAML `1.10` is 1.1, `0123` is 83 and `NO` is false.
+      # In the original spelling: YAML reads `1.10` as 1.1, `0123` as 83 and `NO` as false.
       def text(data, node, name)
         case data[name]
         when String, nil then data[name]
@@ -97,7 +97,7 @@ module SimpleConnect
         end
       end
 
-      # The node of a mapping's value; the last where there are several, as in what YAML makes of it.
+      # The node of a mapping's value; the last one if a key is repeated, as in the parsed data.
       def child(node, name)
         node.children.each_slice(2).to_a.reverse.find { |key, _| key.respond_to?(:value) && key.value == name }&.last
       end

@@ -5,8 +5,8 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # Secrets that handlers need, wherever they are kept. What keeps them has `get(key)`, `set(key, value)`,
-    # `delete(key)` and `list`, as {MemoryStore} and {EnvStore} have.
+    # Secrets for handlers, in any store with `get(key)`, `set(key, value)`, `delete(key)` and `list`, such as
+    # {MemoryStore} and {EnvStore}.
     #
     # @example
     #   secrets = SimpleConnect::Kiket::Secrets.new(SimpleConnect::Kiket::Secrets::MemoryStore.new)
@@ -17,7 +17,7 @@ module SimpleConnect
       include KeepsSecrets
 
       # @param store [#get, #set, #delete, #list]
-      # @raise [ConfigurationError] where one of these is missing
+      # @raise [ConfigurationError] if one of these methods is missing
       # @example
       #   SimpleConnect::Kiket::Secrets.new(SimpleConnect::Kiket::Secrets::EnvStore.new)
       def initialize(store)
@@ -32,17 +32,17 @@ module SimpleConnect
       end
 
       # @param key [String, Symbol]
-      # @return [String, nil] nil where there is none
+      # @return [String, nil] nil if there is none
       # @raise [ArgumentError] for a blank key
       # @example
       #   context[:secrets].get("DEPOT_TOKEN")
       def get(key) = @store.get(name(key))
 
       # @param key [String, Symbol]
-      # @param default [Array(Object)] what to return where there is none
-      # @yieldparam key [String, Symbol] where there is none
+      # @param default [Array(Object)] returned if there is none
+      # @yieldparam key [String, Symbol] called if there is none
       # @return [String, Object]
-      # @raise [KeyError] where there is none, and neither default nor block
+      # @raise [KeyError] if there is none, and neither default nor block
       # @raise [ArgumentError] for a blank key
       # @example
       #   context[:secrets].fetch("DEPOT_TOKEN")
@@ -57,7 +57,7 @@ module SimpleConnect
       # @param key [String, Symbol]
       # @param value [String]
       # @return [void]
-      # @raise [ArgumentError] for a blank key, or a value that is no String or empty
+      # @raise [ArgumentError] for a blank key, or a value that is empty or not a String
       # @example
       #   context[:secrets].set("DEPOT_TOKEN", "gate-7")
       def set(key, value)
@@ -80,12 +80,12 @@ module SimpleConnect
       #   context[:secrets].list # => ["DEPOT_TOKEN"]
       def list = @store.list
 
-      # Sets a secret anew.
+      # Replaces a secret.
       #
       # @param key [String, Symbol]
       # @param value [String]
-      # @return [String, nil] what it was until now, for whoever must accept both for a while
-      # @raise [ArgumentError] for a blank key, or a value that is no String or empty
+      # @return [String, nil] the previous value, in case you must accept both for a while
+      # @raise [ArgumentError] for a blank key, or a value that is empty or not a String
       # @example
       #   previous = context[:secrets].rotate("DEPOT_TOKEN", SecureRandom.hex)
       def rotate(key, value)
@@ -114,11 +114,11 @@ module SimpleConnect
         raise ArgumentError, "value must be a String, and not empty; `delete` removes a secret"
       end
 
-      # Keeps secrets in this process, for as long as it runs.
+      # Keeps secrets in the memory of this process.
       class MemoryStore
         include KeepsSecrets
 
-        # @param secrets [Hash{String => String}] those to begin with
+        # @param secrets [Hash{String => String}] the initial secrets
         # @example
         #   SimpleConnect::Kiket::Secrets::MemoryStore.new("DEPOT_TOKEN" => "gate-7")
         def initialize(secrets = {})
@@ -146,12 +146,12 @@ module SimpleConnect
         def inspect = "#<#{self.class.name} #{list.join(", ")}>"
       end
 
-      # Reads secrets from the environment: `api-key` is `KIKET_SECRET_API_KEY` there. What is set or deleted here holds
-      # in this process alone, and leaves the environment as it is.
+      # Reads secrets from the environment: `api-key` from `KIKET_SECRET_API_KEY`. `set` and `delete` affect only this
+      # object, not the environment.
       class EnvStore
         include KeepsSecrets
 
-        # @param prefix [String] what the variables' names begin with
+        # @param prefix [String] the prefix of the variables' names
         # @param env [Hash{String => String}, ENV]
         # @example
         #   SimpleConnect::Kiket::Secrets::EnvStore.new(prefix: "DEPOT")
@@ -159,7 +159,7 @@ module SimpleConnect
           @prefix = "#{prefix}_"
           @env = env
           @lock = Mutex.new
-          # By their variables; nil where a secret was deleted.
+          # By variable; nil for a deleted secret.
           @changes = {}
         end
 
@@ -179,7 +179,7 @@ module SimpleConnect
         # @return [void]
         def delete(key) = @lock.synchronize { @changes[variable(key)] = nil }
 
-        # @return [Array<String>] as the variables are named, such as `API_KEY`
+        # @return [Array<String>] the names as in the variables, such as `API_KEY`
         def list
           secrets = @lock.synchronize { @env.to_h.merge(@changes) }.compact
           secrets.keys.filter_map { |name| name.delete_prefix(@prefix) if name.start_with?(@prefix) && name != @prefix }

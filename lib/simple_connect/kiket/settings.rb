@@ -3,9 +3,9 @@
 require_relative "../internal/autoload"
 module SimpleConnect
   class Kiket < Webhooks::App
-    # The settings of an {App}: a Hash with Strings for keys. It does not show its values, as some are secrets.
+    # The settings of an extension: a Hash with String keys. `inspect` hides the values, because some are secrets.
     class Settings < Hash
-      # @param settings [Hash] its keys may be Symbols, too
+      # @param settings [Hash] with Strings or Symbols as keys
       # @example
       #   SimpleConnect::Kiket::Settings.new("MAX_RETRIES" => 3)
       def initialize(settings = {})
@@ -16,7 +16,7 @@ module SimpleConnect
       # @api private
       # @param settings [Hash]
       # @return [Settings]
-      # @raise [ConfigurationError] where it is none
+      # @raise [ConfigurationError] if it is not a Hash
       def self.of(settings)
         return new(settings) if settings.is_a?(Hash)
 
@@ -57,7 +57,7 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{keys.join(", ")}>"
       alias to_s inspect
 
-      # What IRB and `pp` show.
+      # Used by IRB and `pp`.
       # @api private
       def pretty_print(printer) = printer.text(inspect)
 

@@ -8,38 +8,38 @@ require_relative "../internal/sender"
 
 module SimpleConnect
   class Kiket < Webhooks::App
-    # Reports how handlers do: a record of each event to a hook of yours, and by POST to a URL where one is given.
+    # Reports each handled event: it passes a record to your hook, and posts it to a URL if one is set.
     #
     # A record has `event`, `version`, `status` (`"ok"` or `"error"`), `duration_ms`, `error_class`, `error_message`,
-    # `extension_id`, `extension_version` and `timestamp` (ISO 8601, in UTC). A background thread posts it as JSON; that
-    # thread starts with the first record, does not keep the process from ending, and starts again in a forked process.
-    # What cannot be posted is dropped.
+    # `extension_id`, `extension_version` and `timestamp` (ISO 8601, in UTC). A background thread posts it as JSON. The
+    # thread starts with the first record, also in a forked process, and does not keep the process running. Records that
+    # cannot be posted are dropped.
     class Telemetry
       include KeepsSecrets
 
-      # Set this variable to 1, and nothing is posted.
+      # If this variable is 1, nothing is posted.
       OPT_OUT = "KIKET_SDK_TELEMETRY_OPTOUT"
-      # How many records may wait to be posted; more are dropped.
+      # The maximum number of records that wait to be posted; more are dropped.
       CAPACITY = 1000
-      # The characters of an error's message that a record has at the most.
+      # The maximum characters of an error's message in a record.
       MESSAGE_LENGTH = 1000
       private_constant :CAPACITY, :MESSAGE_LENGTH
 
-      # @param feedback_hook [#call, nil] gets each record, on the thread that handled the event
-      # @param url [String, nil] where to post them
-      # @param enabled [Boolean] whether to post them; the hook gets them in any case
+      # @param feedback_hook [#call, nil] called with each record, in the thread that handled the event
+      # @param url [String, nil] the URL to post to
+      # @param enabled [Boolean] whether to post records; the hook always gets them
       # @param extension_id [String, nil]
       # @param extension_version [String, nil]
-      # @param extension_api_key [String, nil] sent along as `X-Kiket-API-Key`
+      # @param extension_api_key [String, nil] sent as `X-Kiket-API-Key`
       # @param env [Hash{String => String}, ENV]
-      # @raise [ConfigurationError] where the hook cannot be called, or the URL is invalid
+      # @raise [ConfigurationError] if the hook has no `call`, or the URL is invalid
       # @example
       #   hook = ->(record) { StatsD.timing("webhook", record[:duration_ms]) }
       #   SimpleConnect::Kiket::Telemetry.new(feedback_hook: hook)
       def initialize(feedback_hook: nil, url: nil, enabled: true, extension_id: nil, extension_version: nil,
                      extension_api_key: nil, env: ENV)
         unless feedback_hook.nil? || feedback_hook.respond_to?(:call)
-          raise ConfigurationError, "feedback_hook: must have a call, such as ->(record) { … }, " \
+          raise ConfigurationError, "feedback_hook: must respond to call, such as ->(record) { … }, " \
                                     "not #{feedback_hook.class}"
         end
 
@@ -50,12 +50,12 @@ module SimpleConnect
         @lock = Mutex.new
       end
 
-      # Reports one handled event. Whatever goes wrong with that, the caller never hears of it.
+      # Reports one handled event. Never raises.
       #
       # @param event [String]
       # @param version [String]
-      # @param seconds [Float] how long the handler took
-      # @param error [Exception, nil] what it raised
+      # @param seconds [Float] the duration of the handler
+      # @param error [Exception, nil] the handler's exception
       # @return [void]
       # @example
       #   telemetry.record("order.paid", "v1", 0.02)
@@ -70,7 +70,7 @@ module SimpleConnect
         @hook&.call(record)
         nil
       rescue StandardError, ScriptError => e
-        # The hook is the user's, and so is the error's message: they can fail in any way, and none may cost a webhook.
+        # The hook and the exception are user code and can raise anything; they must not fail a webhook.
         Log.stderr { "a webhook's telemetry failed: #{e.class}" }
       end
 
@@ -82,11 +82,11 @@ module SimpleConnect
       def enqueue(record)
         queue.push([record, Sender.session], true)
       rescue ThreadError
-        # The queue is full, or the system has no thread to give.
+        # The queue is full, or no thread could be started.
         nil
       end
 
-      # The queue of this process, with a thread that empties it. Threads do not survive a fork.
+      # The queue of this process and the thread that empties it. Threads do not survive a fork.
       def queue
         @lock.synchronize do
           unless @generation == Transport.generation
@@ -102,7 +102,7 @@ module SimpleConnect
       def start(queue)
         thread = Thread.new { loop { post(*queue.pop) } }
         thread.name = "simple_connect telemetry"
-        # It is started again with the next record.
+        # The next record starts a new thread.
         thread.report_on_exception = false
         thread
       end
@@ -110,7 +110,7 @@ module SimpleConnect
       def post(record, session)
         @sender.post(Codec.generate(record), session:)
       rescue Error
-        # There is nobody to tell. A network error is none of these, but a failed result.
+        # Nobody waits for this error. A network error does not raise; it returns a failed result.
         nil
       end
     end

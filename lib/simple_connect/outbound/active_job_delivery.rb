@@ -4,19 +4,19 @@ require_relative "../outbound"
 
 module SimpleConnect
   module Outbound
-    # Has ActiveJob wait for an attempt that is due later. It is loaded when ActiveJob is there.
+    # The ActiveJob job that makes a later attempt. Loaded if ActiveJob is loaded.
     # @api private
     class ActiveJobDelivery < ::ActiveJob::Base
-      # The event's payload is nobody's business in a log.
+      # Keeps the event's payload out of the log.
       self.log_arguments = false
-      # As Sidekiq does by itself: an error, such as a queue that is down for a moment, must not end the attempts.
+      # Sidekiq retries by itself. An error, such as a queue that is briefly down, must not end the attempts.
       retry_on StandardError, attempts: 10, wait: ->(executions) { executions**4 }
 
       # @param time [Time]
       # @param queue [String, nil] nil for the default one
       # @param delivery [Hash{String => Object}] plain JSON
-      # @return [Object, false] false where a callback refused it
-      # @raise [StandardError] whatever the adapter raises; since ActiveJob 7 an EnqueueError is only kept in the job
+      # @return [Object, false] false if a callback rejects the job
+      # @raise [StandardError] any error of the adapter; since ActiveJob 7, an EnqueueError is only kept in the job
       def self.enqueue(time, queue, delivery)
         job = new(delivery)
         enqueued = job.enqueue({ wait_until: time, queue: }.compact)

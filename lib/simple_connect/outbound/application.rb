@@ -7,7 +7,7 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Outbound
-    # Endpoints that belong together: an event goes to those of them whose rules it meets. Immutable.
+    # A group of endpoints: an event is sent to each of them whose rules match. Immutable.
     #
     # @example
     #   SimpleConnect::Outbound::Application.new(
@@ -23,19 +23,18 @@ module SimpleConnect
       attr_reader :uid
       # @return [Array<Endpoint>]
       attr_reader :endpoints
-      # @return [Integer, nil] how many events a second each endpoint takes that does not say so itself
+      # @return [Integer, nil] the default rate limit of its endpoints, in events per second
       attr_reader :rate_limit
       # @return [RetrySchedule]
       attr_reader :retry_schedule
 
       # @param name [String]
-      # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; generated if nil. Where a job
-      #   queue drives the retries it must be the same in every process
+      # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; generated if nil. If a job
+      #   queue makes the retries, it must be the same in every process
       # @param endpoints [Array<Endpoint>] with different uids; each belongs to this application from now on
-      # @param rate_limit [Integer, nil] how many events a second each endpoint takes that does not say so itself; nil
-      #   for any number
-      # @param retry_schedule [RetrySchedule, nil] nil for {RetrySchedule}'s own table
-      # @raise [ConfigurationError] where one of them cannot be used; the message says what to write
+      # @param rate_limit [Integer, nil] the default rate limit of its endpoints, in events per second; nil for no limit
+      # @param retry_schedule [RetrySchedule, nil] nil for the default of {RetrySchedule}
+      # @raise [ConfigurationError] if one of them is invalid; the message says what to write
       # @example
       #   SimpleConnect::Outbound::Application.new(name: "Acme", uid: "acme", endpoints: Hook.all.map(&:to_endpoint))
       def initialize(name:, uid: nil, endpoints: [], rate_limit: nil, retry_schedule: nil)
@@ -61,13 +60,13 @@ module SimpleConnect
       def endpoint(uid) = @by_uid[uid]
 
       # @param endpoint [Endpoint]
-      # @return [Integer, nil] how many events a second it takes: its own limit, or else the application's
+      # @return [Integer, nil] the endpoint's rate limit, or the application's default
       # @example
       #   application.rate_limit_of(application.endpoint("all")) # => 100
       def rate_limit_of(endpoint) = endpoint.rate_limit || rate_limit
 
       # @api private
-      # @return [Boolean] whether its uid was generated: another process generates another
+      # @return [Boolean] whether its uid was generated and so differs between processes
       def generated? = @generated
 
       # @return [String]

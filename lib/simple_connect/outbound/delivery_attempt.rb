@@ -5,20 +5,20 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Outbound
-    # A record of one attempt to deliver an event to an endpoint, made or still to be made. Immutable. What the endpoint
-    # answered is in it without the sensitive headers that were sent there, should it have sent them back.
+    # A record of one attempt to deliver an event to an endpoint, made or still to be made. Immutable. Sensitive headers
+    # are removed from the endpoint's response if it repeats them.
     #
     # @example
     #   dispatcher.publish(event).each do |attempt|
     #     Attempt.create!(attempt.to_h.slice(:id, :event_uid, :endpoint_uid, :status, :response_status_code))
     #   end
     class DeliveryAttempt
-      # What a record has in it.
+      # The members of a record.
       MEMBERS = %i[id event_uid endpoint_uid endpoint_url status response response_status_code response_headers
                    retry_count trigger_type attempted_at scheduled_at started_at error].freeze
-      # What can have come of it.
+      # The possible statuses.
       STATUSES = %i[pending success failure canceled].freeze
-      # Times as JSON has them, by ActiveSupport or by Ruby's own `to_s`. One without a zone can be any.
+      # Times as in JSON, from ActiveSupport or Ruby's own `to_s`. Without a zone, a time is ambiguous.
       TIME = /\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)? ?(Z|UTC|[+-]\d\d:?\d\d)\z/
       private_constant :STATUSES, :TIME
 
@@ -28,34 +28,34 @@ module SimpleConnect
       attr_reader :event_uid
       # @return [String]
       attr_reader :endpoint_uid
-      # @return [String, nil] nil where the endpoint is gone
+      # @return [String, nil] nil if the endpoint was removed
       attr_reader :endpoint_url
-      # @return [:pending, :success, :failure, :canceled] `:success` for a 2xx; `:canceled` where the endpoint was gone,
-      #   or inactive, when the attempt was due
+      # @return [:pending, :success, :failure, :canceled] `:success` for a 2xx; `:canceled` if the endpoint was removed
+      #   or inactive when the attempt was due
       attr_reader :status
-      # @return [String, nil] the answer's body; nil where none came
+      # @return [String, nil] the response body; nil if there was no response
       attr_reader :response
-      # @return [Integer, nil] the answer's status; nil where none came
+      # @return [Integer, nil] the response's status; nil if there was no response
       attr_reader :response_status_code
-      # @return [Hash{String => String}] the answer's header fields, their names in lower case
+      # @return [Hash{String => String}] the response headers, with names in lower case
       attr_reader :response_headers
       # @return [Integer] 0 for the first attempt
       attr_reader :retry_count
       # @return [:automatic, :manual]
       attr_reader :trigger_type
-      # @return [Time, nil] when it was made
+      # @return [Time, nil] the time of the attempt
       attr_reader :attempted_at
-      # @return [Time] when it was to be made
+      # @return [Time] the planned time of the attempt
       attr_reader :scheduled_at
-      # @return [Time, nil] when the first attempt was made
+      # @return [Time, nil] the time of the first attempt
       attr_reader :started_at
-      # @return [String, nil] why no answer came, as {Result#error} has it
+      # @return [String, nil] the error as in {Result#error}
       attr_reader :error
 
-      # Makes one of what was kept of it, for {Dispatcher#next_attempt} and {Dispatcher#retry}. The readers explain each
-      # keyword. It may have been JSON: times may be texts such as `"2026-11-25T23:30:01Z"`.
+      # Builds an attempt from a stored record, for {Dispatcher#next_attempt} and {Dispatcher#retry}. The readers
+      # explain the keywords. Values may come from JSON: times may be Strings such as `"2026-11-25T23:30:01Z"`.
       #
-      # @raise [ArgumentError] where one is missing, or unknown; or the status is; or a time is none
+      # @raise [ArgumentError] if a keyword is missing or unknown, or a status or time is invalid
       # @example
       #   members = SimpleConnect::Outbound::DeliveryAttempt::MEMBERS
       #   attempt = SimpleConnect::Outbound::DeliveryAttempt.new(**row.attributes.symbolize_keys.slice(*members))
@@ -101,7 +101,7 @@ module SimpleConnect
       def ==(other) = other.instance_of?(self.class) && to_h == other.to_h
       alias eql? ==
 
-      # @return [Integer] the same for attempts that are equal
+      # @return [Integer] equal for equal attempts
       def hash = to_h.hash
 
       # @api private
@@ -109,7 +109,7 @@ module SimpleConnect
       # @return [DeliveryAttempt]
       def with(**changes) = self.class.new(**to_h, **changes)
 
-      # @return [String] without the answer
+      # @return [String] without the response
       def inspect
         "#<#{self.class.name} #{id} #{status} event=#{event_uid} endpoint=#{endpoint_uid} retry_count=#{retry_count}" \
           "#{" HTTP #{response_status_code}" if response_status_code}#{" #{error}" if error}>"
@@ -129,7 +129,7 @@ module SimpleConnect
 
         raise ArgumentError
       rescue ArgumentError
-        raise ArgumentError, "#{option} must be a Time, or a text such as \"2026-11-25T23:30:01Z\", " \
+        raise ArgumentError, "#{option} must be a Time, or a String such as \"2026-11-25T23:30:01Z\", " \
                              "not #{value.inspect}"
       end
     end

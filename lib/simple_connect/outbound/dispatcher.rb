@@ -11,17 +11,17 @@ require_relative "../signature"
 
 module SimpleConnect
   module Outbound
-    # A job queue did not take the jobs that were to follow attempts up. Every endpoint got the event nevertheless. The
-    # cause is what the queue raised first.
+    # The job queue did not accept the jobs for later attempts. Every endpoint got the event nevertheless. `cause` is
+    # the queue's first error.
     class QueueError < Error
-      # @return [Array<DeliveryAttempt>] all of the event's, as {Dispatcher#publish} returns them
+      # @return [Array<DeliveryAttempt>] all attempts of the event, as {Dispatcher#publish} returns them
       attr_reader :attempts
-      # @return [Array<DeliveryAttempt>] those that no job follows up: {Dispatcher#next_attempt} says when they are due
+      # @return [Array<DeliveryAttempt>] the attempts without a job: {Dispatcher#next_attempt} says when the next is due
       attr_reader :unqueued
 
       # @param attempts [Array<DeliveryAttempt>]
       # @param unqueued [Array<DeliveryAttempt>]
-      # @param error [Exception] what the queue raised
+      # @param error [Exception] the queue's error
       def initialize(attempts, unqueued, error)
         super("the job queue did not take #{unqueued.size} of #{attempts.size} attempts to be followed up: " \
               "#{error.class}: #{error.message}")
@@ -30,21 +30,22 @@ module SimpleConnect
       end
     end
 
-    # Sends an application's events on to its endpoints. Build one for the whole process; threads may share it, and it
-    # works on in processes that are forked from this one.
+    # Sends an application's events to its endpoints. Build one for the whole process. Threads may share it, and it
+    # works in forked processes.
     #
-    # Each request has the event's payload for its body; the endpoint's own headers; the event's uid, type and version
+    # The request body is the event's payload. The headers are those of the endpoint; the event's uid, type and version
     # in `X-Simplyq-Event-Uid`, `-Event-Type` and `-Event-Version`; and a signature in `X-Simplyq-Signature` and
-    # `X-Simplyq-Timestamp` (with another `scheme:`, its names and its signature). An endpoint may get an event twice,
-    # and knows it by its uid.
+    # `X-Simplyq-Timestamp` (with another `scheme:`, that scheme's names and signature). An endpoint can get an event
+    # twice, and must recognize it by its uid.
     #
-    # Several endpoints get an event at a time, on one thread: one that is slow, or waits for its rate limit, holds up
-    # none of the others.
+    # Several endpoints get an event at the same time, in one thread: a slow endpoint, or one that waits for its rate
+    # limit, does not delay the others.
     #
-    # What fails is tried again by the application's {RetrySchedule}. Sidekiq, or else ActiveJob, waits for that where
-    # it is loaded, and so it does for a rate limit that is busy for more than {LONGEST_WAIT} seconds. The application
-    # then needs a `uid:`, and its endpoints a `uid:` and a `secret:`; each process that works on jobs builds the same
-    # dispatcher as it starts. Without a job queue, {#next_attempt} says when, and {#retry} is what to call then.
+    # Failed attempts are retried by the application's {RetrySchedule}. Sidekiq, or else ActiveJob, schedules the
+    # retries if it is loaded, and also attempts whose rate limit is busy for more than {LONGEST_WAIT} seconds. The
+    # application then needs a `uid:`, and its endpoints a `uid:` and a `secret:`; each process that runs jobs must
+    # build the same dispatcher at boot. Without a job queue, call {#next_attempt} for the time of the next attempt, and
+    # {#retry} to make it.
     #
     # @example
     #   DISPATCHER = SimpleConnect::Outbound::Dispatcher.new(application)
@@ -52,33 +53,33 @@ module SimpleConnect
     class Dispatcher
       include KeepsSecrets
 
-      # How many seconds a rate limit is waited for on the spot.
+      # The maximum wait for a rate limit, in seconds.
       LONGEST_WAIT = 10.0
-      # How many endpoints get an event at a time.
+      # The maximum number of endpoints that get an event at the same time.
       CONCURRENCY = 16
-      # The seconds for connecting and for each silence, and for all together.
+      # Seconds for connecting and for each pause, and for a whole attempt.
       TIMEOUT = 10
       TOTAL_TIMEOUT = 30
-      # Of how many endpoints the idle connections are kept, and how many of each.
+      # The number of endpoints whose idle connections are kept, and of connections for each.
       KEPT = 100
       POOL_SIZE = 2
       EVENT = "dispatch.simple_connect"
       EVENTS = [EVENT].freeze
-      # What can wait for attempts that are due later, and whether it is loaded. This must not load ActiveJob::Base:
-      # later initializers of a Rails application could no longer configure it.
+      # The job queues, and whether each is loaded. This must not load ActiveJob::Base: later initializers of a Rails
+      # application could no longer configure it.
       JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
       private_constant :EVENT, :EVENTS, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
-      # By the uid of their applications, those that jobs may ask for.
+      # The dispatchers that jobs can use, by the uid of the application.
       @dispatchers = {}
       @lock = Mutex.new
 
       class << self
-        # What a job does.
+        # Runs a job.
         # @api private
         # @param delivery [Hash{String => Object}]
         # @return [void]
-        # @raise [Error] where this process has no dispatcher for the application
+        # @raise [Error] if this process has no dispatcher for the application
         def perform(delivery)
           uid = delivery.fetch("application_uid")
           dispatcher = @lock.synchronize { @dispatchers[uid] }
@@ -106,17 +107,17 @@ module SimpleConnect
       attr_reader :application
 
       # @param application [Application]
-      # @param scheme [:simplyq, :simple_connect, :kiket] how to sign, see {Signature}
-      # @param jobs [:sidekiq, :active_job, false, nil] what waits for attempts that are due later; nil for Sidekiq, or
-      #   else ActiveJob, where it is loaded; false for nothing
-      # @param queue [String, Symbol, nil] the queue that these jobs go to; nil for the default one
-      # @param on_attempt [#call, nil] gets each {DeliveryAttempt}, also those that jobs make; what it raises goes to
-      #   standard error
+      # @param scheme [:simplyq, :simple_connect, :kiket] the signature scheme, see {Signature}
+      # @param jobs [:sidekiq, :active_job, false, nil] the job queue for later attempts; nil for Sidekiq, or else
+      #   ActiveJob, if loaded; false for none
+      # @param queue [String, Symbol, nil] the queue of these jobs; nil for the default
+      # @param on_attempt [#call, nil] called with each {DeliveryAttempt}, including those made by jobs; its errors are
+      #   written to standard error
       # @param connection [Hash] `timeout:` (10 s), `total_timeout:` (30 s), `proxy:`, `ca_file:`, `ip_version:`,
       #   `idle_timeout:`, `max_response_bytes:` and `user_agent:`, as for {Client#initialize}
-      # @raise [ConfigurationError] where an option cannot be used; the message says what to write
+      # @raise [ConfigurationError] if an option is invalid; the message says what to write
       # @raise [ArgumentError] for an unknown option
-      # @example That keeps records
+      # @example Storing each attempt
       #   keep = ->(attempt) { Attempt.create!(attempt.to_h) }
       #   SimpleConnect::Outbound::Dispatcher.new(application, on_attempt: keep)
       def initialize(application, scheme: :simplyq, jobs: nil, queue: nil, on_attempt: nil, **connection)
@@ -125,7 +126,8 @@ module SimpleConnect
                                     "not #{application.class}"
         end
         unless on_attempt.nil? || on_attempt.respond_to?(:call)
-          raise ConfigurationError, "on_attempt: must have a call, such as ->(attempt) { … }, not #{on_attempt.class}"
+          raise ConfigurationError, "on_attempt: must respond to call, such as ->(attempt) { … }, " \
+                                    "not #{on_attempt.class}"
         end
 
         @application = application
@@ -135,7 +137,7 @@ module SimpleConnect
         @on_attempt = on_attempt
         @connection = { timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, pool_size: POOL_SIZE, user_agent: nil,
                         **connection }
-        # Any would do: what is wrong with the options is told now.
+        # Opens a transport with any URL, to report invalid options now.
         @keys = SigningKeys.of("any", scheme)
         connect("https://endpoint.example", "any", nil)
         @router = Router.new(application.endpoints)
@@ -145,14 +147,14 @@ module SimpleConnect
         Dispatcher.register(self) if @jobs
       end
 
-      # Delivers an event to every endpoint that it goes to: one attempt each.
+      # Delivers an event to every endpoint that matches it, with one attempt each.
       #
       # @param event [Event]
-      # @return [Array<DeliveryAttempt>] one for each endpoint, in their order. Pending is one whose rate limit is busy
-      #   for more than {LONGEST_WAIT} seconds
-      # @raise [ArgumentError] where `event` is none
-      # @raise [QueueError] where the job queue did not take a job. All endpoints got the event, `on_attempt:` got all
-      #   attempts, and the error has them
+      # @return [Array<DeliveryAttempt>] one for each endpoint, in their order. An attempt is pending if its rate limit
+      #   is busy for more than {LONGEST_WAIT} seconds
+      # @raise [ArgumentError] if `event` is not an Event
+      # @raise [QueueError] if the job queue did not accept a job. All endpoints got the event, `on_attempt:` was called
+      #   for all attempts, and the error has them
       # @example
       #   dispatcher.publish(event).map(&:status) # => [:success, :failure]
       def publish(event)
@@ -165,7 +167,7 @@ module SimpleConnect
         attempts = perform_all(pending, event) do |attempt|
           settle(attempt, event)
         rescue StandardError, ScriptError => e
-          # The other endpoints are to get theirs.
+          # The other endpoints must still get the event.
           first ||= e
           unqueued << attempt
         end
@@ -174,11 +176,11 @@ module SimpleConnect
         attempts
       end
 
-      # When an attempt is to be followed by another.
+      # Returns when the next attempt is due.
       #
       # @param attempt [DeliveryAttempt]
-      # @return [Time, nil] nil where it succeeded, was canceled, or was the last
-      # @raise [ArgumentError] where it failed and has no `attempted_at`
+      # @return [Time, nil] nil if the attempt succeeded, was canceled, or was the last
+      # @raise [ArgumentError] if it failed and has no `attempted_at`
       # @example
       #   dispatcher.next_attempt(attempt) - attempt.attempted_at # => 30.0
       def next_attempt(attempt)
@@ -186,20 +188,20 @@ module SimpleConnect
         return unless attempt.failure?
 
         attempted_at = attempt.attempted_at or
-          raise ArgumentError, "attempted_at: is missing in the attempt: nothing says what comes next"
+          raise ArgumentError, "attempted_at: is missing in the attempt, so the next attempt is unknown"
         schedule = application.retry_schedule
         number = attempt.retry_count + 1
         planned = schedule.next_at(attempt.started_at || attempted_at, number) or return
-        # A queue that was down for hours makes up for it, but not all at once.
+        # After a long outage of the queue, the retries catch up, but not all at once.
         [planned, attempted_at + [schedule.delay(1), schedule.delay(number)].min].max
       end
 
-      # Makes another attempt, now. Jobs do so by themselves; this one they do not follow up.
+      # Makes another attempt now. Jobs make theirs automatically; this one schedules no job.
       #
-      # @param attempt [DeliveryAttempt] the one before, or a pending one
+      # @param attempt [DeliveryAttempt] the previous attempt, or a pending one
       # @param event [Event] its event
       # @return [DeliveryAttempt]
-      # @raise [ArgumentError] where it is the attempt of another event
+      # @raise [ArgumentError] if the attempt belongs to another event
       # @example
       #   attempt = dispatcher.retry(attempt, event) if attempt.failure?
       def retry(attempt, event)
@@ -211,8 +213,8 @@ module SimpleConnect
         record(perform(again, event))
       end
 
-      # Closes the idle connections. Jobs of this process no longer find the dispatcher. It can still be used: it opens
-      # new connections, and jobs find it again once it has enqueued one.
+      # Closes the idle connections. Jobs of this process no longer find the dispatcher. You can still use it: it opens
+      # new connections, and jobs find it again after it has enqueued one.
       #
       # @return [void]
       def close
@@ -245,7 +247,7 @@ module SimpleConnect
                                   "default one, not #{queue.inspect}"
       end
 
-      # Another process generates others: its jobs would find no endpoint, and sign with another secret.
+      # Other processes generate other values: their jobs would find no endpoint, and sign with another secret.
       def refuse_generated
         missing = application.generated? ? ["uid: of the application #{application.name}"] : []
         application.endpoints.each do |endpoint|
@@ -254,7 +256,7 @@ module SimpleConnect
         end
         return if missing.empty?
 
-        raise ConfigurationError, "a job queue needs what is the same in each process, but these were generated: " \
+        raise ConfigurationError, "a job queue needs the same values in each process, but these were generated: " \
                                   "#{missing.first(3).join(", ")}; pass them, or jobs: false"
       end
 
@@ -269,7 +271,7 @@ module SimpleConnect
         Transport.open({ url:, url_option: "url", headers: }, { secret:, scheme: @scheme }, **@connection)
       end
 
-      # Those used last are kept, so that the descriptors of idle connections stay within bounds.
+      # Keeps the most recently used, so that the number of open connections stays bounded.
       def transport(endpoint)
         @lock.synchronize do
           transport = @transports.delete(endpoint.uid) || connect(endpoint.url, endpoint.secret, endpoint.header_lines)
@@ -300,7 +302,7 @@ module SimpleConnect
         attempts
       end
 
-      # Makes an attempt, unless its endpoint is gone, or its rate limit is busy for long.
+      # Makes an attempt, unless its endpoint was removed, or its rate limit is busy for long.
       def perform(attempt, event, batch = nil)
         endpoint = application.endpoint(attempt.endpoint_uid)
         return attempt.with(status: :canceled) unless endpoint&.active?
@@ -325,12 +327,12 @@ module SimpleConnect
         report(attempt, event, result)
         return attempt.with(error: result.error) if result.network_error
 
-        # The transport has taken the sensitive headers out of it.
+        # The transport has removed the sensitive headers.
         attempt.with(response: result.response_body && Webhooks.utf8(result.response_body),
                      response_status_code: result.status_code, response_headers: result.headers.freeze)
       end
 
-      # A hook's path may be its secret.
+      # Without the path, which may be secret in a webhook's URL.
       def observation(transport)
         return unless Observation.wanted?(nil)
 
@@ -354,7 +356,7 @@ module SimpleConnect
           .compact.transform_keys { |name| @keys.header(name) }
       end
 
-      # Keeps a record of an attempt, and has what follows it wait. The record comes first: a job queue can be down.
+      # Records an attempt and enqueues the next. The record comes first, because a job queue can be down.
       def settle(attempt, event)
         record(attempt)
         time = @jobs && next_attempt(attempt) or return attempt
@@ -362,7 +364,7 @@ module SimpleConnect
         Dispatcher.register(self)
         job = @jobs == :sidekiq ? SidekiqDelivery : ActiveJobDelivery
         job.enqueue(time, @queue, delivery(attempt, event)) or
-          raise Error, "#{job} was not enqueued: a middleware, a callback or an adapter refused it"
+          raise Error, "#{job} was not enqueued: a middleware, a callback or an adapter rejected it"
         attempt
       end
 
@@ -370,13 +372,13 @@ module SimpleConnect
         @on_attempt&.call(attempt)
         attempt
       rescue StandardError, ScriptError => e
-        # The hook is the user's, and can fail in any way whatever. The attempt was made: to end here would cost the
-        # other endpoints theirs, and have a job make this one again.
+        # The hook is user code and can raise anything. The attempt was made: raising here would skip the other
+        # endpoints, and a job would repeat it.
         Log.stderr { "on_attempt failed: #{e.class}: #{e.message}" }
         attempt
       end
 
-      # What a job is given: no secret, no header, no URL.
+      # The job's arguments: no secret, no header, no URL.
       def delivery(attempt, event)
         { "application_uid" => application.uid, "endpoint_uid" => attempt.endpoint_uid,
           "pending" => attempt.pending? ? attempt.id : nil, "retry_count" => attempt.retry_count,

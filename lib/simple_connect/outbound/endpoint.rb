@@ -8,17 +8,18 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Outbound
-    # Where events are sent on to, and which of them. Immutable, but for the {Application} that it belongs to.
+    # A receiver of events, with the rules for which it gets. Immutable, except for the {Application} that it belongs
+    # to.
     #
-    # An event goes to an endpoint if all of these hold; texts are compared as a whole, and by case:
+    # An endpoint gets an event if all of these hold; Strings are compared as a whole and case-sensitively:
     #
     # - the endpoint is active;
-    # - it takes the latest version, or exactly the event's;
-    # - it has no filter types, or the event's type is among them;
+    # - it has no version, or exactly the event's;
+    # - it has no filter types, or the event's type is one of them;
     # - it has no topics, or one in common with the event.
     #
-    # One that cannot be used can be made nevertheless, so that its {#errors} can be shown to whoever entered it; an
-    # {Application} refuses it.
+    # An invalid endpoint can be built, so that you can show its {#errors} to the person who entered it; {Application}
+    # rejects it.
     #
     # @example
     #   SimpleConnect::Outbound::Endpoint.new(
@@ -28,11 +29,11 @@ module SimpleConnect
     class Endpoint
       include KeepsSecrets
 
-      # The version that stands for all.
+      # Means all versions.
       LATEST = "latest"
-      # How many plain headers there may be, and how many sensitive ones.
+      # The maximum number of plain headers, and of sensitive ones.
       MAX_HEADERS = 10
-      # What `headers:` may have in it.
+      # The keys of `headers:`.
       KINDS = %w[headers sensitive].freeze
       HEADERS = "headers: must be a Hash such as { headers: { \"X-Tenant\" => \"9\" }, " \
                 "sensitive: { \"Authorization\" => \"Bearer …\" } }"
@@ -42,35 +43,35 @@ module SimpleConnect
       attr_reader :uid
       # @return [String]
       attr_reader :url
-      # @return [String, nil] the one version it takes; nil for all
+      # @return [String, nil] the only version it gets; nil for all
       attr_reader :version
-      # @return [Array<String>] the event types it takes; none for all
+      # @return [Array<String>] the event types it gets; empty for all
       attr_reader :filter_types
-      # @return [Array<String>] the topics of which an event must have one; none for all
+      # @return [Array<String>] the topics of which an event must have one; empty for all events
       attr_reader :topics
-      # @return [Integer, nil] how many events a second it takes; nil for any number
+      # @return [Integer, nil] the maximum number of events per second; nil for no limit
       attr_reader :rate_limit
-      # @return [String, Array<String>] what its events are signed with
+      # @return [String, Array<String>] the secret that signs its events
       attr_reader :secret
-      # @return [Array<String>] what is wrong with it; empty where it can be used
+      # @return [Array<String>] what is invalid; empty if nothing is
       attr_reader :errors
 
       # @param url [String] an http or https URL
       # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; nil generates one for this
       #   process
-      # @param version [String, nil] the one version it takes; nil, or `"latest"`, for all
-      # @param filter_types [Array<String, Symbol>, nil] the event types it takes; nil for all
+      # @param version [String, nil] the only version it gets; nil or `"latest"` for all
+      # @param filter_types [Array<String, Symbol>, nil] the event types it gets; nil for all
       # @param topics [Array<String, Symbol>, nil] the topics of which an event must have one; nil for all events
-      # @param active [Boolean] whether it gets anything
-      # @param rate_limit [Integer, nil] how many events a second it takes; nil for what the application says
-      # @param headers [Hash, nil] `headers:`, up to 10 fields to send with each event, and `sensitive:`, up to 10 more
-      #   of up to 8 KiB each, whose values are never shown again. A Content-Type wins over `application/json`
-      # @param secret [String, Array<String>, nil] what its events are signed with; several while it is being rotated:
-      #   each signs where the scheme has a list of signatures, as `:simplyq` does, else the first. Generated for this
-      #   process if nil
+      # @param active [Boolean] whether it gets events
+      # @param rate_limit [Integer, nil] the maximum number of events per second; nil for the application's default
+      # @param headers [Hash, nil] `headers:`, up to 10 headers to send with each event, and `sensitive:`, up to 10 more
+      #   of up to 8 KiB each, whose values are never shown again. A Content-Type replaces `application/json`
+      # @param secret [String, Array<String>, nil] signs its events; several during a rotation: each one signs if the
+      #   scheme has a list of signatures, as `:simplyq` does, otherwise the first. If nil, one is generated for this
+      #   process
       # @example
       #   SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["north"])
-      # @example While the secret is being rotated
+      # @example During a rotation of the secret
       #   SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks", secret: [new_secret, old_secret])
       def initialize(url:, uid: nil, version: nil, filter_types: nil, topics: nil, active: true, rate_limit: nil,
                      headers: nil, secret: nil)
@@ -91,19 +92,19 @@ module SimpleConnect
         freeze
       end
 
-      # @return [Application, nil] the one that it belongs to; nil before one was made with it
+      # @return [Application, nil] the application it belongs to; nil before one is built with it
       # @example
       #   application.endpoint("all").application.uid # => "acme"
       def application = @home.first
 
-      # @return [Boolean] whether it gets anything
+      # @return [Boolean] whether it gets events
       def active? = @active
       alias active active?
 
-      # @return [Boolean] whether it can be used
+      # @return [Boolean] whether it has no {#errors}
       def valid? = errors.empty?
 
-      # Whether an event goes here. Of many endpoints, {Router} finds those quicker.
+      # Returns whether an event matches the rules. {Router} is faster for many endpoints.
       #
       # @param event [Event]
       # @return [Boolean]
@@ -115,7 +116,8 @@ module SimpleConnect
           (topics.empty? || topics.intersect?(event.topics))
       end
 
-      # @return [Hash{Symbol => Hash, Boolean}] `headers:`, the plain ones, and `sensitive: true` if there are others
+      # @return [Hash{Symbol => Hash, Boolean}] `headers:` with the plain headers, and `sensitive: true` if there are
+      #   others
       # @example
       #   endpoint.headers # => {:headers=>{"X-Tenant"=>"9"}, :sensitive=>true}
       def headers = { headers: @headers, **(@sensitive.empty? ? {} : { sensitive: true }) }
@@ -124,12 +126,12 @@ module SimpleConnect
       def to_h = { uid:, url:, version:, filter_types:, topics:, active: active?, rate_limit:, headers: }
 
       # @param other [Object]
-      # @return [Boolean] whether it is an endpoint with the same members, secret and sensitive headers included;
-      #   whatever application each belongs to
+      # @return [Boolean] whether it is an endpoint with the same members, including secret and sensitive headers. The
+      #   application does not count
       def ==(other) = other.instance_of?(self.class) && to_h == other.to_h && fingerprint == other.fingerprint
       alias eql? ==
 
-      # @return [Integer] the same for endpoints that are equal
+      # @return [Integer] equal for equal endpoints
       def hash = fingerprint
 
       # @return [String] without the secret and the sensitive headers' values
@@ -139,24 +141,24 @@ module SimpleConnect
       alias to_s inspect
 
       # @api private
-      # @return [Array<String>] which of `uid:` and `secret:` were generated: another process generates others
+      # @return [Array<String>] which of `uid:` and `secret:` were generated and so differ between processes
       attr_reader :generated
 
       # @api private
-      # @return [HeaderLines] its own header fields
+      # @return [HeaderLines] its own headers
       attr_reader :header_lines
 
       @lock = Mutex.new
 
-      # Gives endpoints to an application: all of them, or none.
+      # Assigns endpoints to an application: all of them or none.
       # @api private
       # @param endpoints [Array<Endpoint>]
       # @param application [Application]
       # @return [void]
-      # @raise [ConfigurationError] where one belongs to another
+      # @raise [ConfigurationError] if one belongs to another
       def self.give(endpoints, application)
         @lock.synchronize do
-          # One that is built again, such as with an endpoint replaced, takes the others over.
+          # An application that is built again, such as with a replaced endpoint, takes over the others.
           taken = endpoints.find { |each| each.application && each.application.uid != application.uid }
           if taken
             raise ConfigurationError, "endpoints: #{taken.uid} belongs to the application #{taken.application.uid} " \
@@ -169,15 +171,15 @@ module SimpleConnect
 
       protected
 
-      # What stands for everything that makes it that endpoint, secrets included.
+      # Identifies the endpoint by all its members, including secrets.
       attr_reader :fingerprint
 
-      # Its application, if it has one.
+      # Contains the application, if there is one.
       attr_reader :home
 
       private
 
-      # A copy belongs to nobody.
+      # A copy belongs to no application.
       def initialize_copy(other)
         super
         @home = []
@@ -226,7 +228,7 @@ module SimpleConnect
         error ? refuse(error) : limit
       end
 
-      # Nothing of this is shown in an error: it may be a secret.
+      # The errors show none of these values, because they may be secret.
       def checked_secret(secret)
         secrets = secret.is_a?(Array) ? secret : [secret]
         usable = secrets.any? && secrets.all? { |each| each.is_a?(String) && !each.scrub.strip.empty? }
@@ -243,7 +245,7 @@ module SimpleConnect
           refuse("headers: at most #{MAX_HEADERS} in #{kind}, not #{fields.size}") if fields.size > MAX_HEADERS
         end
         lines = HeaderLines.new(plain.to_a, sensitive.to_a)
-        # The values are in Rust alone. Ruby's hash stands for them: it is another in each process, and shows nothing.
+        # Only Rust has the values. Ruby's hash represents them: it differs in each process and reveals nothing.
         [plain.transform_values { |value| value.dup.freeze }.freeze, sensitive.keys.freeze, lines, sensitive.hash]
       rescue ConfigurationError => e
         refuse(e.message)

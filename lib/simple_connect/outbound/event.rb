@@ -7,12 +7,12 @@ require_relative "../internal/extension"
 
 module SimpleConnect
   module Outbound
-    # What happened, to be told to every {Endpoint} that wants to know. Immutable.
+    # An event to send to the {Endpoint}s that match it. Immutable.
     #
     # @example
     #   SimpleConnect::Outbound::Event.new(event_type: "parcel.sent", topics: ["north"], payload: { user: 7 })
     class Event
-      # @return [String] what makes it that event; the same with each attempt to deliver it
+      # @return [String] identifies the event in all attempts
       attr_reader :uid
       # @return [String] such as `"parcel.sent"`
       attr_reader :event_type
@@ -20,16 +20,16 @@ module SimpleConnect
       attr_reader :version
       # @return [Array<String>]
       attr_reader :topics
-      # @return [String] the payload as it is sent
+      # @return [String] the request body
       attr_reader :body
 
       # @param event_type [String, Symbol] such as `"parcel.sent"`
-      # @param payload [Object, String] sent as JSON; a String is sent as it is
-      # @param uid [String, nil] what makes it that event; generated if nil
-      # @param version [String, nil] without one it reaches no endpoint that is pinned to a version
-      # @param topics [Array<String, Symbol>, nil] without one it reaches no endpoint that has topics
-      # @raise [ArgumentError] where one of them cannot be used; the message says what to write
-      # @raise [JSON::GeneratorError] where the payload cannot be JSON
+      # @param payload [Object, String] sent as JSON; a String is sent unchanged
+      # @param uid [String, nil] identifies the event; generated if nil
+      # @param version [String, nil] an event without one does not reach endpoints that have a version
+      # @param topics [Array<String, Symbol>, nil] an event without topics does not reach endpoints that have topics
+      # @raise [ArgumentError] if one of them is invalid; the message says what to write
+      # @raise [JSON::GeneratorError] if the payload cannot be JSON
       # @example
       #   SimpleConnect::Outbound::Event.new(event_type: "parcel.sent", version: "1.0.0", payload: { user: 7 })
       def initialize(event_type:, payload:, uid: nil, version: nil, topics: nil)
@@ -41,7 +41,7 @@ module SimpleConnect
         freeze
       end
 
-      # @return [Hash{Symbol => Object}] what {.new} makes the same event of
+      # @return [Hash{Symbol => Object}] the arguments of {.new} for an equal event
       # @example
       #   SimpleConnect::Outbound::Event.new(**event.to_h)
       def to_h = { uid:, event_type:, version:, topics:, payload: body }
@@ -51,16 +51,16 @@ module SimpleConnect
       def ==(other) = other.instance_of?(self.class) && to_h == other.to_h
       alias eql? ==
 
-      # @return [Integer] the same for events that are equal
+      # @return [Integer] equal for equal events
       def hash = to_h.hash
 
-      # @return [String] without the payload, which is nobody's business in a log
+      # @return [String] without the payload, which does not belong in a log
       def inspect = "#<#{self.class.name} #{uid} #{event_type}>"
       alias to_s inspect
 
       private
 
-      # It is sent in a header, so it must be one line.
+      # It is sent as a header, so it must be one line.
       def line(name, value)
         line = Checks.line(value)
         return line if line
@@ -85,7 +85,7 @@ module SimpleConnect
 
         text
       rescue EncodingError
-        raise ArgumentError, "payload: must be UTF-8 where it is a String: encode what is binary, such as in base64"
+        raise ArgumentError, "payload: must be UTF-8 if it is a String: encode binary data, such as in base64"
       end
     end
   end

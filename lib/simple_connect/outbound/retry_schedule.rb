@@ -5,50 +5,50 @@ require_relative "../internal/checks"
 
 module SimpleConnect
   module Outbound
-    # When to try again what could not be delivered. Immutable.
+    # The times of retries after failed deliveries. Immutable.
     #
     # | strategy | waits |
     # |---|---|
-    # | `:exponential_backoff` | 30 s, 3, 10 and 30 min, 2 and 8 h; with `wait:`, that and then twice as long |
+    # | `:exponential_backoff` | 30 s, 3, 10 and 30 min, 2 and 8 h; with `wait:`, that time, doubled for each retry |
     # | `:fixed_wait` | `wait:` each time |
-    # | `:exponential_backoff_with_deadline`, `:fixed_wait_with_deadline` | as these, but not beyond `deadline:` |
+    # | `:exponential_backoff_with_deadline`, `:fixed_wait_with_deadline` | the same, until `deadline:` |
     #
-    # Retries have numbers: 1 is the one after attempt 0, the first that was made.
+    # Retries are numbered: 1 is the first retry, after attempt 0.
     #
     # @example
     #   schedule = SimpleConnect::Outbound::RetrySchedule.new
     #   (1..7).map { |retry_number| schedule.delay(retry_number) } # => [30, 180, 600, 1800, 7200, 28800, nil]
-    # @example An hour long, every minute
+    # @example Every minute for an hour
     #   SimpleConnect::Outbound::RetrySchedule.new(:fixed_wait_with_deadline, wait: 60, deadline: 3600)
     # @example In a client
     #   delay = SimpleConnect::Outbound::RetrySchedule.new(:exponential_backoff, wait: 0.5)
     #   policy = SimpleConnect::Retryable.new(delay: delay, max_attempts: 4)
     #   SimpleConnect::Client.new(retryable: policy, **credentials)
     class RetrySchedule
-      # The seconds that `:exponential_backoff` waits, one after the other; the last is repeated.
+      # The waits of `:exponential_backoff` in seconds; the last one repeats.
       TABLE = [30, 180, 600, 1800, 7200, 28_800].freeze
-      # What there is.
+      # The available strategies.
       STRATEGIES = %i[
         exponential_backoff fixed_wait exponential_backoff_with_deadline fixed_wait_with_deadline
       ].freeze
-      # Doubled as often as this, no wait is ever over.
+      # After this many doublings, any wait is practically endless.
       MAX_DOUBLINGS = 64
       private_constant :MAX_DOUBLINGS
 
       # @return [Symbol]
       attr_reader :strategy
-      # @return [Integer, nil] how many retries there are at the most; nil for as many as the deadline allows
+      # @return [Integer, nil] the maximum number of retries; nil if only the deadline limits them
       attr_reader :max_retries
-      # @return [Numeric, nil] how many seconds after attempt 0 the last retry may be
+      # @return [Numeric, nil] the latest time of a retry, in seconds after attempt 0
       attr_reader :deadline
 
       # @param strategy [Symbol] one of {STRATEGIES}
       # @param wait [Numeric, nil] the seconds before the first retry; `:fixed_wait` needs it
-      # @param max_retries [Integer, nil] how many retries there are at the most; nil for 6, or for as many as the
-      #   deadline allows
-      # @param deadline [Numeric, nil] how many seconds after attempt 0 the last retry may be: the strategies with a
-      #   deadline need it. Of it and `max_retries` counts whichever is first
-      # @raise [ConfigurationError] where one of them cannot be used; the message says what to write
+      # @param max_retries [Integer, nil] the maximum number of retries; nil for 6, or for no limit other than the
+      #   deadline
+      # @param deadline [Numeric, nil] the latest time of a retry, in seconds after attempt 0. Required by the
+      #   strategies with a deadline. If `max_retries` is reached first, that counts
+      # @raise [ConfigurationError] if one of them is invalid; the message says what to write
       # @example
       #   SimpleConnect::Outbound::RetrySchedule.new(:exponential_backoff, wait: 10, max_retries: 3)
       def initialize(strategy = :exponential_backoff, wait: nil, max_retries: nil, deadline: nil)

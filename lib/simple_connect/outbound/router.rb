@@ -6,8 +6,8 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Outbound
-    # Finds the endpoints that an event goes to, among thousands as quickly as among few: it looks them up in an index,
-    # which is written in Rust. Immutable; threads may share it.
+    # Finds the endpoints that an event matches. It uses an index written in Rust, so it is fast with thousands of
+    # endpoints. Immutable; threads may share it.
     #
     # @example
     #   router = SimpleConnect::Outbound::Router.new(application.endpoints)
@@ -17,7 +17,7 @@ module SimpleConnect
 
       # @api private
       # @return [Array<Endpoint>] a frozen copy of `endpoints`
-      # @raise [ConfigurationError] where one of them is none, or cannot be used
+      # @raise [ConfigurationError] if one of them is not an Endpoint, or is invalid
       def self.check(endpoints)
         unless endpoints.respond_to?(:each) && !endpoints.is_a?(Hash)
           raise ConfigurationError, "endpoints: must be a list of Endpoints, not #{endpoints.class}"
@@ -25,7 +25,7 @@ module SimpleConnect
 
         endpoints.to_a.dup.freeze.each do |endpoint|
           unless endpoint.is_a?(Endpoint)
-            raise ConfigurationError, "endpoints: must be SimpleConnect::Webhooks::Endpoints, not #{endpoint.class}"
+            raise ConfigurationError, "endpoints: must be SimpleConnect::Outbound::Endpoints, not #{endpoint.class}"
           end
           next if endpoint.valid?
 
@@ -37,9 +37,10 @@ module SimpleConnect
       attr_reader :endpoints
 
       # @param endpoints [Array<Endpoint>]
-      # @raise [ConfigurationError] where one of them cannot be used
+      # @raise [ConfigurationError] if one of them is invalid
       # @example
-      #   SimpleConnect::Outbound::Router.new([SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks")])
+      #   SimpleConnect::Outbound::Router.new([SimpleConnect::Outbound::Endpoint.new(url:
+      #   "https://acme.example/hooks")])
       def initialize(endpoints)
         @endpoints = Router.check(endpoints)
         @index = EndpointIndex.new(@endpoints.map { |one| [one.active?, one.version, one.filter_types, one.topics] })
@@ -47,8 +48,8 @@ module SimpleConnect
       end
 
       # @param event [Event]
-      # @return [Array<Endpoint>] those that it goes to (see {Endpoint#matches?}), in their order
-      # @raise [ArgumentError] where `event` is none
+      # @return [Array<Endpoint>] the endpoints it matches (see {Endpoint#matches?}), in their order
+      # @raise [ArgumentError] if `event` is not an Event
       # @example
       #   router.route(SimpleConnect::Outbound::Event.new(event_type: "parcel.sent", payload: { user: 7 }))
       def route(event)

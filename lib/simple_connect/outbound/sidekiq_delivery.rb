@@ -4,7 +4,7 @@ require_relative "../outbound"
 
 module SimpleConnect
   module Outbound
-    # Has Sidekiq wait for an attempt that is due later. It is loaded when Sidekiq is there.
+    # The Sidekiq job that makes a later attempt. Loaded if Sidekiq is loaded.
     # @api private
     class SidekiqDelivery
       include ::Sidekiq::Job
@@ -12,7 +12,7 @@ module SimpleConnect
       # @param time [Time]
       # @param queue [String, nil] nil for the default one
       # @param delivery [Hash{String => Object}] plain JSON
-      # @return [String, nil] nil where a middleware refused it
+      # @return [String, nil] nil if a middleware rejects the job
       def self.enqueue(time, queue, delivery) = (queue ? set(queue:) : self).perform_at(time.to_f, delivery)
 
       def perform(delivery) = Dispatcher.perform(delivery)

@@ -5,12 +5,12 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class Sandbox
-    # Posts what became of messages, signed, to one URL: one after the other, in the background.
+    # Posts the status of messages to one URL, signed, in the background and in order.
     # @api private
     class Callbacks
       # @param url [String]
-      # @param secret [String] what to sign with
-      # @raise [ConfigurationError] where the URL is none
+      # @param secret [String] the signing secret
+      # @raise [ConfigurationError] if the URL is invalid
       def initialize(url, secret)
         @sender = Sender.new(url, "status_callback_url")
         @secret = secret
@@ -19,12 +19,12 @@ module SimpleConnect
 
       # @param message [Hash{String => Object}]
       def push(message)
-        # A fork leaves it behind.
+        # The thread does not survive a fork.
         @thread = Thread.new { work } unless @thread&.alive?
         @queue << [message, Sender.session]
       end
 
-      # Waits until all are posted. What one of them raised, as WebMock does to end a test, is raised here, once.
+      # Waits until all are posted, then raises the first error, such as WebMock's, once.
       def stop
         return unless @thread
 

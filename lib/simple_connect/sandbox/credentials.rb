@@ -5,12 +5,11 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   class Sandbox
-    # Tells whether a request comes from who it says. Written with Ruby's OpenSSL, so that it shares no line with the
-    # code that signs.
+    # Authenticates requests. Uses Ruby's OpenSSL, so that it shares no code with the signer that it tests.
     # @api private
     class Credentials
       # @param key_id [String]
-      # @param secrets [Array<String>] the present one first
+      # @param secrets [Array<String>] the current one first
       # @param api_key [String]
       # @param tolerance [Numeric] seconds
       def initialize(key_id, secrets, api_key, tolerance)
@@ -21,7 +20,7 @@ module SimpleConnect
       end
 
       # @param env [Hash] Rack's
-      # @param body [String] as it came
+      # @param body [String] the raw body
       # @return [Boolean] whether it was signed with the previous secret
       # @raise [Refusal]
       def check_signature(env, body)
@@ -30,7 +29,7 @@ module SimpleConnect
         signature = header(env, "X-SimpleConnect-Signature")
         raise Refusal.new(401, "Unknown key id") unless key_id == @key_id.b
 
-        # All are compared, and the signature comes before the clock: a stranger learns nothing from either.
+        # Compares with all secrets, and checks the signature before the timestamp, so that a response reveals nothing.
         matches = @secrets.map { |secret| OpenSSL.secure_compare(sign(secret, timestamp, body), signature) }
         raise Refusal.new(401, "Invalid signature") unless matches.any?
 

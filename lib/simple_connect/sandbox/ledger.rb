@@ -6,12 +6,12 @@ require_relative "../internal/envelope"
 
 module SimpleConnect
   class Sandbox
-    # A request that the service refuses.
+    # A request that the service rejects.
     # @api private
     class Refusal < StandardError
       # @return [Integer]
       attr_reader :status
-      # @return [Hash{String => Object}] what the answer holds
+      # @return [Hash{String => Object}] the response body
       attr_reader :json
 
       def initialize(status, message, json = {})
@@ -21,11 +21,11 @@ module SimpleConnect
       end
     end
 
-    # What the service has taken, and what it says about it: each method gives the status and the JSON of an answer.
-    # Not thread-safe.
+    # The events and messages that the service has accepted. Each method returns status and JSON of a response. Not
+    # thread-safe.
     # @api private
     class Ledger
-      # @param event_keys [Array<String>, nil] the known ones; nil for any
+      # @param event_keys [Array<String>, nil] the known event keys; nil for any
       def initialize(event_keys)
         @event_keys = event_keys
         @events = {}
@@ -36,7 +36,7 @@ module SimpleConnect
 
       def messages = @messages.values
 
-      # @param status [String] what becomes of the event
+      # @param status [String] the status of the event
       def deliver_event(json, previous_secret: false, status: "dispatched")
         event = read(json, status)
         event_id = event["event_id"]
@@ -62,7 +62,7 @@ module SimpleConnect
         [200, { "event_log" => row, "message" => { "event" => "message.status", "data" => message } }]
       end
 
-      # Where any event will do, those seen are the ones that are set up.
+      # If all event keys are accepted, it lists those received so far.
       def show_status(provider)
         flows = (@event_keys || events.map { |row| row["event_key"] }.uniq).map do |event_key|
           { "event_key" => event_key, "state" => "enabled", "enabled" => true, "needs_attention" => false,
@@ -126,7 +126,7 @@ module SimpleConnect
         { "message_id" => message_id, "recipient" => mobile_no, "status" => "queued" }
       end
 
-      # A text that is not blank; a number will do.
+      # A String that is not blank, or a number.
       def required(json, name, called = name)
         value = json[name] if json.is_a?(Hash)
         text = value.to_s if value.is_a?(String) || value.is_a?(Integer)

@@ -10,25 +10,25 @@ require_relative "../signature"
 
 module SimpleConnect
   module Webhooks
-    # Receives webhooks: a Rack app that hands each event, once its signature was checked, to the handler for its
-    # version. It can be mounted in Rails, run by any Rack server, or by itself with {#run!}. Threads may share it.
+    # Receives webhooks: a Rack app that verifies the signature of each request and calls the handler for its event and
+    # version. Mount it in Rails, run it with any Rack server, or call {#run!}. Threads may share it.
     #
-    # `POST /webhooks/<event>` and `POST /v/<version>/webhooks/<event>` take events; `GET /health` tells that it runs.
-    # Where the path has no version, the header `X-SimpleConnect-Event-Version` (or `X-Kiket-…`, `X-Simplyq-…`, by the
-    # scheme) is asked, and then the query's `version`.
+    # `POST /webhooks/<event>` and `POST /v/<version>/webhooks/<event>` receive events; `GET /health` returns 200. If
+    # the path has no version, it comes from the header `X-SimpleConnect-Event-Version` (`X-Kiket-…` or `X-Simplyq-…` by
+    # the scheme), then from the query's `version`.
     #
-    # What it answers is JSON, always:
+    # All responses are JSON:
     #
     # | status | |
     # |---|---|
-    # | 200 | what the handler gave; `{"ok":true}` for nil; `{"ok":true,"duplicate":true}` for a copy of such a one |
-    # | 400 | no version, or the body is no JSON object |
-    # | 401 | the signature is not believed; `reason` says why |
-    # | 404 | there is no handler for the event and its version, or nothing at all at this path |
-    # | 405 | the method is another |
-    # | 409 | the same request is being handled; or came before, and `replay:` is `:reject` or the event another |
+    # | 200 | the handler's value; `{"ok":true}` for nil; `{"ok":true,"duplicate":true}` for a copy of a handled request
+    # | | 400 | no version, or the body is not a JSON object |
+    # | 401 | the signature or timestamp is missing or invalid; see `reason` |
+    # | 404 | no handler for the event and its version, or an unknown path |
+    # | 405 | the method is not supported |
+    # | 409 | the same request is in progress; or it was received before, with `replay: :reject` or for another event |
     # | 413 | the body is too large |
-    # | 500 | the handler raised, or gave what cannot be JSON; the same request may come again |
+    # | 500 | the handler raised, or returned a value that cannot be JSON; the sender can repeat the request |
     #
     # @example In a config.ru
     #   app = SimpleConnect::Webhooks::App.new(secret: ENV.fetch("SIMPLECONNECT_WEBHOOK_SECRET"))
@@ -37,7 +37,7 @@ module SimpleConnect
     class App
       include KeepsSecrets
 
-      # A request that is answered with this status, without its handler.
+      # Ends a request with this status, without calling a handler.
       class Refusal < StandardError
         # @return [Integer]
         attr_reader :status
@@ -61,8 +61,8 @@ module SimpleConnect
       DUPLICATE_JSON = '{"ok":true,"duplicate":true}'
       EVENT = "webhook.simple_connect"
       EVENTS = [EVENT].freeze
-      # Handlers are the user's, and may be the registry and the replay guard: they can raise whatever there is, and the
-      # sender is to get his answer nevertheless. What is none of these ends a thread or the process, on purpose.
+      # Handlers, registry and replay guard are user code and can raise anything; the sender must still get a response.
+      # Other exceptions end a thread or the process on purpose.
       FAILURES = [StandardError, ScriptError, SystemStackError].freeze
       private_constant :WEBHOOK, :HEALTH, :OK, :DUPLICATE_JSON, :EVENT, :EVENTS, :FAILURES
 
@@ -73,19 +73,19 @@ module SimpleConnect
       # @return [Integer]
       attr_reader :max_body_bytes
 
-      # @param secret [String, Array<String>] what webhooks are signed with, several while it is being rotated
-      # @param scheme [:simple_connect, :kiket, :simplyq] how they are signed, see {Signature}
-      # @param registry [Registry, #find] the handlers; apps may share one
-      # @param tolerance [Numeric] how many seconds a timestamp may be away from now, in either direction
-      # @param replay_guard [#begin, #finish, #forget, false, nil] what remembers the requests that came, see
-      #   {ReplayGuard}; or a cache such as `Rails.cache`; nil for one of the app's own, false for none. With
-      #   `replay: :reject` one that has `first_time?` alone, and perhaps `forget`, does as well
-      # @param replay [:answer, :reject] what a copy of a request that was handled gets: a 200 without its handler, so
-      #   that a sender who lost the answer stops; or a 409
-      # @param max_body_bytes [Integer] the largest body to take
-      # @param expose_errors [Boolean] whether a 500 tells what the handler raised; for development
-      # @raise [ConfigurationError] where an option cannot be used; the message says what to write
-      # @example While the secret is being rotated
+      # @param secret [String, Array<String>] the signing secret; several during a rotation
+      # @param scheme [:simple_connect, :kiket, :simplyq] the signature scheme, see {Signature}
+      # @param registry [Registry, #find] the handlers; several apps may share one
+      # @param tolerance [Numeric] the maximum difference between a timestamp and now, in seconds, in either direction
+      # @param replay_guard [#begin, #finish, #forget, false, nil] remembers requests, see {ReplayGuard}; or a cache
+      #   such as `Rails.cache`; nil creates one for this app, false disables it. With `replay: :reject`, an object with
+      #   only `first_time?`, and perhaps `forget`, also works
+      # @param replay [:answer, :reject] the response to a copy of a handled request: `:answer` returns a 200 without
+      #   calling the handler, so that a sender who lost the response stops; `:reject` returns a 409
+      # @param max_body_bytes [Integer] the maximum body size
+      # @param expose_errors [Boolean] whether a 500 shows the handler's exception; for development
+      # @raise [ConfigurationError] if an option is invalid; the message says what to write
+      # @example During a rotation of the secret
       #   SimpleConnect::Webhooks::App.new(secret: [ENV.fetch("NEW_SECRET"), ENV.fetch("OLD_SECRET")])
       def initialize(secret: nil, scheme: :simple_connect, registry: Registry.new, tolerance: 300, replay_guard: nil,
                      replay: :answer, max_body_bytes: 1024 * 1024, expose_errors: false)
@@ -102,16 +102,16 @@ module SimpleConnect
         @expose_errors = expose_errors
       end
 
-      # Registers a handler. The last one for an event and a version wins; `v1` and `1` are the same version, unless
+      # Registers a handler. The last one for an event and a version counts. `v1` and `1` are the same version, unless
       # both are registered.
       #
       # @param event [String, Symbol] such as `"order.paid"`
       # @param version [String, Symbol, Integer] such as `"v1"`
       # @yieldparam payload [Hash{String => Object}] the body's JSON
       # @yieldparam context [Context]
-      # @yieldreturn [Object, nil] what to answer, as JSON
+      # @yieldreturn [Object, nil] the response, sent as JSON
       # @return [Registry::Registration]
-      # @raise [ArgumentError] where event or version is blank, or there is no block
+      # @raise [ArgumentError] if event or version is blank, or there is no block
       # @example
       #   app.register("order.paid", version: "v1") do |payload, context|
       #     Order.find(payload["order"]).paid!
@@ -119,13 +119,13 @@ module SimpleConnect
       #   end
       def register(event, version:, &handler) = @registry.register(event, version, handler)
 
-      # Registers a handler that is written elsewhere.
+      # Registers a handler that is defined elsewhere.
       #
       # @param event [String, Symbol]
       # @param version [String, Symbol, Integer]
-      # @return [Proc] takes the handler, as an argument or as a block, and returns it; where this call has a block
-      #   already, that is the handler
-      # @raise [ArgumentError] as {#register}, when it takes the handler
+      # @return [Proc] call it with the handler, as an argument or as a block; it returns the handler. A block passed to
+      #   this method is registered directly
+      # @raise [ArgumentError] see {#register}
       # @example
       #   app.webhook("order.paid", version: "v1").call(OrderPaid.new)
       def webhook(event, version:, &handler)
@@ -136,7 +136,7 @@ module SimpleConnect
         take
       end
 
-      # Answers one request: what Rack calls.
+      # Handles one request; called by Rack.
       #
       # @param env [Hash{String => Object}]
       # @return [Array(Integer, Hash{String => String}, Array<String>)] status, headers and body
@@ -149,13 +149,13 @@ module SimpleConnect
         [status, { "content-type" => "application/json", **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : [json]]
       end
 
-      # Serves through Puma, until the process gets INT or TERM.
+      # Serves with Puma until the process gets INT or TERM.
       #
       # @param host [String] the address to listen on
       # @param port [Integer]
       # @return [void]
-      # @raise [LoadError] where Puma is missing
-      # @raise [SystemCallError, SocketError] where it cannot listen there
+      # @raise [LoadError] if Puma is missing
+      # @raise [SystemCallError, SocketError] if it cannot listen on that address
       # @example
       #   app.run!(port: 9292)
       def run!(host: "127.0.0.1", port: 8080)
@@ -169,7 +169,7 @@ module SimpleConnect
 
       private
 
-      # The event and the version are what the sender says, which may be anything where the status is not 200.
+      # Event and version come from the request; unless the status is 200, they can be anything.
       def report_webhook(env, status, json, elapsed)
         version, event = WEBHOOK.match(env["PATH_INFO"].to_s.b)&.captures
         return unless event
@@ -186,7 +186,7 @@ module SimpleConnect
       end
 
       def guard(guard)
-        # A request may be signed as far ahead of our clock as behind it, and is good until it is too old.
+        # A timestamp can be ahead of the clock by the tolerance, and is valid until it is too old.
         window = (2 * @tolerance) + 1
         return ReplayGuard.new(window:) if guard.nil?
         return CacheReplayGuard.new(guard, window:) if CacheReplayGuard.cache?(guard)
@@ -215,7 +215,7 @@ module SimpleConnect
         [200, Codec.generate({ status: "ok" }), {}]
       end
 
-      # A stranger learns nothing about what is here: his signature comes before anything else.
+      # Verifies the signature first, so that an unauthenticated request learns nothing about the handlers.
       def receive(env, event, version)
         allow(env, %w[POST])
         body = read(env)
@@ -243,7 +243,7 @@ module SimpleConnect
         raise too_large if env["CONTENT_LENGTH"].to_s.to_i > @max_body_bytes
 
         input = env["rack.input"] or return ""
-        # Somebody before us may have read it.
+        # A middleware may have read it.
         input.rewind if input.respond_to?(:rewind)
         body = input.read(@max_body_bytes + 1) || ""
         input.rewind if input.respond_to?(:rewind)
@@ -258,8 +258,8 @@ module SimpleConnect
         raise Refusal.new(401, e.to_h)
       end
 
-      # What is signed makes a request that request. The path is not signed: the same bytes for another event may be a
-      # replay, and so its handler does not run; or another event, and so its sender must not take it for handled.
+      # The signed bytes identify a request. The path is not signed: the same bytes for another event may be a replay,
+      # so its handler does not run, or a different event, so the sender must not get a 200.
       def once(body, env, place, &answer)
         return yield unless @replay_guard
 
@@ -285,7 +285,7 @@ module SimpleConnect
         request.forget unless handled
       end
 
-      # The handler has done its work, and its sender is to know; the lease ends by itself.
+      # The handler has finished, so the sender gets its response; the lease ends by itself.
       def finish(request, env)
         request.finish
       rescue *FAILURES => e
@@ -304,7 +304,7 @@ module SimpleConnect
         raise Refusal.new(400, e.message)
       end
 
-      # @return [String] the answer
+      # @return [String] the response body
       def handle(registration, payload, env)
         value = registration.handler.call(payload, context(registration, headers(env)))
         Codec.generate(value.nil? ? OK : value)
@@ -318,7 +318,7 @@ module SimpleConnect
       end
 
       def failure(env, error)
-        # Where the trackers of errors look for one that was rescued.
+        # Error trackers read a rescued exception from this key.
         env["rack.exception"] = error
         story = told(error) { error.full_message(highlight: false) }
         report(env["rack.errors"], "[SimpleConnect] a webhook failed: #{story}")
@@ -329,11 +329,11 @@ module SimpleConnect
       def report(errors, text)
         errors&.puts(text)
       rescue *FAILURES
-        # Where it leads is the server's business, and may be a broken pipe. The sender is to have its answer.
+        # The server's error stream may be broken; the sender must still get a response.
         nil
       end
 
-      # What the block says of an error; such a one as fails at that is told by its class alone.
+      # The block's description of an error, or only its class if the description raises.
       def told(error)
         Webhooks.utf8(yield)
       rescue *FAILURES

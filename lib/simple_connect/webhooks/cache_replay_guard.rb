@@ -5,14 +5,14 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Webhooks
-    # A {ReplayGuard} that remembers in a cache such as `Rails.cache`, for all processes that share that. An {App} makes
-    # one of a cache that it is given as `replay_guard:`. While the cache is away, copies and new requests alike get a
-    # 409: nothing is handled unguarded.
+    # A {ReplayGuard} that stores its keys in a cache such as `Rails.cache`, for all processes that share the cache.
+    # {App} creates one if you pass a cache as `replay_guard:`. While the cache is down, all requests get a 409, so that
+    # none is handled without protection.
     class CacheReplayGuard
       include KeepsSecrets
 
       UNDER_WAY = "under way"
-      # They remember nothing, or two processes can both be the first.
+      # These store nothing, or are not atomic between processes.
       UNFIT = /::(NullStore|FileStore)\z/
       private_constant :UNDER_WAY, :UNFIT
 
@@ -21,10 +21,10 @@ module SimpleConnect
       # @return [Boolean] whether it is a cache
       def self.cache?(guard) = %i[write read delete fetch].all? { |name| guard.respond_to?(name) }
 
-      # @param cache [ActiveSupport::Cache::Store] one that writes `unless_exist:` atomically: Redis, Memcached, or
-      #   memory for a single process
-      # @param window [Numeric] for how many seconds to remember: twice the tolerance, and one
-      # @param prefix [String] what the keys in the cache begin with
+      # @param cache [ActiveSupport::Cache::Store] must write `unless_exist:` atomically: Redis, Memcached, or, for a
+      #   single process, memory
+      # @param window [Numeric] how long to keep keys, in seconds: twice the tolerance plus one
+      # @param prefix [String] the prefix of the keys in the cache
       # @raise [ConfigurationError] for a NullStore or a FileStore
       # @example
       #   SimpleConnect::Webhooks::CacheReplayGuard.new(Rails.cache)
@@ -39,7 +39,7 @@ module SimpleConnect
         @prefix = prefix
       end
 
-      # Begins with a key, unless somebody else has, in any process; see {ReplayGuard#begin}.
+      # Claims a key, unless another request has it, in any process; see {ReplayGuard#begin}.
       #
       # @param key [String]
       # @param lease [Numeric] seconds
@@ -50,13 +50,13 @@ module SimpleConnect
         return :new if take(key, lease)
 
         found = @cache.read(@prefix + key)
-        # To a MemoryStore a key whose time has passed exists until it is read.
+        # In a MemoryStore an expired key exists until it is read.
         return :new if found.nil? && take(key, lease)
 
         [UNDER_WAY, nil].include?(found) ? :under_way : :handled
       end
 
-      # From now on a key is handled.
+      # Marks a key as handled.
       #
       # @param key [String]
       # @return [void]
@@ -67,7 +67,7 @@ module SimpleConnect
         nil
       end
 
-      # Whether a key has not come within the window. From now on it has.
+      # Returns whether a key is new within the window, and marks it as handled.
       #
       # @param key [String]
       # @return [Boolean]
@@ -77,7 +77,7 @@ module SimpleConnect
         @cache.write(@prefix + key, "handled", unless_exist: true, expires_in: @window) ? true : false
       end
 
-      # Forgets a key, so that what failed can be repeated.
+      # Forgets a key, so that a failed request can be repeated.
       #
       # @param key [String]
       # @return [void]

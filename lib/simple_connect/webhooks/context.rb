@@ -5,7 +5,7 @@ require_relative "../internal/keeps_secrets"
 
 module SimpleConnect
   module Webhooks
-    # What a handler gets beside the payload. Each of {#keys} is a method, and can be read as of a Hash.
+    # Passed to a handler with the payload. Each of {#keys} is a method and can be read as in a Hash.
     #
     # @example
     #   context.event                  # => "order.paid"
@@ -21,13 +21,13 @@ module SimpleConnect
       attr_reader :event
       # @return [String] the version that the handler was registered for
       attr_reader :event_version
-      # @return [Headers] the request's header fields, by their names in any case
+      # @return [Headers] the request's headers; names in any case
       attr_reader :headers
 
       # @api private
       # @param event [String]
       # @param event_version [String]
-      # @param headers [Hash{String => String}] their names in lower case
+      # @param headers [Hash{String => String}] with names in lower case
       def initialize(event, event_version, headers)
         @event = event
         @event_version = event_version
@@ -35,11 +35,11 @@ module SimpleConnect
         freeze
       end
 
-      # @return [Array<Symbol>] what can be read
+      # @return [Array<Symbol>] the names of the entries
       def keys = NAMES
 
       # @param name [Symbol, String]
-      # @return [Boolean] whether it can be read
+      # @return [Boolean] whether there is such an entry
       # @example
       #   context.key?(:event) # => true
       def key?(name) = (name.is_a?(Symbol) || name.is_a?(String)) && keys.include?(name.to_sym)
@@ -56,9 +56,9 @@ module SimpleConnect
       end
 
       # @param name [Symbol, String]
-      # @param default [Object] what to return for a name that is not among {#keys}; a block is called for it
+      # @param default [Object] returned for a name that is not in {#keys}; a block is called for it
       # @return [Object, nil]
-      # @raise [KeyError] for such a name without default and block
+      # @raise [KeyError] for such a name, if there is neither default nor block
       # @example
       #   context.fetch(:tenant, "none") # => "none"
       def fetch(name, *default, &block)
@@ -68,7 +68,7 @@ module SimpleConnect
       end
 
       # @param name [Symbol, String] one of {#keys}
-      # @param path [Array<Object>] what to read of its value
+      # @param path [Array<Object>] the path within its value
       # @return [Object, nil]
       # @raise [KeyError] for any other name
       # @example
@@ -80,37 +80,37 @@ module SimpleConnect
 
       # @param names [Array<Symbol, String>]
       # @return [Array<Object, nil>]
-      # @raise [KeyError] for a name that is not among {#keys}
+      # @raise [KeyError] for a name that is not in {#keys}
       # @example
       #   context.values_at(:event, :event_version) # => ["order.paid", "v1"]
       def values_at(*names) = names.map { |name| self[name] }
 
       # @param names [Array<Symbol>]
-      # @return [Hash{Symbol => Object}] those that are among {#keys}
+      # @return [Hash{Symbol => Object}] the entries with these names
       # @example
       #   context.slice(:event, :event_version) # => {:event=>"order.paid", :event_version=>"v1"}
       def slice(*names) = (names & keys).to_h { |name| [name, self[name]] }
 
       # @param others [Hash{Symbol => Object}]
-      # @return [Hash{Symbol => Object}] {#to_h} with these in addition
+      # @return [Hash{Symbol => Object}] {#to_h} with these entries added
       # @example
       #   context.merge(tenant: "acme")
       def merge(*others) = to_h.merge(*others)
 
-      # @return [Hash{Symbol => Object}] what can be read without a request of its own
+      # @return [Hash{Symbol => Object}] all entries that need no request
       # @example
       #   audit(**context)
       def to_h = slice(*keys)
       alias to_hash to_h
 
-      # @param names [Array<Symbol>, nil] the names that a pattern asks for
+      # @param names [Array<Symbol>, nil] the names in the pattern
       # @return [Hash{Symbol => Object}]
       def deconstruct_keys(names) = names ? slice(*names) : to_h
 
-      # @return [String] without what may be secret
+      # @return [String] without data that may be secret
       def inspect = "#<#{self.class.name} #{event} #{event_version}>"
 
-      # A request's header fields: a frozen Hash with names in lower case, read by names in any case.
+      # A request's headers: a frozen Hash with names in lower case. You can read it by names in any case.
       #
       # @example
       #   context.headers["X-Request-Id"] # => "7f3a"
@@ -121,7 +121,7 @@ module SimpleConnect
 
         # @param name [String]
         # @return [String, nil]
-        # @raise [KeyError] where there is no such field, and neither default nor block
+        # @raise [KeyError] if there is no such header, and neither default nor block
         def fetch(name, ...) = super(name.to_s.downcase, ...)
 
         # @param name [String]

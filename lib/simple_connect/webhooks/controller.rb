@@ -5,13 +5,13 @@ require_relative "../internal/once"
 
 module SimpleConnect
   module Webhooks
-    # Checks signatures in a Rails controller of your own. A request that is not believed gets a 401, with the reason as
-    # JSON; `rescue_from SimpleConnect::SignatureVerificationError` answers it in another way.
+    # Verifies signatures in your own Rails controller. A request with an invalid signature gets a 401, with the reason
+    # as JSON; use `rescue_from SimpleConnect::SignatureVerificationError` for another response.
     #
-    # The signature covers the body alone. Read {#simple_connect_event}, not `params`: in Rails a parameter of the
-    # query, which anybody can add to a request, wins over one of the body.
+    # The signature covers only the body. Read {#simple_connect_event}, not `params`: anybody can add query parameters
+    # to a request, and in Rails they take precedence over the body's.
     #
-    # In a controller that descends from ActionController::Base, `skip_forgery_protection` too: a webhook has no token.
+    # In a subclass of ActionController::Base, also call `skip_forgery_protection`: a webhook has no CSRF token.
     #
     # @example
     #   class WebhooksController < ActionController::API
@@ -23,7 +23,7 @@ module SimpleConnect
     #     end
     #   end
     module Controller
-      # The variable that the secret is in, where none is given.
+      # The environment variable with the default secret.
       SECRET = "SIMPLECONNECT_WEBHOOK_SECRET"
       private_constant :SECRET
 
@@ -37,18 +37,18 @@ module SimpleConnect
 
       private
 
-      # Raises unless the request is signed, and signed not long ago.
+      # Verifies the signature and timestamp of the request; raises if they are invalid.
       #
-      # @param secret [String, Array<String>] by default what SIMPLECONNECT_WEBHOOK_SECRET is in the environment
-      # @param replay_guard [#begin, #finish, #forget, nil] what remembers the requests that came, such as a
-      #   {ReplayGuard} that all requests share; nil for nothing: a copy of a request is then as good as the request.
-      #   What ends in a status of 400 or more may come again
+      # @param secret [String, Array<String>] default: the environment variable SIMPLECONNECT_WEBHOOK_SECRET
+      # @param replay_guard [#begin, #finish, #forget, nil] remembers requests, such as a {ReplayGuard} that all
+      #   requests share; nil accepts copies of a request. After a response with a status of 400 or more, the sender can
+      #   repeat the request
       # @param options [Hash] `scheme:`, `tolerance:` and `now:`, as for {Signature.verify!}
-      # @return [Integer] which secret has signed, from 0
-      # @raise [SignatureVerificationError] where it is not believed; answered with a 401
-      # @raise [ReplayError] where it came before; answered with a 200 and `{"ok":true,"duplicate":true}`, or with a 409
-      #   while it is being handled, or where it came to another path
-      # @raise [ConfigurationError] as {Signature.verify!}
+      # @return [Integer] the index of the secret that signed it
+      # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid; the response is a 401
+      # @raise [ReplayError] if the request was received before; the response is a 200 with
+      #   `{"ok":true,"duplicate":true}`, or a 409 while the request is in progress or if it was sent to another path
+      # @raise [ConfigurationError] see {Signature.verify!}
       # @example With a secret from elsewhere
       #   before_action { verify_simple_connect_signature!(secret: Rails.application.credentials.webhook_secret) }
       def verify_simple_connect_signature!(secret: ENV.fetch(SECRET, nil), replay_guard: nil, **options)
@@ -62,7 +62,7 @@ module SimpleConnect
         which
       end
 
-      # Once in a request, however often it is verified.
+      # Only once per request, even if it is verified several times.
       def begin_simple_connect_request(guard, key)
         return if @simple_connect_begun
 
@@ -73,18 +73,18 @@ module SimpleConnect
         @simple_connect_begun = once
       end
 
-      # Around callbacks and rescue_from.
+      # Runs around callbacks and rescue_from.
       def process_action(*)
         super.tap { @simple_connect_handled = response.status < 400 }
       ensure
         @simple_connect_begun&.public_send(@simple_connect_handled ? :finish : :forget)
       end
 
-      # The event that was signed.
+      # Returns the verified event.
       #
       # @return [InboundEvent]
-      # @raise [MalformedPayloadError] where the body is no JSON object; answered with a 400
-      # @raise [Error] where the signature was not checked before
+      # @raise [MalformedPayloadError] if the body is not a JSON object; the response is a 400
+      # @raise [Error] if the signature was not verified before
       # @example
       #   simple_connect_event["order"] # => 7
       def simple_connect_event
@@ -95,7 +95,7 @@ module SimpleConnect
         InboundEvent.new(Webhooks.parse(@simple_connect_body))
       end
 
-      # Up to Rails 7.0 `raw_post` reads as much as Content-Length says: nothing of a chunked body, where the server,
+      # Up to Rails 7.0, `raw_post` reads as many bytes as Content-Length says: none of a chunked body if the server,
       # such as WEBrick, does not set it.
       def simple_connect_raw_body
         input = request.get_header("rack.input")

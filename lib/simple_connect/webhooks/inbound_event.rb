@@ -4,13 +4,13 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Webhooks
-    # A webhook whose signature was checked: what {Webhooks.construct_event} gives.
+    # A webhook with a verified signature: the result of {Webhooks.construct_event}.
     class InboundEvent
       # @return [Hash{String => Object}] the payload
       attr_reader :data
 
       # @param data [Hash{String => Object}] the parsed payload
-      # @example For a spec of your own
+      # @example In a spec
       #   SimpleConnect::Webhooks::InboundEvent.new("order" => 7)
       def initialize(data)
         @data = data
@@ -18,13 +18,13 @@ module SimpleConnect
       end
 
       # @param key [String, Symbol]
-      # @return [Object, nil] a member of the payload
+      # @return [Object, nil] a field of the payload
       # @example
       #   event["order"] # => 7
       def [](key) = data[name(key)]
 
-      # @param keys [Array<String, Symbol, Integer>] where it stands
-      # @return [Object, nil] a member of a member of the payload
+      # @param keys [Array<String, Symbol, Integer>] the path
+      # @return [Object, nil] a nested field of the payload
       # @example
       #   event.dig("order", "items", 0, "sku")
       def dig(*keys) = data.dig(*keys.map { |key| name(key) })
@@ -33,10 +33,10 @@ module SimpleConnect
       def to_h = data.dup
 
       # @param other [Object]
-      # @return [Boolean] whether `other` is one with an equal payload
+      # @return [Boolean] whether `other` is an InboundEvent with an equal payload
       def ==(other) = other.instance_of?(self.class) && data == other.data
 
-      # @return [String] without the values of the payload, which are nobody's business in a log
+      # @return [String] without the payload's values, which do not belong in a log
       def inspect = "#<#{self.class.name} #{data.keys.join(", ")}>"
       alias to_s inspect
 

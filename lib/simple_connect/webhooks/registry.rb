@@ -4,30 +4,30 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Webhooks
-    # Which handler takes which version of which event. Handlers can be registered at any time, from any thread.
+    # The handlers by event and version. You can register handlers at any time, from any thread.
     class Registry
       HANDLER = "a handler is required: a block, or anything with a call, that takes the payload and the context: " \
                 "{ |payload, context| … }"
       private_constant :HANDLER
 
-      # A handler, and the event and the version it was registered for.
+      # A handler, with its event and version.
       Registration = Struct.new(:event, :version, :handler)
 
       # @example
       #   SimpleConnect::Webhooks::Registry.new
       def initialize
         @lock = Mutex.new
-        # Replaced and never changed, so that whoever looks something up needs no lock.
+        # Replaced as a whole, so that look-ups need no lock.
         @registrations = {}.freeze
       end
 
-      # The last registration for an event and a version wins.
+      # Registers a handler. The last registration for an event and a version counts.
       #
       # @param event [String, Symbol] such as `"order.paid"`
       # @param version [String, Symbol, Integer] such as `"v1"`
-      # @param handler [#call] gets the payload and the {Context}
+      # @param handler [#call] called with the payload and the {Context}
       # @return [Registration]
-      # @raise [ArgumentError] where event or version is blank, or the handler cannot be called with two arguments
+      # @raise [ArgumentError] if event or version is blank, or the handler does not take two arguments
       # @example
       #   registry.register("order.paid", "v1", ->(payload, context) { { ok: true } })
       def register(event, version, handler)
@@ -41,7 +41,8 @@ module SimpleConnect
         registration
       end
 
-      # The handler for exactly this version; or else, as `v1` and `1` are the same, for its other spelling.
+      # Finds the handler for exactly this version; if there is none, for its other spelling, as `v1` and `1` are the
+      # same.
       #
       # @param event [String]
       # @param version [String]

@@ -7,21 +7,21 @@ require_relative "../internal/extension"
 
 module SimpleConnect
   module Webhooks
-    # Remembers requests for a while, so that none is handled twice; an {App} has one. It is written in Rust, bounded,
-    # and may be shared by threads.
+    # Remembers requests for a while, so that each is handled once; {App} creates one. Implemented in Rust, with bounded
+    # memory. Threads may share it.
     #
-    # A process forked from this one starts with what was remembered so far; from then on each remembers its own. Where
-    # several processes receive, as Puma's workers do, share one memory between them: {RedisReplayGuard}, or whatever
-    # else has `begin`, `finish` and `forget`.
+    # A forked process starts with the keys known so far; from then on each process has its own. If several processes
+    # receive webhooks, such as Puma's workers, use a shared store: {CacheReplayGuard}, {RedisReplayGuard}, or your own
+    # object with `begin`, `finish` and `forget`.
     class ReplayGuard
-      # For how many seconds a key is under way, by default, where neither {#finish} nor {#forget} ends that.
+      # The default lease, in seconds: how long a key stays claimed without {#finish} or {#forget}.
       LEASE = 60
 
-      # @param window [Numeric] for how many seconds to remember: by default, for as long as a request can be good with
-      #   the default tolerance, which is twice the tolerance and one
-      # @param capacity [Integer] how many keys to remember at the most: those that came last. An app needs two for
-      #   each request that comes within the window
-      # @raise [ConfigurationError] where one of them is not positive
+      # @param window [Numeric] how long to keep keys, in seconds. The default is as long as a request can be valid with
+      #   the default tolerance: twice the tolerance plus one
+      # @param capacity [Integer] the maximum number of keys; the oldest are dropped. An app needs two keys for each
+      #   request within the window
+      # @raise [ConfigurationError] if one of them is not positive
       # @example
       #   SimpleConnect::Webhooks::ReplayGuard.new(window: 600, capacity: 1_000_000)
       def initialize(window: 601, capacity: 100_000)
@@ -33,17 +33,17 @@ module SimpleConnect
 
         @seen = SeenKeys.new(window, capacity)
         @lock = Mutex.new
-        # Until when.
+        # Keys that are in progress, with the end of their lease.
         @under_way = {}
       end
 
-      # Begins with a key, unless somebody else has. {#finish} or {#forget} is to follow; where neither does, such as
-      # where the process that had it was killed, the key is new again when its lease has ended.
+      # Claims a key, unless another request has it. Call {#finish} or {#forget} afterwards. If neither is called, such
+      # as after the process was killed, the key is new again when its lease ends.
       #
-      # @param key [String] what makes a request that request
+      # @param key [String] identifies the request
       # @param lease [Numeric] seconds
-      # @return [:new, :under_way, :handled] `:new` where it is the caller's now
-      # @raise [ArgumentError] where the key is no String
+      # @return [:new, :under_way, :handled] `:new` if the caller has it now
+      # @raise [ArgumentError] if the key is not a String
       # @example
       #   guard.begin("evt_1") # => :new
       #   guard.begin("evt_1") # => :under_way
@@ -52,7 +52,7 @@ module SimpleConnect
         @lock.synchronize do
           ends = @under_way[key]
           next :under_way if ends && Clock.now < ends
-          # One whose lease has ended is still remembered.
+          # A key with an expired lease is still in the store.
           next :handled unless @seen.first_time?(key) || ends
 
           @under_way[key] = Clock.now + lease
@@ -60,7 +60,7 @@ module SimpleConnect
         end
       end
 
-      # From now on a key is handled.
+      # Marks a key as handled.
       #
       # @param key [String]
       # @return [void]
@@ -72,21 +72,21 @@ module SimpleConnect
         nil
       end
 
-      # Whether a key has not come within the window. From now on it has.
+      # Returns whether a key is new within the window, and marks it as handled.
       #
-      # @param key [String] what makes a request that request
+      # @param key [String] identifies the request
       # @return [Boolean]
-      # @raise [ArgumentError] where the key is no String
+      # @raise [ArgumentError] if the key is not a String
       # @example
       #   guard.first_time?("evt_1") # => true
       #   guard.first_time?("evt_1") # => false
       def first_time?(key) = @seen.first_time?(checked(key))
 
-      # Forgets a key, so that what failed can be repeated.
+      # Forgets a key, so that a failed request can be repeated.
       #
       # @param key [String]
       # @return [void]
-      # @raise [ArgumentError] where the key is no String
+      # @raise [ArgumentError] if the key is not a String
       # @example
       #   guard.forget("evt_1")
       #   guard.first_time?("evt_1") # => true
@@ -98,7 +98,7 @@ module SimpleConnect
         nil
       end
 
-      # @return [Integer] how many keys it remembers
+      # @return [Integer] the number of keys
       def size = @seen.size
 
       # @return [String]

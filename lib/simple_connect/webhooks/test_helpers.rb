@@ -6,8 +6,7 @@ require_relative "../internal/transport"
 
 module SimpleConnect
   module Webhooks
-    # Signs requests, for specs of your own. With rack-test, include it beside `Rack::Test::Methods`, and there is
-    # {#post_webhook}.
+    # Signs requests in your specs. With rack-test, include it next to `Rack::Test::Methods` to get {#post_webhook}.
     #
     # @example
     #   RSpec.describe "webhooks" do
@@ -20,13 +19,13 @@ module SimpleConnect
     #     end
     #   end
     module TestHelpers
-      # The headers of a signed request with this body.
+      # Returns the headers of a signed request with this body.
       #
       # @param body [String]
       # @param secret [String, Array<String>]
       # @param scheme [:simple_connect, :kiket, :simplyq]
-      # @param timestamp [Time, Integer] when it is sent
-      # @return [Hash{String => String}] as {Signature.sign} gives them, and a Content-Type
+      # @param timestamp [Time, Integer] the time of sending
+      # @return [Hash{String => String}] the headers of {Signature.sign}, and a Content-Type
       # @raise [ConfigurationError] as {Signature.sign}
       # @raise [ArgumentError] as {Signature.sign}
       # @example In a request spec of Rails
@@ -37,7 +36,7 @@ module SimpleConnect
         { "Content-Type" => "application/json", **Signature.sign(body, secret:, scheme:, timestamp:) }
       end
 
-      # The same as a Rack env has them.
+      # Returns the same headers as entries of a Rack env.
       #
       # @param body [String]
       # @param options [Hash] as for {.signed_headers}
@@ -56,7 +55,7 @@ module SimpleConnect
       # Posts a signed event with rack-test.
       #
       # @param event [String]
-      # @param payload [Hash, String] a String is sent as it is
+      # @param payload [Hash, String] a String is sent unchanged
       # @param version [String, Integer]
       # @param options [Hash] as for {.signed_headers}
       # @return [Rack::MockResponse] rack-test's `last_response`
