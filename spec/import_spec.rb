@@ -115,13 +115,13 @@ RSpec.describe SimpleConnect::CLI, "import" do
       expect([out.lines.drop(1).sort, code]).to match(
         [[start_with("  1 × HTTP 422: "), start_with("  1 × must be {\"event_key\": "), start_with("  1 × not JSON"),
           "  1 × not UTF-8\n", "  1 × recipient.mobile_no is required\n",
-          "Repair and import what failed: orders.jsonl.failures.jsonl\n"], 1]
+          "The failed rows are in orders.jsonl.failures.jsonl: correct them, then import that file\n"], 1]
       )
       kept = failures("orders.jsonl.failures.jsonl")
       expect(kept.map { |line| line["row"] }).to match_array([2, 3, 4, 5, 6])
       expect(kept.find { |line| line["row"] == 3 }["failed"]).to eq("not JSON\n")
 
-      expect(import(file)).to match(["", /orders.jsonl.failures.jsonl is there, from another import/, 2])
+      expect(import(file)).to match(["", /orders.jsonl.failures.jsonl exists from another import/, 2])
 
       refuse.clear
       mended = kept.select { |line| [2, 4].include?(line["row"]) }
@@ -155,12 +155,12 @@ RSpec.describe SimpleConnect::CLI, "import" do
       file = write("orders.jsonl", *%w[a b c].map { |event_id| { event_key: "order_paid", event_id: } })
       out, err, code = import(file, "--concurrency", "1")
       expect([out, err.lines, code]).to match(
-        [/\A1 delivered, 0 failed/, ["Ended early, after 1 delivered, 0 failed; the same command goes on from here.\n",
-                                     /\AThe service would refuse the others, too: HTTP 401: /], 1]
+        [/\A1 delivered, 0 failed/, ["Ended early, after 1 delivered, 0 failed; run the same command again to resume.\n",
+                                     /\AThe service would reject the remaining rows too: HTTP 401: /], 1]
       )
       refuse.clear
       expect(import(file, "--concurrency", "1"))
-        .to match([/\A2 delivered, 0 failed from line 2 on \(/, /\AGoing on after line 1;/, 0])
+        .to match([/\A2 delivered, 0 failed from line 2 on \(/, /\AResuming after line 1,/, 0])
       expect(@taken.transform_values(&:size)).to eq("a" => 1, "b" => 1, "c" => 1)
       expect(Dir.children(".")).to eq(["orders.jsonl"])
     end
@@ -173,13 +173,13 @@ RSpec.describe SimpleConnect::CLI, "import" do
       file = write("orders.jsonl", *50.times.map { |n| { event_key: "k", event_id: "e#{n}" } })
       out, err, code = import(file, "--concurrency", "1")
       expect([out, code]).to match([/\A1 delivered, 0 failed/, 75])
-      expect(err).to match(/goes on from here\.\nThe last 10 failed alike, and may succeed later: HTTP 429: /)
+      expect(err).to match(/run the same command again to resume\.\nThe last 10 rows failed the same way and may succeed later: HTTP 429: /)
       expect(@server.requests.size).to eq(11)
       expect(Dir.children(".")).to match_array(%w[orders.jsonl orders.jsonl.progress])
 
       refuse.default = 202
       refuse["e7"] = 429
-      expect(import(file)).to match([/\A48 delivered, 1 failed from line 2 on/, /Going on after line 1;/, 75])
+      expect(import(file)).to match([/\A48 delivered, 1 failed from line 2 on/, /Resuming after line 1,/, 75])
       expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([8])
       expect(@taken.transform_values(&:size).values.uniq).to eq([1])
     end
@@ -231,7 +231,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       import("orders.jsonl", "--concurrency", "1")
       write("orders.jsonl", { event_key: "order_paid", event_id: "z" }, { event_key: "order_paid", event_id: "b" })
       expect(import("orders.jsonl"))
-        .to match(["", /orders.jsonl is not as it was up to line 1: .* remove orders.jsonl.progress/m, 2])
+        .to match(["", /orders.jsonl has changed up to line 1: .* remove orders.jsonl.progress/m, 2])
       File.truncate("orders.jsonl", 0)
       expect(import("orders.jsonl").last).to eq(2)
       expect(@taken.keys).to eq(["a"])
@@ -242,7 +242,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
     service do
       File.open(write("orders.jsonl", *orders(1))) do |file|
         file.flock(File::LOCK_EX)
-        expect(import("orders.jsonl")).to match(["", /orders.jsonl is being imported already/, 2])
+        expect(import("orders.jsonl")).to match(["", /another process is importing orders.jsonl/, 2])
       end
     end
   end
@@ -469,7 +469,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
-  it "takes a malformed row of a CSV once it is repaired in the file of failures" do
+  it "takes a malformed row of a CSV after it is corrected in the file of failures" do
     service do
       write("orders.csv", "event_key,event_id,note", "k,a,x,y", "k,b,\"x\"y", "k,c,x")
       expect(import("orders.csv").last).to eq(1)
@@ -490,7 +490,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       refuse.replace("c" => 422)
       out, = import(file)
       expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([2, 3])
-      expect(out).to include("Repair and import what failed: orders.jsonl.failures.jsonl")
+      expect(out).to include("The failed rows are in orders.jsonl.failures.jsonl: correct them")
     end
   end
 
@@ -523,7 +523,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       import(file, "--concurrency", "1")
       refuse["a"] = 422
       expect(import(file, "--failures", "/dev/full")).to match(
-        ["", %r{once that is repaired\.\nsimple_connect: /dev/full: No space left on device$}, 75]
+        ["", %r{fix the problem, then run the same command again to resume\.\nsimple_connect: /dev/full: No space left on device$}, 75]
       )
       expect(import(file)).to match([/\A1 delivered, 1 failed/, "", 1])
       expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([1])
@@ -551,9 +551,9 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
-  it "says where a file holds no rows" do
+  it "says if a file contains no rows" do
     service do
-      expect(import(write("orders.csv", "event_key"))).to match([/\A0 delivered/, "orders.csv holds no rows.\n", 0])
+      expect(import(write("orders.csv", "event_key"))).to match([/\A0 delivered/, "orders.csv contains no rows.\n", 0])
     end
   end
 

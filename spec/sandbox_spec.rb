@@ -549,10 +549,10 @@ RSpec.describe SimpleConnect::Sandbox do
       end
     end
 
-    it "warns where others can reach it with credentials that everybody knows" do
+    it "warns if other machines can reach it with the default credentials" do
       start = ->(host, **options) { described_class.start(host:, **options) { nil } }
-      known = "[SimpleConnect] the sandbox listens on 0.0.0.0 with credentials that everybody knows: pass secret: " \
-              "and api_key: of your own\n"
+      known = "[SimpleConnect] the sandbox listens on 0.0.0.0 with public default credentials: pass your own " \
+              "secret: and api_key:\n"
       expect { start.call("0.0.0.0") }.to output(known).to_stderr
       expect { start.call("0.0.0.0", secret: "own") }.to output(known).to_stderr
       expect { start.call("0.0.0.0", secret: "own", api_key: "own") }.not_to output.to_stderr

@@ -3,7 +3,7 @@
 require_relative "internal/autoload"
 
 module SimpleConnect
-  # What jobs of ActiveJob can include; see docs/jobs.md. {DeliverJob} is the job of this gem's own.
+  # Modules for ActiveJob jobs; see docs/jobs.md. {DeliverJob} is the gem's own job.
   module ActiveJob
     autoload :Retries, File.expand_path("active_job/retries.rb", __dir__)
   end

@@ -7,12 +7,12 @@ require_relative "internal/checks"
 require_relative "messages_client"
 
 module SimpleConnect
-  # What the clients of {SimpleConnect.client} and {SimpleConnect.messages} are built with; see
+  # The configuration of the clients of {SimpleConnect.client} and {SimpleConnect.messages}; see
   # {SimpleConnect.configure}. In Rails, `config.simple_connect` is the same object.
   #
-  # Each value is taken from the first place that has it: set here; the environment; in Rails, `simple_connect` in the
-  # credentials, at first below the name of the Rails environment. A Proc is called when the client is first used. The
-  # key id and the secret come from the same place.
+  # Each value comes from the first place that has it: this object; the environment; in Rails, `simple_connect` in the
+  # credentials, first below the name of the Rails environment. Procs are called when the client is first used. Key id
+  # and secret must come from the same place.
   #
   # @example
   #   SimpleConnect.configure do |config|
@@ -21,40 +21,41 @@ module SimpleConnect
   #     config.total_timeout = 5
   #   end
   class Configuration < ClientSettings
-    # By option, the environment variable that has it.
+    # The environment variable of each option.
     VARIABLES = %i[endpoint_url key_id secret base_url api_key]
                 .to_h { |option| [option, "SIMPLECONNECT_#{option.upcase}"] }.freeze
-    # What each client cannot do without, and what it takes beside that.
+    # The required and the optional settings of each client.
     NEEDED = { Client => %i[endpoint_url key_id secret].freeze, MessagesClient => %i[base_url api_key].freeze }.freeze
     SHARED = %i[logger timeout open_timeout read_timeout write_timeout total_timeout max_attempts retryable headers
                 user_agent debug proxy ca_file ip_version pool_size idle_timeout max_response_bytes].freeze
     OPTIONAL = { Client => [*SHARED, :event_keys, :envelope].freeze, MessagesClient => SHARED }.freeze
-    # How many clients that {#clients} builds are kept.
+    # The maximum number of clients from {#clients} that are kept.
     KEPT = 100
     private_constant :NEEDED, :SHARED, :OPTIONAL, :KEPT
 
-    # @return [:active_job, :sidekiq, String, nil] which job {Api::Events#deliver_later} enqueues: the gem's own, or the
-    #   name of a class that inherits from it; nil for ActiveJob's where it is loaded, or else Sidekiq's
+    # @return [:active_job, :sidekiq, String, nil] the job that {Api::Events#deliver_later} enqueues: the gem's own, or
+    #   the name of a class that inherits from it; nil for ActiveJob's if loaded, otherwise Sidekiq's
     attr_reader :job
-    # @return [String, Symbol, nil] the queue of these jobs; nil for that of the job
+    # @return [String, Symbol, nil] the queue of these jobs; nil for the job's default
     attr_reader :queue
-    # @return [Numeric] how many seconds such a job waits at the most, unless the service asks for more (an hour)
+    # @return [Numeric] the maximum wait between attempts in seconds, unless the service asks for more (an hour)
     attr_reader :max_wait
-    # @return [Numeric] for how many seconds after its first attempt it comes back (three days)
+    # @return [Numeric] the time in seconds after the first attempt when the job gives up (three days)
     attr_reader :give_up_after
-    # @return [:dead, :discard] what becomes of a job whose event the service rejects: it is kept among the dead, or not
+    # @return [:dead, :discard] whether a job whose event the service rejects is kept as dead or discarded
     attr_reader :rejected
-    # @return [#call, nil] called with the {Result} and a Hash (`client:`, `event_key:`, `event_id:`, `job:`) where the
+    # @return [#call, nil] called with the {Result} and a Hash (`client:`, `event_key:`, `event_id:`, `job:`) if the
     #   service rejects the event
     attr_reader :on_rejected
-    # @return [#call, nil] called likewise, once a minute at the most, where the integration, its URL or a proxy refuses
-    #   all of them
+    # @return [#call, nil] called with the same arguments, at most once a minute, if the integration, its URL or a proxy
+    #   rejects all events
     attr_reader :on_unauthorized
-    # @return [#call, nil] called likewise where a job gives up. The Result is nil where its client could not be built
+    # @return [#call, nil] called with the same arguments if a job gives up. The Result is nil if its client cannot be
+    #   built
     attr_reader :on_exhausted
 
     # @api private
-    # @return [Proc, nil] gives the values of Rails' credentials, by the names of their places
+    # @return [Proc, nil] returns the values of Rails' credentials, by place
     attr_accessor :credentials
 
     # @api private
@@ -83,7 +84,7 @@ module SimpleConnect
     end
 
     # @param queue [String, Symbol, nil] see {#queue}
-    # @raise [ConfigurationError] for what is no name
+    # @raise [ConfigurationError] if it is not a name
     def queue=(queue)
       unless queue.nil? || Checks.line(queue)
         raise ConfigurationError, "config.queue must be a name, such as \"low\", not #{queue.inspect}"
@@ -93,13 +94,13 @@ module SimpleConnect
     end
 
     # @param seconds [Numeric] see {#max_wait}
-    # @raise [ConfigurationError] for what is no positive number
+    # @raise [ConfigurationError] if it is not a positive number
     def max_wait=(seconds)
       @max_wait = Checks.seconds("config.max_wait", seconds, 3600)
     end
 
     # @param seconds [Numeric] see {#give_up_after}
-    # @raise [ConfigurationError] for what is no positive number
+    # @raise [ConfigurationError] if it is not a positive number
     def give_up_after=(seconds)
       @give_up_after = Checks.seconds("config.give_up_after", seconds, 259_200)
     end
@@ -115,30 +116,30 @@ module SimpleConnect
     end
 
     # @param hook [#call, nil] see {#on_rejected}
-    # @raise [ConfigurationError] where it has no `call`
+    # @raise [ConfigurationError] if it has no `call`
     def on_rejected=(hook)
       @on_rejected = hook(:on_rejected, hook)
     end
 
     # @param hook [#call, nil] see {#on_unauthorized}
-    # @raise [ConfigurationError] where it has no `call`
+    # @raise [ConfigurationError] if it has no `call`
     def on_unauthorized=(hook)
       @on_unauthorized = hook(:on_unauthorized, hook)
     end
 
     # @param hook [#call, nil] see {#on_exhausted}
-    # @raise [ConfigurationError] where it has no `call`
+    # @raise [ConfigurationError] if it has no `call`
     def on_exhausted=(hook)
       @on_exhausted = hook(:on_exhausted, hook)
     end
 
-    # Configures a client of its own, for {SimpleConnect.client}. What is not set for it is taken from the rest of the
+    # Configures another client, for {SimpleConnect.client}. Settings that are missing for it come from the rest of the
     # configuration.
     #
     # @param name [Symbol, String]
     # @yieldparam client [ClientSettings]
     # @return [void]
-    # @raise [ArgumentError] without a block, and for a name that is blank
+    # @raise [ArgumentError] without a block, and for a blank name
     # @example
     #   config.client(:billing) do |client|
     #     client.endpoint_url = "https://app.simplewaconnect.com/api/v1/integrations/billing/events"
@@ -152,10 +153,10 @@ module SimpleConnect
       reset
     end
 
-    # Builds clients by name when they are first used, such as one for each tenant. The 100 used last are kept.
+    # Builds clients by name on first use, such as one for each tenant. The 100 most recently used are kept.
     #
     # @yieldparam name [Symbol] one that {#client} has not configured
-    # @yieldreturn [Client, nil] nil where there is no such client
+    # @yieldreturn [Client, nil] nil if there is no such client
     # @return [void]
     # @raise [ArgumentError] without a block
     # @example
@@ -168,8 +169,8 @@ module SimpleConnect
       reset
     end
 
-    # Forgets the clients that were built, and closes their idle connections: the next use builds them again, such as
-    # with another secret.
+    # Forgets the clients that were built, and closes their idle connections. The next use builds them again, such as
+    # with a new secret.
     #
     # @return [void]
     # @example
@@ -191,8 +192,8 @@ module SimpleConnect
     # @api private
     # @param type [Class] {Client} or {MessagesClient}
     # @param name [Symbol, String, nil]
-    # @return [Client, MessagesClient] that is built when it is first used
-    # @raise [ConfigurationError] where no client has this name
+    # @return [Client, MessagesClient] built on first use
+    # @raise [ConfigurationError] if no client has this name
     def built(type, name)
       name = checked(name || :default)
       unless configured?(name) || (@clients && type == Client)
@@ -200,7 +201,7 @@ module SimpleConnect
       end
 
       @lock.synchronize do
-        # What was used last comes last.
+        # Keeps the most recently used last.
         client = @built.delete([type, name]) || deferred(type, name)
         @built[[type, name]] = client
         drop_oldest
@@ -210,10 +211,10 @@ module SimpleConnect
 
     # @api private
     # @param type [Class] {Client} or {MessagesClient}
-    # @param name [Symbol] of one that {#configured?}
-    # @param changes [Hash] other options than are configured
+    # @param name [Symbol] the name of a client for which {#configured?} is true
+    # @param changes [Hash] options that replace the configured ones
     # @return [Client, MessagesClient] a new one
-    # @raise [ConfigurationError] where a value is missing or cannot be used
+    # @raise [ConfigurationError] if a value is missing or invalid
     def build(type, name, **changes) = type.new(**options(type, name), **changes)
 
     # @api private
@@ -221,10 +222,10 @@ module SimpleConnect
     # @return [Boolean] whether {#client} has configured it; else {#clients} may build it
     def configured?(name) = name == :default || @named.key?(name)
 
-    # Where a value comes from.
+    # Finds a value and the place it comes from.
     # @api private
     # @param option [Symbol]
-    # @param name [Symbol] of the client
+    # @param name [Symbol] the client's name
     # @return [Array(String, Object), nil] the place and the value
     def find(option, name = :default)
       places(name).each do |place, values|
@@ -240,7 +241,7 @@ module SimpleConnect
     def hook(name, hook)
       return hook if hook.nil? || hook.respond_to?(:call)
 
-      raise ConfigurationError, "config.#{name} must have a call, such as ->(result, context) { … }, " \
+      raise ConfigurationError, "config.#{name} must respond to call, such as ->(result, context) { … }, " \
                                 "not #{hook.inspect}"
     end
 
@@ -250,7 +251,7 @@ module SimpleConnect
       raise ArgumentError, "name must be a Symbol or a String, such as :billing, not #{name.inspect}"
     end
 
-    # Those that are configured by name are few, and stay.
+    # Clients configured by name are few, and stay.
     def drop_oldest
       others = @built.keys.reject { |_, name| configured?(name) }
       @built.delete(others.first).close if others.size > KEPT
@@ -281,12 +282,12 @@ module SimpleConnect
 
       refuse_halves(found)
       given = OPTIONAL[type].to_h { |option| [option, find(option, name)&.last] }.compact
-      # Rails' own is the default: false is for none.
+      # In Rails, false means no logger.
       given.delete(:logger) unless given[:logger]
       { **given, **found.transform_values(&:last) }
     end
 
-    # By their names, what gives an option's value.
+    # The places by name, each with a way to read an option.
     def places(name)
       own = { "config.client(#{name.inspect})" => @named[name], "the configuration" => self }.compact
       { **own.transform_values { |settings| settings.method(:public_send) },
@@ -294,7 +295,7 @@ module SimpleConnect
         **(credentials&.call || {}).transform_values { |values| values.slice(*VARIABLES.keys).method(:[]) } }
     end
 
-    # A key id of another place belongs to another secret.
+    # A key id from another place belongs to another secret.
     def refuse_halves(found)
       key_id, secret = found.values_at(:key_id, :secret).compact.map(&:first)
       return if key_id == secret

@@ -3,7 +3,7 @@
 require_relative "internal/autoload"
 
 module SimpleConnect
-  # What works on deliveries in Sidekiq; see docs/jobs.md. Its classes load when they are used, and need Sidekiq then.
+  # Jobs and modules for Sidekiq; see docs/jobs.md. They load on first use, and need Sidekiq then.
   module Sidekiq
     autoload :DeliverJob, File.expand_path("sidekiq/deliver_job.rb", __dir__)
     autoload :Retries, File.expand_path("sidekiq/retries.rb", __dir__)

@@ -171,7 +171,7 @@ RSpec.describe "events.deliver_later", unchecked: true do
                          'SimpleConnect.client.events.later.deliver_all([["a", { n: 1 }], ["b", { n: 1 }]])')
       # perform_all_later, of Rails 7.1 and later, does not call callbacks.
       expect(printed.grep(/Error/).uniq)
-        .to eq(["SimpleConnect::EnqueueError: a callback of SimpleConnect::DeliverJob refused the job"])
+        .to eq(["SimpleConnect::EnqueueError: a callback of SimpleConnect::DeliverJob rejected the job"])
     end
 
     it "takes many, from a lazy list too" do

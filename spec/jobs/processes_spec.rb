@@ -141,6 +141,6 @@ RSpec.describe "Jobs, until the service has taken the event", unchecked: true do
   it "say where a later release of the gem has enqueued them" do
     file = initializer("active_job", ScriptedServer.open(&:itself))
     expect { ruby(file, 'SimpleConnect::DeliverJob.perform_now({ "v" => 2 })') }
-      .to raise_error(/this job's arguments have the version 2: work on it with the release/)
+      .to raise_error(/this job's arguments have the version 2: run it with the release/)
   end
 end

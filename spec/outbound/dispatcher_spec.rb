@@ -337,7 +337,7 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher do
       expect(made).to all(eq(at))
       ["2026-11-25", "soon", "2026-11-25T23:30:01", "2026-13-45T23:30:01Z", 1_795_649_401].each do |time|
         expect { attempt(:failure, scheduled_at: time) }
-          .to raise_error(ArgumentError, /scheduled_at: must be a Time, or a String such as "2026-11-25T23:30:01Z", not/)
+          .to raise_error(ArgumentError, /scheduled_at: must be a Time, or a String such as "2026-11-25T23:30:01Z"/)
       end
     end
 

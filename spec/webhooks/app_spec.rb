@@ -142,8 +142,8 @@ RSpec.describe SimpleConnect::Webhooks::App do
       ask = ->(path, timestamp = now) { post(path, "{}", signed: { timestamp: }) }
       expect(ask["/v/1/webhooks/order.paid"].first).to eq(200)
       paths = %w[/v/2/webhooks/order.paid /v/1/webhooks/order.sent /v/1/webhooks/unknown /webhooks/order.paid]
-      elsewhere = [409, { "error" => "this body and timestamp were received before, with another event or version: sign " \
-                                     "again with a new timestamp" }]
+      elsewhere = [409, { "error" => "this body and timestamp were received before, with another event or version: " \
+                                     "sign again with a new timestamp" }]
       2.times { expect(paths.map(&ask).uniq).to eq([elsewhere]) }
       expect(calls.size).to eq(1)
       expect(ask["/v/1/webhooks/order.paid"]).to eq([200, { "ok" => true, "duplicate" => true }])

@@ -3,18 +3,18 @@
 require_relative "../internal/job_run"
 
 module SimpleConnect
-  # Delivers an event that {Api::Events#deliver_later} has enqueued, for ActiveJob. It retries itself while the service
-  # fails; what fails for good is raised, so that the adapter keeps it as it keeps failed jobs.
+  # The ActiveJob job of {Api::Events#deliver_later}. It retries while the service fails. Permanent failures are raised,
+  # so that the adapter keeps the job as failed.
   #
-  # @example With options of your own, after `config.job = "NotifyJob"`
+  # @example With your own options, after `config.job = "NotifyJob"`
   #   class NotifyJob < SimpleConnect::DeliverJob
   #     queue_with_priority 20
   #   end
   class DeliverJob < ::ActiveJob::Base
-    # From Rails 6.1 on. Whom an event is for is nobody's business in a log.
+    # Rails 6.1 and later. Keeps recipients out of the log.
     self.log_arguments = false if respond_to?(:log_arguments=)
 
-    # Where it is Sidekiq that works on ActiveJob's jobs: what is raised is final.
+    # If Sidekiq runs ActiveJob's jobs: an error is final, so Sidekiq must not retry.
     include ::Sidekiq::Job::Options if defined?(::Sidekiq::Job::Options) && !respond_to?(:sidekiq_options)
     sidekiq_options retry: 0, dead: true if respond_to?(:sidekiq_options)
 
@@ -25,8 +25,8 @@ module SimpleConnect
       # @param jobs [Array<Hash>] their arguments
       # @param options [Hash] `queue:`, `wait:` and `priority:`
       # @return [void]
-      # @raise [EnqueueError] where a callback refuses one
-      # @raise [StandardError] whatever the adapter raises
+      # @raise [EnqueueError] if a callback rejects a job
+      # @raise [StandardError] any error of the adapter
       def enqueue_deliveries(jobs, options)
         jobs = jobs.map { |arguments| new(arguments) }
         if jobs.size > 1 && ::ActiveJob.respond_to?(:perform_all_later)
@@ -38,29 +38,29 @@ module SimpleConnect
       end
 
       # @api private
-      # ActiveJob has all of them.
+      # ActiveJob supports all options.
       def check_options(_options) = nil
 
       private
 
-      # Since Rails 7 what an adapter raises may only be kept in the job.
+      # Since Rails 7, an adapter's error may only be kept in the job.
       def refuse(job)
         error = job.enqueue_error if job.respond_to?(:enqueue_error)
-        raise error || EnqueueError.new("a callback of #{name} refused the job")
+        raise error || EnqueueError.new("a callback of #{name} rejected the job")
       end
     end
 
     # @api private
     # @param arguments [Hash{String => Object}]
     # @return [void]
-    # @raise [DeliveryError] where the delivery failed for good
+    # @raise [DeliveryError] if the delivery failed permanently
     def perform(arguments)
       JobRun.call(arguments, self.class.name) do |wait, later, error|
-        # The test adapter does not wait, and would come back for ever.
+        # The test adapter does not wait, so the job would retry in an endless loop.
         raise error if queue_adapter.try(:perform_enqueued_at_jobs)
 
         self.arguments = [later]
-        retry_job(wait:, error:) or raise EnqueueError, "a callback of #{self.class.name} refused the next attempt"
+        retry_job(wait:, error:) or raise EnqueueError, "a callback of #{self.class.name} rejected the next attempt"
       end
     end
   end

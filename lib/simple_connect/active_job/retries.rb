@@ -5,8 +5,8 @@ require_relative "../internal/job_policy"
 
 module SimpleConnect
   module ActiveJob
-    # Treats what {Api::Events#deliver!} raises in a job of your own as {DeliverJob} does: see docs/jobs.md. A transient
-    # error brings the job back, a permanent one is raised.
+    # Handles errors of {Api::Events#deliver!} in your own job as {DeliverJob} does: see docs/jobs.md. Transient errors
+    # are retried, permanent errors are raised.
     #
     # @example
     #   class ReceiptJob < ApplicationJob
@@ -23,12 +23,12 @@ module SimpleConnect
       def self.included(job)
         super
         job.rescue_from(DeliveryError) { |error| retry_delivery(error) }
-        # The service has taken the event.
+        # The service has accepted the event.
         job.rescue_from(MalformedResponseError) { nil }
       end
 
       # @api private
-      # @return [Hash] with what has to outlast the attempts
+      # @return [Hash] with the state that must survive the attempts
       def serialize
         return super unless @simple_connect_since
 
@@ -54,7 +54,7 @@ module SimpleConnect
         case decision.todo
         when :dead then raise error
         when :retry
-          retry_job(wait: decision.wait, error:) or raise EnqueueError, "a callback refused the job's next attempt"
+          retry_job(wait: decision.wait, error:) or raise EnqueueError, "a callback rejected the job's next attempt"
         end
       end
     end

@@ -10,25 +10,25 @@ require_relative "../internal/clock"
 
 module SimpleConnect
   class CLI
-    # The command `import`: delivers the rows of a file, and can go on where it was ended early.
+    # The `import` command: delivers the rows of a file, and can resume after it ended early.
     #
-    # Beside the file it notes how far it is, and keeps the rows that failed. Each row has an id, its own or one made
-    # here, and the same one whenever it is repeated; so none is taken twice.
+    # It stores its progress next to the file, and keeps rows that failed. Each row has an id, its own or a generated
+    # one that stays the same when the row is repeated, so no row is delivered twice.
     # @api private
     class Import
-      # With these every row would be refused alike.
+      # With these statuses the service rejects every row.
       HOPELESS = [401, 403, 404].freeze
-      # The reasons of failures that the summary tells apart.
+      # The maximum number of different reasons in the summary.
       MOST_REASONS = 10
-      # As many failures in a row, and twice the concurrency, as tell that the service is down or asks to wait.
+      # This many failures in a row, plus twice the concurrency, mean that the service is down or asks to wait.
       MOST_TEMPORARY = 10
-      # Seconds between notes of how far it is.
+      # Seconds between saves of the progress.
       KEEP_INTERVAL = 1
-      # How far it is: the last line that is done, and what stands for all up to there.
+      # The progress: the last finished line, and a digest of the file up to it.
       Mark = Struct.new(:line, :digest)
       private_constant :HOPELESS, :MOST_REASONS, :MOST_TEMPORARY, :KEEP_INTERVAL, :Mark
 
-      # Takes the place of a client's requests, and sends nothing.
+      # Replaces a client's requests in a dry run, and sends nothing.
       class Rehearsal
         Transport = Struct.new(:target)
         private_constant :Transport
@@ -39,7 +39,7 @@ module SimpleConnect
       end
       private_constant :Rehearsal
 
-      # @param path [String] `-` for what comes in by `input`
+      # @param path [String] `-` for `input`
       # @param concurrency [Integer]
       # @param failures [String, nil] the file for the rows that fail
       # @param dry_run [Boolean]
@@ -49,7 +49,7 @@ module SimpleConnect
       def initialize(path, concurrency:, failures:, dry_run:, input:, out:, err:)
         @path = path
         @concurrency = concurrency
-        # A pipe can be read only once, whatever its name is.
+        # A pipe can be read only once, whatever its path.
         @stream = path == "-" || path.start_with?("/dev/") || (File.exist?(path) && !File.file?(path))
         @failures_path = failures || (@stream ? "import.failures.jsonl" : failures_of(path))
         @note_path = "#{path}.progress" unless @stream || dry_run
@@ -60,13 +60,13 @@ module SimpleConnect
         @delivered = @duplicates = @failed = @temporary = 0
         @reasons = Hash.new(0)
         @under_way = {}
-        # Of those under way, the results that may be better another time, since the last one that was not such.
+        # The transient failures since the last other result, by row.
         @held = {}
       end
 
-      # @yieldreturn [Api::Events] asked for where something is to be sent
+      # @yieldreturn [Api::Events] needed unless it is a dry run
       # @return [Integer] the exit code
-      # @raise [UsageError] where it cannot begin, or not go on
+      # @raise [UsageError] if it cannot start or continue
       def run
         open_input do
           take_up
@@ -87,7 +87,7 @@ module SimpleConnect
 
       private
 
-      # What failed again goes beside what failed before, under the next number.
+      # If a file of failures is imported, its failures go to a new file with the next number.
       def failures_of(path)
         again = path.match(/\A(?<file>.+\.failures)(?:\.(?<number>\d+))?\.jsonl\z/) or return "#{path}.failures.jsonl"
 
@@ -99,7 +99,7 @@ module SimpleConnect
 
         File.open(@path, "rb") do |file|
           unless @stream || file.flock(File::LOCK_EX | File::LOCK_NB)
-            raise UsageError, "#{@path} is being imported already"
+            raise UsageError, "another process is importing #{@path}"
           end
 
           @io = file
@@ -110,9 +110,9 @@ module SimpleConnect
       def take_up
         noted = read_note if @note_path && File.exist?(@note_path)
         if noted
-          @err.puts("Going on after line #{noted[:line]}; #{@note_path} says so.") if noted[:line].positive?
+          @err.puts("Resuming after line #{noted[:line]}, as noted in #{@note_path}.") if noted[:line].positive?
         elsif !@dry_run && File.exist?(@failures_path)
-          raise UsageError, "#{@failures_path} is there, from another import: import it, move it away, or name " \
+          raise UsageError, "#{@failures_path} exists from another import: import it, move it away, or name " \
                             "another file with --failures"
         end
         @anew = noted.nil?
@@ -122,7 +122,7 @@ module SimpleConnect
         @before = @done = Mark.new(noted[:line], noted[:digest])
         @size = @io.size unless @stream
         @progress = Progress.new(@err, total: @size)
-        # Before anything is sent: what was sent before a crash must have the same ids after it.
+        # Saved before anything is sent, so that rows have the same ids after a crash.
         keep
       end
 
@@ -132,8 +132,8 @@ module SimpleConnect
 
         raise JSON::ParserError
       rescue JSON::ParserError
-        raise UsageError, "#{@note_path} is damaged: restore it, or remove it to begin anew; rows without an " \
-                          "event_id then get new ones, and may be delivered twice"
+        raise UsageError, "#{@note_path} is damaged: restore it, or remove it to start again; rows without an " \
+                          "event_id then get new ids and may be delivered twice"
       end
 
       def deliver_all(events)
@@ -154,7 +154,7 @@ module SimpleConnect
 
       def hopeless?(result) = HOPELESS.include?(result.status_code) && (@hopeless = result)
 
-      # Where nothing else comes, these rows are not failures of their own, and are sent again with the rest.
+      # If no other result follows, these rows do not count as failed: the next run sends them again.
       def hold(index, result)
         @held[index] = result
         @hopeless = result if @held.size >= [MOST_TEMPORARY, 2 * @concurrency].max
@@ -190,10 +190,10 @@ module SimpleConnect
         refuse_changed if @before.line.positive?
       end
 
-      # The end of the file is the end of the work only where the file still has all that it had.
+      # The import is complete only if the file has not become shorter meanwhile.
       def shrunk? = !@stream && @io.size < [@size, @io.pos].max
 
-      # Whether a row was done before this run.
+      # Whether an earlier run has handled the row.
       def before?(mark)
         return false if @before.line.zero?
         return true if mark.line < @before.line
@@ -204,8 +204,8 @@ module SimpleConnect
       end
 
       def refuse_changed
-        raise UsageError, "#{@path} is not as it was up to line #{@before.line}: restore it, or remove #{@note_path} " \
-                          "to begin anew"
+        raise UsageError, "#{@path} has changed up to line #{@before.line}: restore it, or remove #{@note_path} " \
+                          "to start again"
       end
 
       def settle(index, result)
@@ -218,7 +218,7 @@ module SimpleConnect
           failed(row, row.delivery, result.error)
         end
         advance
-        # Only now: what comes in between must not make it forgotten.
+        # Set only now, so that an interruption before it does not lose the row.
         @under_way.delete(index)
       end
 
@@ -226,7 +226,7 @@ module SimpleConnect
 
       def failed(row, what, error)
         @failed += 1
-        # What Ruby calls so is a column or a member here.
+        # Names the column or field instead of Ruby's argument.
         error = error.sub(/\AArgumentError: (\w+)\[:(\w+)\]/, '\1.\2').delete_prefix("ArgumentError: ")
         reason = error.lines.first.to_s.strip[0, 200]
         @reasons[@reasons.key?(reason) || @reasons.size < MOST_REASONS ? reason : "other reasons"] += 1
@@ -238,7 +238,7 @@ module SimpleConnect
         @failures.puts(JSON.generate(failure, max_nesting: 0)) unless @failed_before.include?(name(failure))
       end
 
-      # Where an import goes on, the rows that it reads again may have failed before.
+      # A resumed import reads some rows again that may have failed before.
       def failed_before
         return Set.new if @anew || !File.file?(@failures_path)
 
@@ -255,7 +255,7 @@ module SimpleConnect
       def open_failures
         file = open_private(@failures_path, File::RDWR | File::APPEND)
         file.sync = true
-        # A full disk may have left half a line.
+        # A full disk may have left an incomplete line.
         file.puts if file.size.positive? && file.pread(1, file.size - 1) != "\n"
         @failed_before = failed_before
         file
@@ -263,10 +263,10 @@ module SimpleConnect
         raise UsageError, "#{@failures_path} is a symbolic link: remove it, or name another file with --failures"
       end
 
-      # Rows hold names and numbers of customers; and what another user put in our way is not written to.
+      # Rows contain customers' names and numbers. NOFOLLOW protects against links placed by another user.
       def open_private(path, flags, &) = File.open(path, flags | File::CREAT | File::NOFOLLOW, 0o600, &)
 
-      # Notes how far it is; nothing where it is at the end.
+      # Saves the progress; removes it at the end.
       def keep
         @kept_at = Clock.now
         return unless @note_path
@@ -282,40 +282,40 @@ module SimpleConnect
       end
 
       def leave
-        # No run has read a row, so there is nothing to go on from.
+        # No row was read, so there is nothing to resume.
         return FileUtils.rm_f(@note_path.to_s) if @blocked && @anew && @done.line.zero?
 
         keep
         return if @finished || @dry_run
 
-        going_on = "; the same command goes on from here#{" once that is repaired" if @blocked}" if @note_path
+        going_on = "; #{"fix the problem, then " if @blocked}run the same command again to resume" if @note_path
         @err.puts("Ended early, after #{counts}#{going_on}.")
       end
 
       def summarize
-        @err.puts("#{@path == "-" ? "The standard input" : @path} holds no rows.") if @finished && @done.line.zero?
+        @err.puts("#{@path == "-" ? "The standard input" : @path} contains no rows.") if @finished && @done.line.zero?
         @out.puts("#{counts} (#{format("%.1f", @progress.elapsed)} s, #{grouped(@progress.rate.round)}/s)")
         unless @dry_run
           @reasons.sort_by(&:last).reverse_each { |reason, count| @out.puts("  #{grouped(count)} × #{reason}") }
         end
-        @out.puts("Repair and import what failed: #{@failures_path}") if @failures
+        @out.puts("The failed rows are in #{@failures_path}: correct them, then import that file") if @failures
         code
       end
 
-      # Of this run: what came before it was counted then.
+      # Counts only this run.
       def counts
         "#{grouped(@delivered)} #{@dry_run ? "can be delivered" : "delivered"}" \
-          "#{", #{grouped(@duplicates)} of them before" if @duplicates.positive?}, " \
+          "#{", #{grouped(@duplicates)} of them already delivered before" if @duplicates.positive?}, " \
           "#{grouped(@failed)} #{@dry_run ? "cannot" : "failed"}#{" from line #{@first + 1} on" if @first.positive?}"
       end
 
       def code
         if @hopeless
           if @hopeless.retryable?
-            @err.puts("The last #{@held.size} failed alike, and may succeed later: #{@hopeless.error}")
+            @err.puts("The last #{@held.size} rows failed the same way and may succeed later: #{@hopeless.error}")
             return TEMPORARY
           end
-          @err.puts("The service would refuse the others, too: #{@hopeless.error}")
+          @err.puts("The service would reject the remaining rows too: #{@hopeless.error}")
           return REFUSED
         end
         return OK if @failed.zero?

@@ -1,13 +1,12 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # Runs something once the transactions of ActiveRecord have committed that are open on this thread: at once where
-  # there are none, and never where one is rolled back. Transactions that are not joinable, such as those of fixtures,
-  # do not count.
+  # Runs a block after the ActiveRecord transactions that are open in this thread have committed: at once if there are
+  # none, never if one is rolled back. Transactions that are not joinable, such as those of test fixtures, do not count.
   # @api private
   module AfterCommit
     class << self
-      # @yield at the latest when this returns, or when the last of the transactions commits
+      # @yield at once, or after the last of the transactions commits
       # @return [void]
       def call(&block)
         return yield unless base?
@@ -16,7 +15,7 @@ module SimpleConnect
         connections = open_connections
         return yield if connections.empty?
 
-        # The counter is this thread's alone, as its connections are.
+        # The counter belongs to this thread, as its connections do.
         left = connections.size
         connections.each do |connection|
           connection.add_transaction_record(Record.new(connection) { yield if (left -= 1).zero? })
@@ -26,10 +25,10 @@ module SimpleConnect
 
       private
 
-      # ActiveRecord::Base loads by itself; before it has, nothing can be open.
+      # ActiveRecord::Base is autoloaded; before that, no transaction can be open.
       def base? = defined?(::ActiveRecord::Base) && !::ActiveRecord.autoload?(:Base)
 
-      # From Rails 7.2 on.
+      # Rails 7.2 and later.
       def all_transactions? = ::ActiveRecord.respond_to?(:after_all_transactions_commit)
 
       def open_connections
@@ -42,13 +41,13 @@ module SimpleConnect
 
       def pools
         base = ::ActiveRecord::Base
-        # Rails 7.1 warns of the name that it had before.
+        # Rails 7.1 deprecates the earlier name.
         return base.connection_handler.connection_pool_list(:all) if ::ActiveRecord.version >= Gem::Version.new("7.1")
 
         handlers(base).flat_map(&:all_connection_pools)
       end
 
-      # Before Rails 7.1 there may be one for each role.
+      # Before Rails 7.1 there can be one for each role.
       def handlers(base)
         [base.connection_handler, *base.connection_handlers.values].compact.uniq
       rescue NotImplementedError
@@ -56,8 +55,8 @@ module SimpleConnect
       end
     end
 
-    # What a transaction takes for a record, and tells that it has committed. Of a savepoint, the transaction around it
-    # gets it.
+    # Acts as a record of a transaction, which calls it after the commit. A savepoint passes it to the outer
+    # transaction.
     # @api private
     class Record
       def initialize(connection, &block)
@@ -69,7 +68,7 @@ module SimpleConnect
       def has_transactional_callbacks? = true # rubocop:disable Naming/PredicateName -- ActiveRecord's name
       def before_committed!(*) = nil
 
-      # `should_run_callbacks:` is false where the callback of another record raised. The transaction has committed.
+      # `should_run_callbacks:` is false if another record's callback raised. The transaction has committed anyway.
       def committed!(*, **)
         block = @block
         @block = nil

@@ -5,16 +5,16 @@ require_relative "clock"
 require_relative "log"
 
 module SimpleConnect
-  # What a job does with what came of an attempt: the table of docs/jobs.md.
+  # Decides what a job does after an attempt: the table in docs/jobs.md.
   # @api private
   module JobPolicy
     # The integration, the URL or a proxy is wrong, not the event.
     INTEGRATION = [401, 402, 403, 404, 405, 407, 410, *300..399].freeze
-    # The first wait; it doubles with each further one.
+    # The first wait in seconds; it doubles after each attempt.
     FIRST_WAIT = 5.0
-    # How much longer than that a wait may be, as a part of it.
+    # The maximum jitter, as a fraction of the wait.
     JITTER = 0.25
-    # How many seconds on_unauthorized is spared after it was called.
+    # The minimum seconds between calls of on_unauthorized.
     SPARED = 60
     private_constant :INTEGRATION, :FIRST_WAIT, :JITTER, :SPARED
 
@@ -27,7 +27,7 @@ module SimpleConnect
       # @param result [Result]
       # @return [:done, :retry, :integration, :rejected]
       def verdict(result)
-        # Behind a success, or an answer too large to read: the service has taken it.
+        # After a success, or a response too large to read: the service has accepted the event.
         return :done if result.success? || result.taken? || result.network_error == :too_large
         return :retry if result.status_code.zero? || result.retryable?
 
@@ -46,12 +46,12 @@ module SimpleConnect
         end
       end
 
-      # Decides, and tells the hooks.
+      # Decides, and calls the hooks.
       #
       # @param verdict [Symbol] see {.verdict}
       # @param result [Result, nil]
-      # @param failed [Integer] how many attempts have failed, this one included
-      # @param since [Float] when the first began, in seconds since 1970
+      # @param failed [Integer] the number of failed attempts, including this one
+      # @param since [Float] the start of the first attempt, in seconds since 1970
       # @param context [Hash{Symbol => String, nil}] for the hooks
       # @return [Decision]
       def decide(verdict, result, failed:, since:, context:)
@@ -68,7 +68,7 @@ module SimpleConnect
         end
       end
 
-      # @return [Float, nil] in seconds; nil where the time is over, or the server asks for more than all of it
+      # @return [Float, nil] the wait in seconds; nil if the time is over, or the server asks for more than is left
       def wait(config, failed, since, asked)
         return if Time.now.to_f - since >= config.give_up_after || (asked && asked > config.give_up_after)
 

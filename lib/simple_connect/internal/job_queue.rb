@@ -9,41 +9,41 @@ require_relative "tracing"
 module SimpleConnect
   # Enqueues deliveries as jobs of the configured class.
   #
-  # A job's only argument is a Hash that is JSON: `v`, the version of this list; `client`, its name; `event_key` and
-  # `event_id`; `body`, in Base64, so that logs, error trackers and the queue's pages show no phone number; and, after
-  # the first attempt, `failed`, how many have failed, and `since`, when the first began. Where Sidekiq's queue was set,
-  # `queue`: such a job does not know it.
+  # A job's only argument is a Hash of JSON: `v`, the version of this list; `client`, its name; `event_key` and
+  # `event_id`; `body`, in Base64, so that logs, error trackers and the queue's pages show no phone number; after the
+  # first attempt, `failed`, the number of failed attempts, and `since`, the start of the first; and `queue`, if it was
+  # set for Sidekiq, whose jobs do not know their queue.
   # @api private
   class JobQueue
     # The version of the arguments.
     VERSION = 1
-    # By the name in `config.job`, the class and whether its library is loaded. ActiveJob::Base must not load here: a
-    # later initializer may still configure it.
+    # By the name in `config.job`: the class, and whether its library is loaded. ActiveJob::Base must not load here,
+    # because a later initializer may still configure it.
     JOBS = { active_job: [-> { DeliverJob }, -> { defined?(::ActiveJob::Base) }, "ActiveJob"],
              sidekiq: [-> { Sidekiq::DeliverJob }, -> { defined?(::Sidekiq::Job) }, "Sidekiq"] }.freeze
     private_constant :JOBS
 
-    # @param arguments [Hash{String => Object}] of a job
+    # @param arguments [Hash{String => Object}] the job's arguments
     # @return [String] the JSON to deliver
-    # @raise [Error] where a later release of the gem has enqueued it
+    # @raise [Error] if a later release of the gem enqueued it
     def self.body(arguments)
       version = arguments["v"]
       return arguments.fetch("body").unpack1("m0").force_encoding(Encoding::UTF_8) if version == VERSION
 
-      raise Error, "this job's arguments have the version #{version.inspect}: work on it with the release of " \
+      raise Error, "this job's arguments have the version #{version.inspect}: run it with the release of " \
                    "simple_connect-client that enqueued it, or a later one"
     end
 
     # @param configuration [Configuration, nil]
     # @param client [Symbol, nil] its name
-    # @param options [Hash] `queue:`, `wait:` and `priority:`, nil or not
-    # @raise [ConfigurationError] where a job could not find the client, or there is no queue
-    # @raise [ArgumentError] for options that cannot be used
+    # @param options [Hash] `queue:`, `wait:` and `priority:`; values can be nil
+    # @raise [ConfigurationError] if a job could not find the client, or there is no queue
+    # @raise [ArgumentError] for invalid options
     def initialize(configuration, client, **options)
       unless configuration && client
         raise ConfigurationError, "a job finds its client by name: configure one (SimpleConnect.configure), and call " \
                                   "SimpleConnect.client.events.deliver_later, or SimpleConnect.client(:name) for " \
-                                  "another; what client.with changes is for calls without a job"
+                                  "another; options of client.with apply only to calls without a job"
       end
 
       @client = client
@@ -60,11 +60,11 @@ module SimpleConnect
         "body" => [body].pack("m0"), **Tracing.carried }
     end
 
-    # Enqueues these jobs, once the transactions commit that are open now.
+    # Enqueues these jobs after the open transactions have committed.
     #
     # @param jobs [Array<Hash>]
     # @return [void]
-    # @raise [EnqueueError] where one is refused
+    # @raise [EnqueueError] if one is rejected
     def push(jobs)
       AfterCommit.call { @job_class.enqueue_deliveries(jobs, @options) }
     end

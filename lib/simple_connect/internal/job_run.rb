@@ -6,14 +6,14 @@ require_relative "job_queue"
 require_relative "tracing"
 
 module SimpleConnect
-  # One attempt at a delivery, in a job.
+  # One delivery attempt in a job.
   # @api private
   class JobRun
     # @param arguments [Hash{String => Object}] see {JobQueue}
     # @param job [String] the name of its class
-    # @yield [wait, arguments, error] to come back later
+    # @yield [wait, arguments, error] schedules the next attempt
     # @return [void]
-    # @raise [StandardError] what the job ends with, and what its queue keeps it with
+    # @raise [StandardError] the error that ends the job, and that its queue keeps
     def self.call(arguments, job, &again) = new(arguments, job).call(&again)
 
     def initialize(arguments, job)
@@ -33,13 +33,13 @@ module SimpleConnect
 
     private
 
-    # The Events of the client; nil where what the application has for it fails, such as a database with its tenants.
+    # The client's Events; nil if application code that builds it fails, such as a tenants' database.
     def found
       client = SimpleConnect.client(@context[:client])
       begin
         client.with(max_attempts: 1).events
       rescue ConfigurationError
-        # A retryable: of the application's own knows of no such number, and decides for itself.
+        # A custom `retryable:` has no `max_attempts:` and decides for itself.
         client.events
       end
     rescue ArgumentError, Error
@@ -54,7 +54,7 @@ module SimpleConnect
       settle(:retry, nil, &)
     end
 
-    # Nil where the service has taken the event, but its answer cannot be read.
+    # Nil if the service accepted the event, but its response is not readable.
     def attempt(events)
       Tracing.linked(@arguments["trace"]) { events.deliver_body(@body) }
     rescue MalformedResponseError
@@ -69,7 +69,7 @@ module SimpleConnect
       end
     end
 
-    # Without the answer's body, which may quote what was sent: queues, logs and error trackers keep the message.
+    # Without the response body, which may repeat the event: queues, logs and error trackers keep the message.
     def error(result, exhausted = nil)
       return @trouble if result.nil?
 

@@ -5,17 +5,17 @@ require_relative "../sidekiq"
 
 module SimpleConnect
   module Sidekiq
-    # Delivers an event that {Api::Events#deliver_later} has enqueued, for Sidekiq. It schedules itself again while the
-    # service fails; what fails for good goes into Sidekiq's dead set.
+    # The Sidekiq job of {Api::Events#deliver_later}. It schedules itself again while the service fails. Permanent
+    # failures go to Sidekiq's dead set.
     #
-    # @example With options of your own, after `config.job = "NotifyJob"`
+    # @example With your own options, after `config.job = "NotifyJob"`
     #   class NotifyJob < SimpleConnect::Sidekiq::DeliverJob
     #     sidekiq_options tags: ["whatsapp"]
     #   end
     class DeliverJob
       include ::Sidekiq::Job
 
-      # What is raised is final.
+      # An error is final, so Sidekiq must not retry.
       sidekiq_options retry: 0, dead: true
 
       class << self
@@ -23,10 +23,10 @@ module SimpleConnect
         # @param jobs [Array<Hash>] their arguments
         # @param options [Hash] `queue:` and `wait:`
         # @return [void]
-        # @raise [EnqueueError] where a middleware refuses one
+        # @raise [EnqueueError] if a middleware rejects a job
         def enqueue_deliveries(jobs, options)
           queue = options[:queue]&.to_s
-          # A job does not know in which queue it was.
+          # A Sidekiq job does not know its queue.
           jobs = jobs.map { |arguments| { **arguments, "queue" => queue } } if queue
           setter = set({ queue:, wait_until: options[:wait] && (Time.now.to_f + options[:wait]) }.compact)
           return refuse(setter.perform_async(jobs.first) ? 0 : 1, 1) if jobs.size == 1
@@ -47,21 +47,21 @@ module SimpleConnect
         def refuse(refused, all)
           return if refused.zero?
 
-          raise EnqueueError, "a middleware of Sidekiq refused #{refused} of #{all} jobs"
+          raise EnqueueError, "a Sidekiq middleware rejected #{refused} of #{all} jobs"
         end
       end
 
       # @api private
       # @param arguments [Hash{String => Object}]
       # @return [void]
-      # @raise [DeliveryError] where the delivery failed for good
+      # @raise [DeliveryError] if the delivery failed permanently
       def perform(arguments)
         JobRun.call(arguments, self.class.name) do |wait, later, error|
-          # Which waits for nothing, so that the job would come back for ever.
+          # Sidekiq's test mode does not wait, so the job would retry in an endless loop.
           raise error if defined?(::Sidekiq::Testing) && ::Sidekiq::Testing.enabled?
 
           job = self.class.set({ queue: later["queue"] }.compact).perform_at(Time.now.to_f + wait, later)
-          raise EnqueueError, "a middleware of Sidekiq refused the job's next attempt" unless job
+          raise EnqueueError, "a Sidekiq middleware rejected the job's next attempt" unless job
         end
       end
     end

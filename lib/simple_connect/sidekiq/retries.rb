@@ -5,10 +5,11 @@ require_relative "../sidekiq"
 
 module SimpleConnect
   module Sidekiq
-    # Has Sidekiq treat what {Api::Events#deliver!} raises in a job of your own as {DeliverJob} does; see docs/jobs.md.
-    # Other errors are Sidekiq's own business. It sets `sidekiq_retry_in`; a job that sets its own does without this.
+    # Makes Sidekiq handle errors of {Api::Events#deliver!} in your own job as {DeliverJob} does; see docs/jobs.md.
+    # Other errors keep Sidekiq's default. It sets `sidekiq_retry_in`, so it does not work in a job that sets its own.
     #
-    # Before Sidekiq 6.5.2 such a block cannot end a job: after a permanent error it retries in `config.max_wait`.
+    # Before Sidekiq 6.5.2 such a block cannot end a job: after a permanent error, Sidekiq retries after
+    # `config.max_wait`.
     #
     # @example
     #   class ReceiptJob
@@ -22,7 +23,7 @@ module SimpleConnect
     #     end
     #   end
     module Retries
-      # The first whose block may end a job.
+      # The first version in which the block can end a job.
       ENDS_JOBS = Gem::Version.new("6.5.2")
       private_constant :ENDS_JOBS
 
@@ -30,16 +31,16 @@ module SimpleConnect
       def self.included(job)
         super
         name = job.name
-        # Sidekiq gives the job itself from 7.0.8 on.
+        # Sidekiq 7.0.8 and later passes the job.
         job.sidekiq_retry_in { |count, error, fields = nil| Retries.retry_in(count, error, fields, name) }
       end
 
       # @api private
-      # @param count [Integer] how many retries there were
+      # @param count [Integer] the number of retries so far
       # @param error [Exception]
       # @param fields [Hash, nil] the job's
       # @param job [String] the name of its class
-      # @return [Integer, Symbol, nil] seconds, `:kill` or `:discard`; nil for what Sidekiq does by itself
+      # @return [Integer, Symbol, nil] seconds, `:kill` or `:discard`; nil for Sidekiq's default
       def self.retry_in(count, error, fields, job)
         case error
         when MalformedResponseError then ending(:discard)
@@ -61,7 +62,7 @@ module SimpleConnect
           end
         end
 
-        # Since Sidekiq 8 it is in milliseconds.
+        # Sidekiq 8 and later uses milliseconds.
         def seconds(failed_at)
           return Time.now.to_f unless failed_at
 
