@@ -150,12 +150,12 @@ RSpec.describe SimpleConnect::CLI, "import" do
     end
   end
 
-  it "stops where the others would be refused alike, and goes on when that is mended" do
+  it "stops if the service would reject the remaining rows too, and resumes after the cause is fixed" do
     service(refuse: refuse = { "b" => 401 }) do
       file = write("orders.jsonl", *%w[a b c].map { |event_id| { event_key: "order_paid", event_id: } })
       out, err, code = import(file, "--concurrency", "1")
       expect([out, err.lines, code]).to match(
-        [/\A1 delivered, 0 failed/, ["Ended early, after 1 delivered, 0 failed; run the same command again to resume.\n",
+        [/\A1 delivered, 0 failed/, [/\AEnded early, after 1 delivered, 0 failed; run the same command again to/,
                                      /\AThe service would reject the remaining rows too: HTTP 401: /], 1]
       )
       refuse.clear
@@ -173,7 +173,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
       file = write("orders.jsonl", *50.times.map { |n| { event_key: "k", event_id: "e#{n}" } })
       out, err, code = import(file, "--concurrency", "1")
       expect([out, code]).to match([/\A1 delivered, 0 failed/, 75])
-      expect(err).to match(/run the same command again to resume\.\nThe last 10 rows failed the same way and may succeed later: HTTP 429: /)
+      expect(err).to match(/again to resume\.\nThe last 10 rows failed the same way and may succeed later: HTTP 429: /)
       expect(@server.requests.size).to eq(11)
       expect(Dir.children(".")).to match_array(%w[orders.jsonl orders.jsonl.progress])
 
@@ -523,17 +523,17 @@ RSpec.describe SimpleConnect::CLI, "import" do
       import(file, "--concurrency", "1")
       refuse["a"] = 422
       expect(import(file, "--failures", "/dev/full")).to match(
-        ["", %r{fix the problem, then run the same command again to resume\.\nsimple_connect: /dev/full: No space left on device$}, 75]
+        ["", %r{then run the same command again to resume\.\nsimple_connect: /dev/full: No space left on device$}, 75]
       )
       expect(import(file)).to match([/\A1 delivered, 1 failed/, "", 1])
       expect(failures("#{file}.failures.jsonl").map { |line| line["row"] }).to eq([1])
     end
   end
 
-  it "says that the others would be refused, also where some failed for now before" do
+  it "says that the remaining rows would be rejected, even after transient failures" do
     service(refuse: { "a" => 429, "b" => 401 }) do
       file = write("orders.jsonl", *%w[a b c].map { |event_id| { event_key: "k", event_id: } })
-      expect(import(file, "--concurrency", "1")).to match([/\A0 delivered, 0 failed/, /would refuse.*HTTP 401/, 1])
+      expect(import(file, "--concurrency", "1")).to match([/\A0 delivered, 0 failed/, /would reject.*HTTP 401/, 1])
     end
   end
 

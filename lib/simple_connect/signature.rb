@@ -60,8 +60,8 @@ module SimpleConnect
     # @param headers [Hash, #each] as for {.verify!}
     # @param options [Hash] as for {.verify!}
     # @return [Boolean]
-    # @raise [ConfigurationError] as {.verify!}
-    # @raise [ArgumentError] as {.verify!}
+    # @raise [ConfigurationError] see {.verify!}
+    # @raise [ArgumentError] see {.verify!}
     # @example
     #   SimpleConnect::Signature.valid?(body, headers, secret: "s3cret") # => false
     def self.valid?(body, headers, **options)

@@ -47,8 +47,8 @@ module SimpleConnect
       # @return [Webhooks::InboundEvent]
       # @raise [SignatureVerificationError] if the signature or timestamp is missing or invalid
       # @raise [MalformedPayloadError] if the body is not a JSON object
-      # @raise [ConfigurationError] as {.verify_signature}
-      # @raise [ArgumentError] as {.verify_signature}
+      # @raise [ConfigurationError] see {.verify_signature}
+      # @raise [ArgumentError] see {.verify_signature}
       # @example
       #   event = SimpleConnect::Simplyq::Webhook.construct_event(body, signatures:, timestamp:, secret:)
       #   event["user"] # => 7

@@ -54,11 +54,11 @@ module SimpleConnect
       def deliveries = session.deliveries
 
       # @return [Array<Message>] what {MessagesClient} sent, in order, whatever the response
-      # @raise [Error] where test mode is off
+      # @raise [Error] if test mode is off
       def messages = session.messages
 
       # @return [Array<OtherRequest>] all other requests: see {Session#requests}
-      # @raise [Error] where test mode is off
+      # @raise [Error] if test mode is off
       # @example
       #   DISPATCHER.publish(event)
       #   SimpleConnect::Testing.requests.last.url # => "https://acme.example/hooks"
@@ -71,7 +71,7 @@ module SimpleConnect
       # @yieldparam delivery [Delivery, Message]
       # @return [Script]
       # @raise [ArgumentError] for an unknown answer
-      # @raise [Error] where test mode is off
+      # @raise [Error] if test mode is off
       # @example
       #   SimpleConnect::Testing.respond_with(422, message: "unknown event")
       def respond_with(*answers, **options, &) = session.respond_with(*answers, **options, &)
@@ -82,7 +82,7 @@ module SimpleConnect
       # @param options [Hash]
       # @return [Script]
       # @raise [ArgumentError] for an unknown failure
-      # @raise [Error] where test mode is off
+      # @raise [Error] if test mode is off
       # @example
       #   SimpleConnect::Testing.fail_with(:timeout).then(:accepted)
       def fail_with(*faults, **options) = session.fail_with(*faults, **options)
@@ -104,7 +104,7 @@ module SimpleConnect
       # Forgets all deliveries and all responses that were set.
       #
       # @return [void]
-      # @raise [Error] where test mode is off
+      # @raise [Error] if test mode is off
       def reset = session.reset
 
       # @return [Boolean] whether test mode is on for this thread and fiber

@@ -143,7 +143,7 @@ RSpec.describe "events.deliver_later", unchecked: true do
       on_rejected: [7], on_unauthorized: ["puts"], on_exhausted: [:puts] }.each do |option, values|
       values.each do |value|
         expect { config.public_send("#{option}=", value) }
-          .to raise_error(SimpleConnect::ConfigurationError, /\Aconfig\.#{option} must (be|have) /)
+          .to raise_error(SimpleConnect::ConfigurationError, /\Aconfig\.#{option} must (be|respond to) /)
       end
     end
   end

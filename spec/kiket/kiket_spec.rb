@@ -242,7 +242,7 @@ RSpec.describe SimpleConnect::Kiket do
         client = described_class::Client.new(server.url, workspace_token: "wk")
         endpoints = described_class::Endpoints.new(client, "x", "v1")
         expect { endpoints.rate_limit }.to raise_error(SimpleConnect::MalformedResponseError, /is not JSON: <html>/)
-        2.times { expect { endpoints.rate_limit }.to raise_error(SimpleConnect::MalformedResponseError, /no object/) }
+        2.times { expect { endpoints.rate_limit }.to raise_error(SimpleConnect::MalformedResponseError, /no rate/) }
       end
     end
 

@@ -82,10 +82,10 @@ module SimpleConnect
       # @overload deliver!(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
       # @return [Result] a success, with a {Responses::DeliverResponse} as `data`
       # @raise [DeliveryError] if it failed: a {TransientError} or a {PermanentError}
-      # @raise [ArgumentError] as {#deliver}
-      # @raise [UnknownEventError] as {#deliver}
-      # @raise [JSON::GeneratorError] as {#deliver}
-      # @raise [MalformedResponseError] as {#deliver}
+      # @raise [ArgumentError] see {#deliver}
+      # @raise [UnknownEventError] see {#deliver}
+      # @raise [JSON::GeneratorError] see {#deliver}
+      # @raise [MalformedResponseError] see {#deliver}
       # @example
       #   client.events.deliver!("order_paid", recipient: { mobile_no: "+919812345678" }).data.log_id
       def deliver!(...) = deliver(...).or_raise
@@ -99,9 +99,9 @@ module SimpleConnect
       # @return [String] the `event_id`
       # @raise [ConfigurationError] if the client has no name in {SimpleConnect.client}, or there is no job queue
       # @raise [EnqueueError] if a callback or a middleware of the queue rejects the job
-      # @raise [ArgumentError] as {#deliver}
-      # @raise [UnknownEventError] as {#deliver}
-      # @raise [JSON::GeneratorError] as {#deliver}
+      # @raise [ArgumentError] see {#deliver}
+      # @raise [UnknownEventError] see {#deliver}
+      # @raise [JSON::GeneratorError] see {#deliver}
       # @example
       #   SimpleConnect.client.events.deliver_later(
       #     "order_paid", recipient: { mobile_no: "+919812345678" }, event: { event_id: "order_7" }
@@ -142,7 +142,7 @@ module SimpleConnect
       # @param event_id [String] its idempotency key
       # @return [Result] a success, with a {Responses::EventResponse} as `data`
       # @raise [DeliveryError] if it failed; a {NotFoundError} if there is no such event
-      # @raise [ArgumentError] as {#detail}
+      # @raise [ArgumentError] see {#detail}
       # @raise [MalformedResponseError] if the response is not JSON
       # @example
       #   client.events.detail!("payment_42").data.dispatched?
@@ -151,7 +151,7 @@ module SimpleConnect
       # @api private
       # @param body [String] JSON from {#body_of}
       # @return [Result]
-      # @raise [MalformedResponseError] as {#deliver}
+      # @raise [MalformedResponseError] see {#deliver}
       def deliver_body(body) = @request.post(@target, body, Responses::DeliverResponse)
 
       # @api private

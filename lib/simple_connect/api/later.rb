@@ -34,9 +34,9 @@ module SimpleConnect
       # @overload deliver(event_key, recipient:, event: {})
       # @overload deliver(event_key, fields = {}, event_id: nil, language: "en", occurred_at: nil, **fields)
       # @return [String] the `event_id`
-      # @raise [ArgumentError] as {Events#deliver}
-      # @raise [UnknownEventError] as {Events#deliver}
-      # @raise [JSON::GeneratorError] as {Events#deliver}
+      # @raise [ArgumentError] see {Events#deliver}
+      # @raise [UnknownEventError] see {Events#deliver}
+      # @raise [JSON::GeneratorError] see {Events#deliver}
       # @raise [EnqueueError] if a callback or a middleware of the queue rejects the job
       # @example
       #   SimpleConnect.client.events.later(wait: 3600).deliver("cart_left", recipient: { mobile_no: "+919812345678" })
@@ -53,8 +53,8 @@ module SimpleConnect
       # @param deliveries [Enumerable<Array, Hash>] see {Events#deliver_all}; can be lazy
       # @return [Integer] the number of events
       # @raise [ArgumentError] if `deliveries` has no `each`, and see {#deliver}
-      # @raise [UnknownEventError] as {#deliver}
-      # @raise [JSON::GeneratorError] as {#deliver}
+      # @raise [UnknownEventError] see {#deliver}
+      # @raise [JSON::GeneratorError] see {#deliver}
       # @raise [EnqueueError] if a callback or a middleware of the queue rejects a job
       # @example
       #   payments = Payment.unsent.lazy.map do |payment|

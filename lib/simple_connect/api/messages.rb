@@ -57,9 +57,9 @@ module SimpleConnect
       # @return [Result] a success, with a {Responses::MessageDeliverResponse} as `data`; check its `errors` for
       #   rejected recipients
       # @raise [DeliveryError] if it failed: a {TransientError} or a {PermanentError}
-      # @raise [ArgumentError] as {#deliver}
-      # @raise [JSON::GeneratorError] as {#deliver}
-      # @raise [MalformedResponseError] as {#deliver}
+      # @raise [ArgumentError] see {#deliver}
+      # @raise [JSON::GeneratorError] see {#deliver}
+      # @raise [MalformedResponseError] see {#deliver}
       # @example
       #   client.messages.deliver!(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
       def deliver!(**message) = deliver(**message).or_raise
@@ -81,7 +81,7 @@ module SimpleConnect
       # @param message_id [String]
       # @return [Result] a success, with a {Responses::MessageDetailResponse} as `data`
       # @raise [DeliveryError] if it failed; a {NotFoundError} if there is no such message
-      # @raise [ArgumentError] as {#detail}
+      # @raise [ArgumentError] see {#detail}
       # @raise [MalformedResponseError] if the response is not JSON
       # @example
       #   client.messages.detail!("m1").data.status # => "delivered"

@@ -51,7 +51,7 @@ module SimpleConnect
       # Requests the rate limit from Kiket on each call.
       #
       # @return [Hash{String => Object}] see {Endpoints#rate_limit}
-      # @raise [Error] as {Endpoints#rate_limit}
+      # @raise [Error] see {Endpoints#rate_limit}
       def rate_limit = endpoints.rate_limit
 
       # @return [Hash{Symbol => Object}] all entries that need no request: without `rate_limit`, and with `secrets` only

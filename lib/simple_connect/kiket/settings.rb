@@ -31,7 +31,7 @@ module SimpleConnect
 
       # @param key [String, Symbol]
       # @return [Object]
-      # @raise [KeyError] where there is no such setting, and neither default nor block
+      # @raise [KeyError] if there is no such setting, and neither default nor block
       def fetch(key, ...) = super(text(key), ...)
 
       # @param key [String, Symbol]

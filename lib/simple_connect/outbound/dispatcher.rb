@@ -126,7 +126,7 @@ module SimpleConnect
                                     "not #{application.class}"
         end
         unless on_attempt.nil? || on_attempt.respond_to?(:call)
-          raise ConfigurationError, "on_attempt: must respond to call, such as ->(attempt) { … }, not #{on_attempt.class}"
+          raise ConfigurationError, "on_attempt: must respond to call, as ->(attempt) { … }, not #{on_attempt.class}"
         end
 
         @application = application

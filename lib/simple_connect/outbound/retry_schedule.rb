@@ -73,8 +73,8 @@ module SimpleConnect
       # How long to wait before a retry.
       #
       # @param number [Integer] the retry's, from 1
-      # @return [Numeric, nil] seconds; nil where there is no such retry any more
-      # @raise [ArgumentError] where `number` is below 1
+      # @return [Numeric, nil] seconds; nil if there is no such retry any more
+      # @raise [ArgumentError] if `number` is below 1
       # @example
       #   schedule.delay(1) # => 30
       def delay(number)
@@ -86,7 +86,7 @@ module SimpleConnect
       #
       # @param number [Integer] of the attempt that failed, from 1
       # @return [Numeric] seconds
-      # @raise [ArgumentError] where `number` is below 1
+      # @raise [ArgumentError] if `number` is below 1
       # @example
       #   SimpleConnect::Retryable.new(max_attempts: 4, delay: schedule)
       def call(number)
@@ -98,8 +98,8 @@ module SimpleConnect
       #
       # @param started_at [Time] when attempt 0 was made
       # @param number [Integer] the retry's; 0 is attempt 0 itself
-      # @return [Time, nil] nil where there is no such retry any more
-      # @raise [ArgumentError] where `number` is below 0
+      # @return [Time, nil] nil if there is no such retry any more
+      # @raise [ArgumentError] if `number` is below 0
       # @example
       #   schedule.next_at(started_at, 2) - started_at # => 210.0
       def next_at(started_at, number)

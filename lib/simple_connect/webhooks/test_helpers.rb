@@ -26,8 +26,8 @@ module SimpleConnect
       # @param scheme [:simple_connect, :kiket, :simplyq]
       # @param timestamp [Time, Integer] the time of sending
       # @return [Hash{String => String}] the headers of {Signature.sign}, and a Content-Type
-      # @raise [ConfigurationError] as {Signature.sign}
-      # @raise [ArgumentError] as {Signature.sign}
+      # @raise [ConfigurationError] see {Signature.sign}
+      # @raise [ArgumentError] see {Signature.sign}
       # @example In a request spec of Rails
       #   body = { order: 7 }.to_json
       #   headers = SimpleConnect::Webhooks::TestHelpers.signed_headers(body, secret: "s3cret")
@@ -41,8 +41,8 @@ module SimpleConnect
       # @param body [String]
       # @param options [Hash] as for {.signed_headers}
       # @return [Hash{String => String}]
-      # @raise [ConfigurationError] as {Signature.sign}
-      # @raise [ArgumentError] as {Signature.sign}
+      # @raise [ConfigurationError] see {Signature.sign}
+      # @raise [ArgumentError] see {Signature.sign}
       # @example With rack-test
       #   post "/v/1/webhooks/order.paid", body, SimpleConnect::Webhooks::TestHelpers.signed_env(body, secret: "s3cret")
       def self.signed_env(body, **options)
@@ -59,8 +59,8 @@ module SimpleConnect
       # @param version [String, Integer]
       # @param options [Hash] as for {.signed_headers}
       # @return [Rack::MockResponse] rack-test's `last_response`
-      # @raise [ConfigurationError] as {Signature.sign}
-      # @raise [ArgumentError] as {Signature.sign}
+      # @raise [ConfigurationError] see {Signature.sign}
+      # @raise [ArgumentError] see {Signature.sign}
       # @example
       #   post_webhook("order.paid", { order: 7 }, version: "v1", secret: "s3cret")
       def post_webhook(event, payload, version:, **options)
