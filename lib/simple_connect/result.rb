@@ -37,7 +37,7 @@ module SimpleConnect
     LONGEST_WAIT = 10**9
     # The first bytes of gzip data, and the text shown instead of it.
     GZIP = "\x1F\x8B".b.freeze
-    COMPRESSED = "(in gzip, which was not asked for: the server, or a proxy before it, ignores Accept-Encoding)"
+    COMPRESSED = "(gzip data that was not requested: the server, or a proxy before it, ignores Accept-Encoding)"
     private_constant :ERROR_LENGTH, :EXCERPT_LENGTH, :LONGEST_WAIT, :GZIP, :COMPRESSED
 
     # @return [Boolean] whether the response was a 2xx
@@ -130,7 +130,7 @@ module SimpleConnect
     # @param error [String, nil]
     # @param attempts [Integer]
     # @param data [Object, nil]
-    # @raise [ArgumentError] for an unknown keyword, or where `success:` is missing
+    # @raise [ArgumentError] for an unknown keyword, or if `success:` is missing
     # @example A Result for a spec of your own
     #   SimpleConnect::Result.new(success: false, status_code: 422, error: "HTTP 422: unknown event")
     def initialize(success:, status_code: 0, response_body: nil, error: nil, attempts: 1, data: nil)

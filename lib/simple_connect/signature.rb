@@ -79,7 +79,7 @@ module SimpleConnect
       missing_signature: "%<prefix>s-Signature is missing",
       missing_timestamp: "%<prefix>s-Timestamp is missing",
       malformed_timestamp: "%<prefix>s-Timestamp must be the seconds since 1970, in 1 to 12 digits",
-      mismatch: "%<prefix>s-Signature does not match: the body or the timestamp was changed, or the secret is another",
+      mismatch: "%<prefix>s-Signature does not match: the body or the timestamp was changed, or the secret is wrong",
       too_old: "%<prefix>s-Timestamp is more than %<tolerance>d s old",
       too_new: "%<prefix>s-Timestamp is more than %<tolerance>d s in the future"
     }.freeze

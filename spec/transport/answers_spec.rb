@@ -316,7 +316,7 @@ RSpec.describe "The transport, reading answers" do
     end
   end
 
-  describe "in gzip, which was not asked for" do
+  describe "in gzip, which was not requested" do
     gzip = ->(status, body) { { "status" => status, "headers" => { "Content-Encoding" => "gzip" }, "body" => body } }
 
     it "does not ask for it" do
@@ -329,7 +329,7 @@ RSpec.describe "The transport, reading answers" do
     it "says what a success is that nobody can read" do
       serve(gzip[202, Zlib.gzip('{"status":"accepted"}')]) do |server|
         expect { deliver(client_of(server, retryable: quick)) }
-          .to raise_error(SimpleConnect::MalformedResponseError, /gzip.*not asked for/)
+          .to raise_error(SimpleConnect::MalformedResponseError, /gzip.*not requested/)
         expect(server.requests.size).to eq(1)
       end
     end
@@ -337,7 +337,7 @@ RSpec.describe "The transport, reading answers" do
     it "says what a refusal is that nobody can read" do
       serve(gzip[422, Zlib.gzip('{"error":"no such template"}')]) do |server|
         result = deliver(client_of(server))
-        expect(result).to have_attributes(status_code: 422, data: nil, error: /\AHTTP 422: .*gzip.*not asked for/)
+        expect(result).to have_attributes(status_code: 422, data: nil, error: /\AHTTP 422: .*gzip.*not requested/)
         expect(result.response_body.b).to start_with("\x1F\x8B".b)
       end
     end

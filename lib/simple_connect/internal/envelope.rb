@@ -1,14 +1,14 @@
 # frozen_string_literal: true
 
 module SimpleConnect
-  # An event's body as the service reads it, in the nested or the flat layout.
+  # Reads the body of an event as the service does, in the nested or the flat layout.
   # @api private
   class Envelope
-    # What stands beside the event's fields.
+    # The names of the other members next to the event's fields.
     MEMBERS = %w[event_id occurred_at language].freeze
     private_constant :MEMBERS
 
-    # @return [Hash{String => Object}] the object that has the event's fields and the members beside them
+    # @return [Hash{String => Object}] the object with the event's fields and the other members
     attr_reader :event
 
     # @param json [Hash{String => Object}]
@@ -21,13 +21,13 @@ module SimpleConnect
     # @return [Boolean]
     def nested? = @nested
 
-    # @return [String] the member of the event that has its key
+    # @return [String] the name of the member with the event's key
     def key = nested? ? "name" : "event"
 
     # @return [Hash{String => Object}] the event's fields
     def fields = event.except(key, *MEMBERS).freeze
 
-    # Which field of the flat layout has the number is set up with the service: this goes by its name.
+    # In the flat layout, the service's settings say which field has the number; this guesses by the field's name.
     #
     # @return [Hash, nil]
     def recipient

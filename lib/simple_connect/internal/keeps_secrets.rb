@@ -18,7 +18,7 @@ module SimpleConnect
 
     # @raise [TypeError] always, so that secrets are not written to files
     def marshal_dump
-      raise TypeError, "a #{self.class.name} holds secrets and cannot be dumped: build one where it is needed"
+      raise TypeError, "a #{self.class.name} contains secrets and cannot be dumped: build a new one where you need it"
     end
 
     # @raise [TypeError] always, see {#marshal_dump}

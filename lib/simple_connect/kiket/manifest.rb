@@ -66,8 +66,8 @@ module SimpleConnect
         rescue SystemCallError => e
           raise ConfigurationError, "the manifest cannot be read: #{e.message}"
         rescue Psych::DisallowedClass => e
-          raise ConfigurationError, "the manifest #{path} has a value that is no text, number, true, false, list or " \
-                                    "mapping; put it into quotes (#{e.message})"
+          raise ConfigurationError, "the manifest #{path} has a value that is not a String, number, true, false, " \
+                                    "list or mapping; put it into quotes (#{e.message})"
         rescue Psych::Exception => e
           raise ConfigurationError, "the manifest is not YAML: #{e.message}"
         end
