@@ -40,7 +40,7 @@ RSpec.describe "docs/rails.md", skip: Libraries.missing("rails", "sqlite3", "pum
     expect(@app.run(code.join("\n"))).to eq('1:acmekey_id="b">')
   end
 
-  it "has no block that is not run here, but for the test's" do
-    expect([ruby.size, shell.size]).to eq([5, 4])
+  it "has no block that is not run here, but for the tests'" do
+    expect([ruby.size, shell.size]).to eq([7, 4])
   end
 end

@@ -121,7 +121,8 @@ RSpec.describe "In a Rails application", skip: Libraries.missing("rails", "sqlit
     it "adds what it says, and nothing a second time" do
       files = @app.files
       expect(files.keys).to include("config/initializers/simple_connect.rb", "app/jobs/customer_payment_job.rb")
-      expect(files["test/test_helper.rb"]).to include(%(require "rails/test_help"\nrequire "simple_connect/minitest"\n))
+      expect(files["test/test_helper.rb"])
+        .to include(%(require "rails/test_help"\nrequire "simple_connect/minitest"\n\nSimpleConnect.test!\n))
       printed = @app.rails("g", "simple_connect:install")
       expect(printed.scan(/skip  (\S+)/).flatten).to eq(
         %w[config/initializers/simple_connect.rb app/jobs/customer_payment_job.rb test/test_helper.rb]
@@ -137,15 +138,32 @@ RSpec.describe "In a Rails application", skip: Libraries.missing("rails", "sqlit
         app.write("config/initializers/simple_connect.rb", "# mine\n")
         app.write("spec/rails_helper.rb", "require 'rspec/rails'\n")
         app.rails("g", "simple_connect:install")
-        expect(app.files.values_at("config/initializers/simple_connect.rb", "spec/rails_helper.rb"))
-          .to eq(["# mine\n", "require 'rspec/rails'\nrequire \"simple_connect/rspec\"\n"])
+        expect(app.files["config/initializers/simple_connect.rb"]).to eq("# mine\n")
+        expect(app.files["spec/rails_helper.rb"])
+          .to start_with("require 'rspec/rails'\nrequire \"simple_connect/rspec\"\n\nSimpleConnect.test!\n")
       end
+    end
+
+    it "turns on test mode, which needs no other settings" do
+      @app.write("test/delivery_test.rb", <<~RUBY)
+        require_relative "test_helper"
+
+        class DeliveryTest < ActiveSupport::TestCase
+          test "delivers" do
+            CustomerPaymentJob.perform_now(42, "Lakshmi Nair", "+919812345678", "450.00")
+            assert_event_delivered("customer_payment_received", to: "+919812345678", times: 1)
+          end
+        end
+      RUBY
+      # Without Bundler, the command of Rails 6.1 lacks pathname.
+      env = { "RUBYOPT" => "#{RailsApp::CLEAN["RUBYOPT"]} -r pathname" }
+      expect(@app.rails("test", "test/delivery_test.rb", env:)).to include("1 runs", "0 failures, 0 errors")
     end
 
     it "says what to do where a helper is not as usual" do
       @app.write("test/test_helper.rb", "# empty\n")
       expect(@app.rails("g", "simple_connect:install"))
-        .to include('test/test_helper.rb: add require "simple_connect/minitest" yourself')
+        .to include('test/test_helper.rb: add require "simple_connect/minitest" and SimpleConnect.test!')
     end
 
     it "explains every option of a client" do
@@ -154,7 +172,8 @@ RSpec.describe "In a Rails application", skip: Libraries.missing("rails", "sqlit
       known = SimpleConnect::Configuration.instance_methods
       expect(named - known).to eq([])
       expect(named).to include(:endpoint_url, :key_id, :secret, :event_keys, :timeout, :total_timeout, :max_attempts,
-                               :retryable, :logger, :proxy, :ca_file, :headers, :base_url, :api_key, :client)
+                               :retryable, :logger, :proxy, :ca_file, :headers, :base_url, :api_key, :client, :job,
+                               :queue, :give_up_after, :on_rejected, :on_unauthorized, :on_exhausted)
       # With all of it turned on, it still is Ruby.
       turned_on = initializer.gsub(/^  # (config\.|  billing\.|end)/, '  \1')
       @app.write("turned_on.rb", turned_on)

@@ -6,8 +6,17 @@ module SimpleConnect
   # The generators of `rails g simple_connect:…`.
   module Generators
     # `rails g simple_connect:install` adds an initializer, a job, and test mode for the specs. It changes no existing
-    # files except for one line in the test helper, so you can run it again.
+    # file except the test helper, once, so you can run it again.
     class InstallGenerator < ::Rails::Generators::Base
+      # The settings are placeholders: in test mode a client needs some, and sends nothing.
+      TEST_MODE = <<~RUBY
+        SimpleConnect.test!
+        ENV["SIMPLECONNECT_ENDPOINT_URL"] ||= "https://app.simplewaconnect.com/api/v1/integrations/demo/events"
+        ENV["SIMPLECONNECT_KEY_ID"] ||= "test"
+        ENV["SIMPLECONNECT_SECRET"] ||= "test"
+      RUBY
+      private_constant :TEST_MODE
+
       source_root File.expand_path("templates", __dir__)
       desc "Adds an initializer, a sample job and test mode for SimpleConnect. Existing files are kept."
 
@@ -23,8 +32,8 @@ module SimpleConnect
 
       # @return [void]
       def add_test_mode
-        add_require("simple_connect/rspec", "spec/rails_helper.rb", after: "rspec/rails")
-        add_require("simple_connect/minitest", "test/test_helper.rb", after: "rails/test_help")
+        turn_on("simple_connect/rspec", "spec/rails_helper.rb", after: "rspec/rails")
+        turn_on("simple_connect/minitest", "test/test_helper.rb", after: "rails/test_help")
       end
 
       # @return [void]
@@ -46,18 +55,19 @@ module SimpleConnect
         template(template, path)
       end
 
-      # A project can have both helpers, or none.
-      def add_require(feature, path, after:)
+      # A project can have both helpers, or none. Without test mode, its tests would send what they deliver.
+      def turn_on(feature, path, after:)
         file = File.join(destination_root, path)
         return unless File.exist?(file)
 
         text = File.read(file)
-        line = "require \"#{feature}\"\n"
         place = /^require ["']#{after}["'].*\n/
         return say_status(:skip, "#{path} requires #{feature}", :yellow) if text.include?(feature)
-        return say_status(:skip, "#{path}: add #{line.chomp} yourself", :yellow) unless text.match?(place)
 
-        inject_into_file(path, line, after: place)
+        line = "require \"#{feature}\""
+        return say_status(:skip, "#{path}: add #{line} and SimpleConnect.test!", :yellow) unless text.match?(place)
+
+        inject_into_file(path, "#{line}\n\n#{TEST_MODE}", after: place)
       end
 
       def jobs? = File.exist?(File.join(destination_root, "app/jobs/application_job.rb"))

@@ -30,6 +30,15 @@ SimpleConnect.configure do |config|
   # config.ca_file = "/etc/ssl/certs/internal.pem"
   # config.headers = { "X-Tenant" => "acme" }
 
+  # The jobs of deliver_later: docs/jobs.md of the gem explains these. By default ActiveJob's, in its own queue; after a
+  # failure that may pass they are retried for three days. The hooks are called when a job ends without a delivery.
+  # config.job = :sidekiq
+  # config.queue = "low"
+  # config.give_up_after = 86_400
+  # config.on_rejected = ->(result, event) { Rails.logger.error("#{event[:event_id]}: HTTP #{result.status_code}") }
+  # config.on_unauthorized = ->(result, event) { Rails.logger.error("#{event[:client]}: HTTP #{result.status_code}") }
+  # config.on_exhausted = ->(_result, event) { Rails.logger.error("#{event[:event_id]}: gave up") }
+
   # For template messages, SimpleConnect.messages (or set SIMPLECONNECT_BASE_URL and SIMPLECONNECT_API_KEY).
   # config.base_url = "https://app.simplewaconnect.com"
   # config.api_key = "…"
