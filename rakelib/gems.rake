@@ -68,12 +68,23 @@ def rbconfig(file)
   $CHILD_STATUS.success? ? JSON.parse(out) : abort("#{file} cannot be read")
 end
 
+# Flags that link with the libc in the folder LIBC, if that is set (`bin/ruby-root libc` creates one): the library then
+# runs with that version and newer ones. Linked with this machine's, it needs one as new.
+def old_libc
+  root = ENV.fetch("LIBC", "")
+  return [] if root.empty?
+
+  folders = Dir["#{root}/{usr/lib,lib}/*-linux-gnu"]
+  abort "LIBC: #{root} has no libc" if folders.empty?
+  ["-Clink-arg=--sysroot=#{root}", *folders.map { |folder| "-Clink-arg=-L#{folder}" }]
+end
+
 # Compiles the extension without what only specs need; returns the library.
 def compile_for_release(ruby, env)
   directory = File.expand_path(File.join(ENV.fetch("CARGO_TARGET_DIR", "target"), "native-#{ruby}"))
   # Cargo takes the flags of one place alone, so ours go where there are some already.
   name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{triple.tr("-", "_").upcase}_RUSTFLAGS"
-  flags = [*ENV.fetch(name, nil), *remapped(directory)]
+  flags = [*ENV.fetch(name, nil), *remapped(directory), *old_libc]
   # Else musl's compiler makes no shared libraries.
   flags << "-Ctarget-feature=-crt-static" if triple.end_with?("-musl")
   run env.merge("CARGO_TARGET_DIR" => directory, name => flags.join(" ")),
