@@ -153,11 +153,19 @@ RSpec.describe "In a Rails application", skip: Libraries.missing("rails", "sqlit
             CustomerPaymentJob.perform_now(42, "Lakshmi Nair", "+919812345678", "450.00")
             assert_event_delivered("customer_payment_received", to: "+919812345678", times: 1)
           end
+
+          test "retries as long as the service asks" do
+            ActiveJob::Base.queue_adapter = :test
+            SimpleConnect::Testing.fail_with(429, headers: { "Retry-After" => 400 })
+            CustomerPaymentJob.perform_now(43, "Lakshmi Nair", "+919812345678", "450.00")
+            due = ActiveJob::Base.queue_adapter.enqueued_jobs.last.fetch(:at)
+            assert_operator due, :>=, Time.now.to_f + 390
+          end
         end
       RUBY
       # Without Bundler, the command of Rails 6.1 lacks pathname.
       env = { "RUBYOPT" => "#{RailsApp::CLEAN["RUBYOPT"]} -r pathname" }
-      expect(@app.rails("test", "test/delivery_test.rb", env:)).to include("1 runs", "0 failures, 0 errors")
+      expect(@app.rails("test", "test/delivery_test.rb", env:)).to include("2 runs", "0 failures, 0 errors")
     end
 
     it "says what to do where a helper is not as usual" do

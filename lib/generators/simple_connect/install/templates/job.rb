@@ -5,8 +5,8 @@ class CustomerPaymentJob < ApplicationJob
   # Keeps phone numbers out of the log.
   self.log_arguments = false
 
-  # deliver! raises a TransientError if a retry may help, otherwise a PermanentError.
-  retry_on SimpleConnect::TransientError, wait: 30.seconds, attempts: 10
+  # Retries if a retry may help, after the time that the service asks for; otherwise raises the error of deliver!.
+  include SimpleConnect::ActiveJob::Retries
 
   # CustomerPaymentJob.perform_later(42, "Lakshmi Nair", "+919812345678", "450.00")
   def perform(payment_id, name, mobile_no, amount)
