@@ -101,6 +101,8 @@ def package_native(rubies)
   spec.platform = platform
   lowest = rubies.first == "3.1" ? spec.required_ruby_version : ">= #{rubies.first}.0"
   spec.required_ruby_version = [lowest.to_s.split(", ").first, "< #{Gem::Version.new("#{rubies.last}.0").bump}.dev"]
+  # Nothing is compiled; but those before take a gem for musl to be for any Linux.
+  spec.required_rubygems_version = platform.end_with?("-musl") ? ">= 3.3.22" : ">= 0"
   spec.extensions = []
   spec.files = spec.files.grep_v(%r{\.rs\z|Cargo\.|ext/})
   package(spec, platform) do |folder|
