@@ -188,7 +188,7 @@ RSpec.describe SimpleConnect::CLI, "import" do
   it "counts a row that is malformed as done" do
     service do
       out = StringIO.new
-      progress = described_class.const_get(:Progress)
+      progress = described_class.const_get(:ProgressBar)
       allow(progress).to(receive(:new).and_wrap_original { |new, _, **rest| new.call(out, **rest, interval: 0) })
       import(write("orders.jsonl", "{no", "{no", { event_key: "k" }))
       expect(out.string.lines.map { |line| line[/\A.*?failed/] })
@@ -585,10 +585,10 @@ RSpec.describe SimpleConnect::CLI, "import" do
   end
 end
 
-RSpec.describe "SimpleConnect::CLI::Progress" do
+RSpec.describe "SimpleConnect::CLI::ProgressBar" do
   it "writes plain lines elsewhere" do
     out = StringIO.new
-    progress = SimpleConnect::CLI.const_get(:Progress).new(out, total: 2000, interval: 0)
+    progress = SimpleConnect::CLI.const_get(:ProgressBar).new(out, total: 2000, interval: 0)
     1500.times { |index| progress.advance(index / 1000, index + 1) }
     progress.clear
     expect(out.string.lines.size).to eq(1500)

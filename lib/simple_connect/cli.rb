@@ -14,7 +14,7 @@ module SimpleConnect
   class CLI
     autoload :Import, File.expand_path("cli/import.rb", __dir__)
     autoload :Output, File.expand_path("cli/output.rb", __dir__)
-    autoload :Progress, File.expand_path("cli/progress.rb", __dir__)
+    autoload :ProgressBar, File.expand_path("cli/progress_bar.rb", __dir__)
     autoload :Rows, File.expand_path("cli/rows.rb", __dir__)
 
     # Success.

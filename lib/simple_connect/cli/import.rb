@@ -121,7 +121,7 @@ module SimpleConnect
         @first = noted[:line]
         @before = @done = Mark.new(noted[:line], noted[:digest])
         @size = @io.size unless @stream
-        @progress = Progress.new(@err, total: @size)
+        @progress = ProgressBar.new(@err, total: @size)
         # Saved before anything is sent, so that rows have the same ids after a crash.
         keep
       end
@@ -323,7 +323,7 @@ module SimpleConnect
         @failed == @temporary ? TEMPORARY : REFUSED
       end
 
-      def grouped(number) = Progress.grouped(number)
+      def grouped(number) = ProgressBar.grouped(number)
     end
     private_constant :Import
   end

@@ -8,7 +8,7 @@ module SimpleConnect
   class CLI
     # Shows the progress of a long command: a bar on a terminal, otherwise lines.
     # @api private
-    class Progress
+    class ProgressBar
       # Seconds between updates.
       TERMINAL_INTERVAL = 0.1
       LINE_INTERVAL = 10
@@ -42,8 +42,8 @@ module SimpleConnect
         return if Clock.now - @shown < @interval
 
         @shown = Clock.now
-        text = ["#{Progress.grouped(@count)} done", ("#{Progress.grouped(failed)} failed" if failed.positive?),
-                "#{Progress.grouped(rate.round)}/s", *part(position)].compact.join(", ")
+        text = ["#{ProgressBar.grouped(@count)} done", ("#{ProgressBar.grouped(failed)} failed" if failed.positive?),
+                "#{ProgressBar.grouped(rate.round)}/s", *part(position)].compact.join(", ")
         @out.tty? ? draw(text, position) : @out.puts(text)
       end
 
@@ -84,6 +84,6 @@ module SimpleConnect
         minutes.positive? ? "#{minutes} min #{seconds} s" : "#{seconds} s"
       end
     end
-    private_constant :Progress
+    private_constant :ProgressBar
   end
 end
