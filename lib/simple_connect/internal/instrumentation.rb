@@ -31,7 +31,12 @@ module SimpleConnect
         return false unless defined?(::ActiveSupport::Notifications)
 
         notifier = ::ActiveSupport::Notifications.notifier
-        names.any? { |name| notifier.listening?(name) }
+        # A block would double what this costs each delivery.
+        index = names.size
+        while (index -= 1) >= 0
+          return true if notifier.listening?(names[index])
+        end
+        false
       end
 
       # @param name [String] such as `"deliver.simple_connect"`
