@@ -123,6 +123,16 @@ RSpec.describe "headers:" do
     end
   end
 
+  it "are in a debug log once each, however the client was changed" do
+    serve(Delivering::ACCEPTED) do |server|
+      log = StringIO.new
+      client = client_of(server, headers: { "X-Gateway" => "a" }, debug: true, logger: Logger.new(log))
+      changed = client.with(timeout: 5).with(headers: { "X-Tenant" => "b" }).with(max_attempts: 1)
+      changed.events.deliver_all([["order_paid", { n: 1 }]])
+      expect(%w[X-Gateway X-Tenant].map { |name| log.string.scan("#{name}: [redacted]").size }).to eq([1, 1])
+    end
+  end
+
   it "show in no inspect, and with debug: by their names alone" do
     serve(Delivering::ACCEPTED) do |server|
       log = StringIO.new

@@ -32,6 +32,25 @@ RSpec.describe SimpleConnect::Retryable, ".exponential" do
     ScriptedServer.open(script) { |server| return deliver(client_of(server, **options)) }
   end
 
+  describe "another policy" do
+    it "may need the deadline, and be given it" do
+      given = []
+      policy = Class.new do
+        define_method(:call) do |retriable_if:, deadline:, &attempt|
+          given << [retriable_if.class, deadline.class]
+          attempt.call(1)
+        end
+      end.new
+      expect(delivered([accepted], retryable: policy, total_timeout: 5)).to be_success
+      expect(given).to eq([[Proc, Float]])
+    end
+
+    it "may return anything", unchecked: true do
+      policy = Class.new { def call(retriable_if:) = retriable_if && :queued }.new
+      expect(delivered([accepted], retryable: policy)).to eq(:queued)
+    end
+  end
+
   it "doubles its waits up to the longest" do
     expect(run(policy(max_attempts: 7, base: 0.5, max: 5, jitter: nil), answer(500))).to eq(7)
     expect(waits).to eq([0.5, 1.0, 2.0, 4.0, 5.0, 5.0])

@@ -28,7 +28,7 @@ module SimpleConnect
     def initialize(transport, retryable:, log:, batch: nil, headers: nil, client: nil)
       @transport = transport
       @retryable = retryable
-      @log = headers ? log&.naming(headers.names) : log
+      @log = log
       @client = client
       # A subclass that overrides `call` must be called.
       @plain = retryable.is_a?(Retryable) && retryable.method(:call).owner.equal?(Retryable)
@@ -77,7 +77,8 @@ module SimpleConnect
 
     # The keywords among `deadline:` and `batch:` that the policy accepts.
     def bounds_of(policy)
-      policy.method(:call).parameters.filter_map { |kind, name| name if kind == :key } & %i[deadline batch]
+      names = policy.method(:call).parameters.filter_map { |kind, name| name if %i[key keyreq].include?(kind) }
+      names & %i[deadline batch]
     end
 
     def limited(attempts)
@@ -97,7 +98,9 @@ module SimpleConnect
     def observed(target, body, response_class)
       return deliver(@call, target, body, response_class) unless Observation.wanted?(@log)
 
-      observation = Observation.new(body, origin: @transport.origin, log: @log, client: @client,
+      headers = @call.headers
+      log = headers ? @log&.naming(headers.names) : @log
+      observation = Observation.new(body, origin: @transport.origin, log:, client: @client,
                                           parent: @parent || Tracing.context)
       call = @call.dup
       call.log = observation
@@ -118,15 +121,11 @@ module SimpleConnect
       result = @retryable.call(retriable_if: RETRIABLE, **bounds) do |attempt|
         @transport.attempt(call, target, body, attempt, deadline && (deadline - Clock.now), interceptor)
       end
+      # The policy may have returned anything, such as a result that it built itself, with or without data.
+      return result unless result.is_a?(Result)
+
       @transport.count_call(result.success?)
-      with_data(result, response_class)
-    end
-
-    # The policy may have returned a result that it built itself, with or without data.
-    def with_data(result, response_class)
-      return result unless result.is_a?(Result) && result.data.nil? && result.response_body
-
-      result.decode(response_class)
+      result.data.nil? && result.response_body ? result.decode(response_class) : result
     end
   end
   private_constant :Request
