@@ -181,7 +181,7 @@ RSpec.describe "events.deliver_later", unchecked: true do
         'SimpleConnect.client.events.later.deliver_all((1..2500).lazy.map { |n| ["n", { amount: n }] })',
         "ActiveJob::Base.queue_adapter.enqueued_jobs.map { |job| job[:queue] }.tally"
       )
-      expect(printed.last(2)).to eq(["2500", '{"whatsapp"=>2500}'])
+      expect(printed.last(2)).to match(["2500", /\A\{"whatsapp" ?=> ?2500\}\z/])
     end
   end
 

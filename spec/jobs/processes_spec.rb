@@ -124,6 +124,7 @@ RSpec.describe "Jobs, until the service has taken the event", unchecked: true do
       ScriptedServer.open(script) do |server|
         output = ruby(initializer("active_job", server, more: "config.max_wait = 0.5"), <<~RUBY)
           ActiveJob::Base.queue_adapter = :async
+          require "stringio"
           ActiveJob::Base.logger = Logger.new(log = StringIO.new)
           deliver("order_paid")
           sleep(0.02) until log.string.scan("Performed ").size == 3

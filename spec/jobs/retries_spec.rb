@@ -42,6 +42,7 @@ RSpec.describe "Retries", unchecked: true do
       serve(%w[active_job], script, job, "config.max_wait = 0.5") do |server, file|
         ruby(file, <<~RUBY)
           ActiveJob::Base.queue_adapter = :async
+          require "stringio"
           ActiveJob::Base.logger = Logger.new(log = StringIO.new)
           ReceiptJob.perform_later
           sleep(0.02) until log.string.scan("Performed ").size + log.string.scan("Error performing").size == 3
