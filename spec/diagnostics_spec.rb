@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "simple_connect/internal/job_run"
 require "simple_connect/sandbox"
 require "simple_connect/sandbox/callbacks"
 require "simple_connect/webhooks"
@@ -116,5 +117,19 @@ RSpec.describe "Diagnostics" do
     end
   ensure
     $VERBOSE = before
+  end
+
+  it "bring a job back whose client cannot be built for now, though the logger fails" do
+    config = SimpleConnect.configuration
+    config.endpoint_url = -> { raise IOError, "the vault is down" }
+    config.logger = Class.new { %i[info warn].each { |level| define_method(level) { |_| raise "disk full" } } }.new
+    arguments = { "v" => 1, "client" => "default", "event_key" => "a", "event_id" => "1", "body" => ["{}"].pack("m0") }
+    again = nil
+    job_run = SimpleConnect.const_get(:JobRun)
+    job_run.call(arguments, "Job") { |wait, later, error| again = [wait, later["failed"], error] }
+    expect(again).to match([a_value > 0, 1, an_instance_of(IOError)])
+  ensure
+    config.endpoint_url = config.logger = nil
+    config.reset
   end
 end

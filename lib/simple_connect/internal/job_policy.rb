@@ -78,12 +78,6 @@ module SimpleConnect
         asked ? [backoff, asked * random].max : backoff
       end
 
-      # @return [void]
-      def log(text)
-        logger = SimpleConnect.configuration.find(:logger)&.last
-        logger ? logger.warn("SimpleConnect: #{text}") : warn("SimpleConnect: #{text}")
-      end
-
       private
 
       def later(config, result, failed, since, context)

@@ -3,6 +3,7 @@
 require_relative "../errors"
 require_relative "job_policy"
 require_relative "job_queue"
+require_relative "log"
 require_relative "tracing"
 
 module SimpleConnect
@@ -50,7 +51,8 @@ module SimpleConnect
     end
 
     def come_back(&)
-      JobPolicy.log("the client #{@context[:client].inspect} cannot be built: #{@trouble.class}: #{@trouble.message}")
+      Log.warn(SimpleConnect.configuration.find(:logger)&.last,
+               "the client #{@context[:client].inspect} cannot be built: #{@trouble.class}: #{@trouble.message}")
       settle(:retry, nil, &)
     end
 

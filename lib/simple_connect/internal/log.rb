@@ -23,6 +23,19 @@ module SimpleConnect
       nil
     end
 
+    # Writes a warning to the logger, or else to standard error.
+    #
+    # @param logger [#warn, nil]
+    # @param text [String]
+    # @return [void]
+    def self.warn(logger, text)
+      logger ? logger.warn(PREFIX + text) : stderr { text }
+      nil
+    rescue StandardError, ScriptError
+      # A logger can raise anything; it must not fail a delivery.
+      nil
+    end
+
     # Reports an error of the application's own code, such as a hook, to `Rails.error` or else to standard error.
     #
     # @param error [Exception]
