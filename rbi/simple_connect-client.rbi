@@ -328,6 +328,8 @@ class SimpleConnect::Client
 end
 
 class SimpleConnect::ClientSettings
+  VARIABLES = T.let(T.unsafe(nil), T::Hash[::Symbol, ::String])
+
   sig { returns(T.untyped) }
   attr_reader :endpoint_url
 
@@ -480,8 +482,6 @@ class SimpleConnect::ClientSettings
 end
 
 class SimpleConnect::Configuration < ::SimpleConnect::ClientSettings
-  VARIABLES = T.let(T.unsafe(nil), T::Hash[::Symbol, ::String])
-
   sig { returns(T.nilable(T.any(::Symbol, ::String))) }
   attr_reader :job
 

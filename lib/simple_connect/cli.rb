@@ -104,9 +104,7 @@ module SimpleConnect
       "webhooks send" => ["EVENT [FIELD…]", [["--url URL"], ["--version VERSION"], ["--scheme NAME"]]],
       "help" => ["", []]
     }.freeze
-    VARIABLES = {
-      endpoint_url: "SIMPLECONNECT_ENDPOINT_URL", key_id: "SIMPLECONNECT_KEY_ID", secret: "SIMPLECONNECT_SECRET"
-    }.freeze
+    VARIABLES = ClientSettings::VARIABLES.slice(:endpoint_url, :key_id, :secret).freeze
 
     # The command line is invalid.
     class UsageError < StandardError; end

@@ -27,10 +27,7 @@ module SimpleConnect
     include Connected
 
     ENVELOPES = [nil, :nested, :flat].freeze
-    # The environment variables of {.from_env}.
-    VARIABLES = { endpoint_url: "SIMPLECONNECT_ENDPOINT_URL", key_id: "SIMPLECONNECT_KEY_ID",
-                  secret: "SIMPLECONNECT_SECRET" }.freeze
-    private_constant :ENVELOPES, :VARIABLES
+    private_constant :ENVELOPES
 
     # Builds a client from the environment variables `SIMPLECONNECT_ENDPOINT_URL`, `SIMPLECONNECT_KEY_ID` and
     # `SIMPLECONNECT_SECRET`. They are read on first use, so a process that never delivers (such as
@@ -46,7 +43,7 @@ module SimpleConnect
     #   SIMPLECONNECT = SimpleConnect::Client.from_env(event_keys: %w[order_paid order_sent])
     def self.from_env(env = ENV, **options)
       Deferred.new("the environment") do
-        variables = VARIABLES.except(*options.keys)
+        variables = ClientSettings::VARIABLES.slice(:endpoint_url, :key_id, :secret).except(*options.keys)
         missing = variables.select { |_, name| env[name].to_s.scrub.strip.empty? }
         unless missing.empty?
           raise ConfigurationError, "not set in the environment: #{missing.values.join(", ")}; set them, or pass " \

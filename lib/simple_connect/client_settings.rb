@@ -8,6 +8,10 @@ module SimpleConnect
   class ClientSettings
     include KeepsSecrets
 
+    # The environment variable of each option that has one.
+    VARIABLES = %i[endpoint_url key_id secret base_url api_key]
+                .to_h { |option| [option, "SIMPLECONNECT_#{option.upcase}"] }.freeze
+
     # @return [String, Proc, nil] see {Client#initialize}; default: `SIMPLECONNECT_ENDPOINT_URL`
     attr_accessor :endpoint_url
     # @return [String, Proc, nil] see {Client#initialize}; default: `SIMPLECONNECT_KEY_ID`

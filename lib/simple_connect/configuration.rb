@@ -21,9 +21,6 @@ module SimpleConnect
   #     config.total_timeout = 5
   #   end
   class Configuration < ClientSettings
-    # The environment variable of each option.
-    VARIABLES = %i[endpoint_url key_id secret base_url api_key]
-                .to_h { |option| [option, "SIMPLECONNECT_#{option.upcase}"] }.freeze
     # The required and the optional settings of each client.
     NEEDED = { Client => %i[endpoint_url key_id secret].freeze, MessagesClient => %i[base_url api_key].freeze }.freeze
     SHARED = %i[logger timeout open_timeout read_timeout write_timeout total_timeout max_attempts retryable headers

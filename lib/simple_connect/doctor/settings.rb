@@ -107,7 +107,7 @@ module SimpleConnect
         ["the environment", value] unless value.to_s.scrub.strip.empty?
       end
 
-      def variable(option) = "SIMPLECONNECT_#{option.name.upcase}"
+      def variable(option) = ClientSettings::VARIABLES.fetch(option)
 
       def missing(option)
         return if messages_only? || !DELIVERY.include?(option)
