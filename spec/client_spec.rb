@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "pp" # rubocop:disable Lint/RedundantRequireStatement -- PP is there only after a first pp
 require "json"
 require "psych"
 require_relative "support/scripted_server"

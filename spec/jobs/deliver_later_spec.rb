@@ -3,7 +3,6 @@
 require "simple_connect"
 require "timeout"
 require_relative "../support/jobs"
-require_relative "../support/redis_server"
 require_relative "../support/scripted_server"
 
 # What deliver_later checks, and what it enqueues. Redis is real, and so are the processes.
@@ -11,15 +10,6 @@ RSpec.describe "events.deliver_later", unchecked: true do
   include Jobs
 
   around { |example| Timeout.timeout(60) { example.run } }
-
-  attr_reader :redis
-
-  def with_redis
-    RedisServer.open do |redis|
-      @redis = redis
-      yield
-    end
-  end
 
   # Prints what each of these calls gives or raises.
   def outcomes(file, *calls)

@@ -4,7 +4,6 @@ require "simple_connect"
 require "timeout"
 require_relative "../support/jobs"
 require_relative "../support/libraries"
-require_relative "../support/redis_server"
 require_relative "../support/scripted_server"
 
 # Jobs from the first attempt to the last, in the processes that work on them.
@@ -13,21 +12,12 @@ RSpec.describe "Jobs, until the service has taken the event", unchecked: true do
 
   around { |example| Timeout.timeout(90) { example.run } }
 
-  attr_reader :redis
-
   taken = { "status" => 202, "body" => "{}" }
-
-  def gaps(server) = server.requests.map(&:at).each_cons(2).map { |one, other| other - one }
 
   def bodies(server) = server.requests.map(&:body).uniq
 
   describe "in Sidekiq", skip: RedisServer.missing || Libraries.missing("sidekiq") do
-    around do |example|
-      RedisServer.open do |redis|
-        @redis = redis
-        example.run
-      end
-    end
+    around { |example| with_redis { example.run } }
 
     it "come back with the same bytes, in the queue that they had, and never sooner than Retry-After" do
       script = [{ "status" => 503 }, { "status" => 429, "headers" => { "Retry-After" => "2" } }, taken]

@@ -4,7 +4,6 @@ require "simple_connect"
 require "timeout"
 require_relative "../support/jobs"
 require_relative "../support/libraries"
-require_relative "../support/redis_server"
 require_relative "../support/scripted_server"
 
 # What jobs of an application's own include.
@@ -12,8 +11,6 @@ RSpec.describe "Retries", unchecked: true do
   include Jobs
 
   around { |example| Timeout.timeout(90) { example.run } }
-
-  attr_reader :redis
 
   taken = { "status" => 202, "body" => "{}" }
   call = "SimpleConnect.client.with(max_attempts: 1).events.deliver!(\"order_paid\", order: 7, event_id: \"o7\")"
@@ -26,8 +23,6 @@ RSpec.describe "Retries", unchecked: true do
       block.call(server, file)
     end
   end
-
-  def gaps(server) = server.requests.map(&:at).each_cons(2).map { |one, other| other - one }
 
   describe "of ActiveJob", skip: Libraries.missing("active_job") do
     job = <<~RUBY
@@ -97,12 +92,7 @@ RSpec.describe "Retries", unchecked: true do
   end
 
   describe "of Sidekiq", skip: RedisServer.missing || Libraries.missing("sidekiq") do
-    around do |example|
-      RedisServer.open do |redis|
-        @redis = redis
-        example.run
-      end
-    end
+    around { |example| with_redis { example.run } }
 
     job = <<~RUBY
       class ReceiptJob

@@ -4,7 +4,6 @@ require "simple_connect"
 require "simple_connect/internal/job_policy"
 require "timeout"
 require_relative "../support/jobs"
-require_relative "../support/redis_server"
 require_relative "../support/scripted_server"
 
 # docs/jobs.md has this table: what a job does with what came of its attempt. Each row runs in real jobs.
@@ -12,8 +11,6 @@ RSpec.describe "Jobs and what comes of a delivery", unchecked: true do
   include Jobs
 
   around { |example| Timeout.timeout(90) { example.run } }
-
-  attr_reader :redis
 
   table = JSON.parse(File.read(File.expand_path("../conformance/own/errors.json", __dir__))).fetch("jobs")
   # What the server does, by the event key that it is sent.
@@ -47,13 +44,6 @@ RSpec.describe "Jobs and what comes of a delivery", unchecked: true do
     ScriptedServer.open([by_key]) do |opened|
       server = opened
       block.call(server)
-    end
-  end
-
-  def with_redis
-    RedisServer.open do |redis|
-      @redis = redis
-      yield
     end
   end
 

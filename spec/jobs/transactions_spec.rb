@@ -13,8 +13,6 @@ RSpec.describe "deliver_later and transactions", unchecked: true,
 
   around { |example| Timeout.timeout(60) { example.run } }
 
-  attr_reader :redis
-
   # Two databases, and `step`.
   orders = <<~RUBY
     require "active_record"

@@ -5,6 +5,7 @@ require "open3"
 require "rbconfig"
 require "tempfile"
 require "timeout"
+require_relative "../support/jobs"
 require_relative "../support/redis_server"
 require_relative "../support/scripted_server"
 
@@ -48,15 +49,7 @@ RSpec.describe "Outbound::Dispatcher and job queues", unchecked: true do
 
   # A Sidekiq process, and its output line by line.
   def sidekiq(file, redis, env = {})
-    # It looks every five seconds or so for jobs that are due, and begins late: too long for a spec.
-    File.write(file.path, <<~RUBY, mode: "a")
-      require "sidekiq/scheduled"
-      Sidekiq::Scheduled::Poller.prepend(Module.new do
-        def initial_wait = nil
-        def poll_interval_average(*) = 0.1
-        def random_poll_interval = 0.1
-      end)
-    RUBY
+    File.write(file.path, Jobs::IMPATIENT, mode: "a")
     command = [RbConfig.ruby, "-S", "sidekiq", "-r", file.path, "-c", "2", "-t", "5"]
     Open3.popen2e({ "REDIS_URL" => redis.url, "SIDEKIQ_ARGS" => nil, **env }, *command) do |_, output, process|
       lines = Queue.new

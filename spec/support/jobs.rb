@@ -4,6 +4,7 @@ require "json"
 require "open3"
 require "rbconfig"
 require "tempfile"
+require_relative "redis_server"
 
 # Processes of an application that delivers in jobs: those that enqueue, and Sidekiq.
 module Jobs
@@ -62,6 +63,20 @@ module Jobs
      *libraries.map { |library| "require #{library.dump}" }, "ENDPOINT = #{server.endpoint.dump}", SETTINGS,
      "SimpleConnect.configure do |config|\n#{more}\nend\n"].join("\n")
   end
+
+  # @return [RedisServer, nil] that of {#with_redis}
+  attr_reader :redis
+
+  # The block has a Redis of its own.
+  def with_redis
+    RedisServer.open do |redis|
+      @redis = redis
+      yield
+    end
+  end
+
+  # @return [Array<Float>] the seconds between the requests that a server got
+  def gaps(server) = server.requests.map(&:at).each_cons(2).map { |one, other| other - one }
 
   # @return [String] what the code printed
   def ruby(file, code, env = {})
