@@ -1480,6 +1480,9 @@ class SimpleConnect::Outbound::Router
   def inspect; end
 end
 
+module SimpleConnect::Outbox
+end
+
 class SimpleConnect::PermanentError < ::SimpleConnect::DeliveryError
 end
 

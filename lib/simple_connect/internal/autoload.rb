@@ -10,7 +10,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     ClientSettings: "client_settings", Retryable: "retryable", Result: "result",
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
     Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
-    Sandbox: "sandbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
+    Sandbox: "sandbox", Outbox: "outbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
     Instrumentation: "internal/instrumentation",
     DeliverJob: "active_job/deliver_job", ActiveJob: "active_job", Sidekiq: "sidekiq"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
