@@ -506,6 +506,9 @@ class SimpleConnect::Configuration < ::SimpleConnect::ClientSettings
   sig { returns(T.untyped) }
   attr_reader :on_exhausted
 
+  sig { returns(::SimpleConnect::Outbox::Settings) }
+  def outbox; end
+
   sig { params(job: T.nilable(T.any(::Symbol, ::String))).void }
   def job=(job); end
 
@@ -584,6 +587,20 @@ class SimpleConnect::EnqueueError < ::SimpleConnect::Error
 end
 
 class SimpleConnect::Error < ::StandardError
+  sig { params(keys: T.nilable(T::Array[::Symbol])).returns(T::Hash[::Symbol, T.untyped]) }
+  def deconstruct_keys(keys); end
+end
+
+class SimpleConnect::EventConflictError < ::SimpleConnect::Error
+  sig { returns(T.nilable(::String)) }
+  attr_reader :client
+
+  sig { returns(T.nilable(::String)) }
+  attr_reader :event_id
+
+  sig { params(message: T.nilable(::String), client: T.nilable(::String), event_id: T.nilable(::String)).void }
+  def initialize(message = T.unsafe(nil), client: T.unsafe(nil), event_id: T.unsafe(nil)); end
+
   sig { params(keys: T.nilable(T::Array[::Symbol])).returns(T::Hash[::Symbol, T.untyped]) }
   def deconstruct_keys(keys); end
 end
@@ -1104,6 +1121,9 @@ class SimpleConnect::MessagesClient
   def to_s; end
 end
 
+class SimpleConnect::NoTransactionError < ::SimpleConnect::Error
+end
+
 class SimpleConnect::NotFoundError < ::SimpleConnect::PermanentError
 end
 
@@ -1481,6 +1501,68 @@ class SimpleConnect::Outbound::Router
 end
 
 module SimpleConnect::Outbox
+end
+
+class SimpleConnect::Outbox::Settings
+  sig { returns(::String) }
+  attr_reader :base
+
+  sig { returns(T::Boolean) }
+  attr_reader :allow_no_transaction
+
+  sig { returns(T::Boolean) }
+  attr_reader :encrypt
+
+  sig { returns(::Numeric) }
+  attr_reader :park_after
+
+  sig { returns(T.nilable(::Numeric)) }
+  attr_reader :keep_parked
+
+  sig { returns(::Integer) }
+  attr_reader :concurrency
+
+  sig { returns(T.nilable(T.any(::Symbol, ::String, T::Boolean))) }
+  attr_reader :job
+
+  sig { returns(T.nilable(T.any(::String, ::Symbol, ::Integer))) }
+  attr_reader :queue
+
+  sig { params(name: ::String).void }
+  def base=(name); end
+
+  sig { params(allow: T::Boolean).void }
+  def allow_no_transaction=(allow); end
+
+  sig { params(encrypt: T::Boolean).void }
+  def encrypt=(encrypt); end
+
+  sig { params(key: T.any(::String, T.proc.returns(::String))).void }
+  def encryption_key=(key); end
+
+  sig { params(keys: T::Array[T.any(::String, T.proc.returns(::String))]).void }
+  def previous_encryption_keys=(keys); end
+
+  sig { params(seconds: ::Numeric).void }
+  def park_after=(seconds); end
+
+  sig { params(seconds: T.nilable(::Numeric)).void }
+  def keep_parked=(seconds); end
+
+  sig { params(number: ::Integer).void }
+  def concurrency=(number); end
+
+  sig { params(job: T.nilable(T.any(::Symbol, ::String, T::Boolean))).void }
+  def job=(job); end
+
+  sig { params(queue: T.nilable(T.any(::String, ::Symbol, ::Integer))).void }
+  def queue=(queue); end
+
+  sig { returns(::String) }
+  def inspect; end
+
+  sig { returns(::String) }
+  def to_s; end
 end
 
 class SimpleConnect::PermanentError < ::SimpleConnect::DeliveryError

@@ -30,8 +30,9 @@ module SimpleConnect
     KEPT = 100
     private_constant :NEEDED, :SHARED, :OPTIONAL, :KEPT
 
-    # @return [:active_job, :sidekiq, String, nil] the job that {Api::Events#deliver_later} enqueues: the gem's own, or
-    #   the name of a class that inherits from it; nil for ActiveJob's if loaded, otherwise Sidekiq's
+    # @return [:active_job, :sidekiq, :outbox, String, nil] the job that {Api::Events#deliver_later} enqueues: the gem's
+    #   own, or the name of a class that inherits from it; nil for ActiveJob's if loaded, otherwise Sidekiq's. With
+    #   `:outbox`, it writes into the outbox instead: see {SimpleConnect.outbox}
     attr_reader :job
     # @return [String, Symbol, nil] the queue of these jobs; nil for the job's default
     attr_reader :queue
@@ -68,13 +69,18 @@ module SimpleConnect
       @lock = Monitor.new
     end
 
-    # @param job [:active_job, :sidekiq, String, Symbol, nil] see {#job}; a String, as Rails reloads classes
+    # @return [Outbox::Settings] the settings of the outbox
+    # @example
+    #   config.outbox.encrypt = true
+    def outbox = @outbox || @lock.synchronize { @outbox ||= Outbox::Settings.new }
+
+    # @param job [:active_job, :sidekiq, :outbox, String, Symbol, nil] see {#job}; a String, as Rails reloads classes
     # @raise [ConfigurationError] for anything else
     def job=(job)
-      job = job.to_sym if %w[active_job sidekiq].include?(job)
-      unless [nil, :active_job, :sidekiq].include?(job) || (job.is_a?(String) && job.match?(/\A(::)?[A-Z]/))
-        raise ConfigurationError, "config.job must be :active_job, :sidekiq, or the name of a class, such as " \
-                                  "\"MyJob\", not #{job.inspect}"
+      job = job.to_sym if %w[active_job sidekiq outbox].include?(job)
+      unless [nil, :active_job, :sidekiq, :outbox].include?(job) || Checks.class_name?(job)
+        raise ConfigurationError, "config.job must be :active_job, :sidekiq, :outbox, or the name of a class, such " \
+                                  "as \"MyJob\", not #{job.inspect}"
       end
 
       @job = job
@@ -176,6 +182,7 @@ module SimpleConnect
       built = @lock.synchronize do
         before = @built
         @built = {}
+        @outbox&.reset
         before
       end
       built.each_value(&:close)
@@ -218,6 +225,16 @@ module SimpleConnect
     # @param name [Symbol]
     # @return [Boolean] whether {#client} has configured it; else {#clients} may build it
     def configured?(name) = name == :default || @named.key?(name)
+
+    # @api private
+    # @return [Boolean] whether the application configures the outbox
+    def outbox? = !@outbox.nil? || job == :outbox
+
+    # @api private
+    # @param option [Symbol] one that is optional
+    # @param name [Symbol, String, nil] see {#client}
+    # @return [Object, nil] its value
+    def option(option, name) = find(option, checked(name || :default))&.last
 
     # Finds a value and the place it comes from.
     # @api private

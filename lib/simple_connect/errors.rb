@@ -52,6 +52,30 @@ module SimpleConnect
   # raises goes through.
   class EnqueueError < Error; end
 
+  # {Outbox::Writer#deliver} was called outside a transaction of the outbox's database.
+  class NoTransactionError < Error; end
+
+  # The outbox already has another event with this `event_id`.
+  class EventConflictError < Error
+    # @return [String, nil] the name of the client
+    attr_reader :client
+    # @return [String, nil]
+    attr_reader :event_id
+
+    # @param message [String, nil]
+    # @param client [String, nil]
+    # @param event_id [String, nil]
+    def initialize(message = nil, client: nil, event_id: nil)
+      super(message)
+      @client = client
+      @event_id = event_id
+    end
+
+    # @param keys [Array<Symbol>, nil] the keys that a pattern asks for
+    # @return [Hash{Symbol => Object}] `message:`, `client:` and `event_id:`
+    def deconstruct_keys(keys) = { **super, client:, event_id: }
+  end
+
   # A bug in this gem. Please report it.
   class InternalError < Error; end
 

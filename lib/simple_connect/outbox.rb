@@ -11,11 +11,14 @@ module SimpleConnect
     CLIENT_BYTES = 100
     private_constant :EVENT_ID_BYTES, :CLIENT_BYTES
 
+    autoload :Bodies, File.expand_path("outbox/bodies.rb", __dir__)
     autoload :Database, File.expand_path("outbox/database.rb", __dir__)
+    autoload :LaneKeys, File.expand_path("outbox/lane_keys.rb", __dir__)
     autoload :Outcome, File.expand_path("outbox/outcome.rb", __dir__)
     autoload :Relay, File.expand_path("outbox/relay.rb", __dir__)
     autoload :Sender, File.expand_path("outbox/sender.rb", __dir__)
+    autoload :Settings, File.expand_path("outbox/settings.rb", __dir__)
     autoload :Store, File.expand_path("outbox/store.rb", __dir__)
-    private_constant :Database, :Outcome, :Relay, :Sender, :Store
+    private_constant :Bodies, :Database, :LaneKeys, :Outcome, :Relay, :Sender, :Store
   end
 end

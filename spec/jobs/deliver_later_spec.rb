@@ -101,7 +101,7 @@ RSpec.describe "events.deliver_later", unchecked: true do
       expect(printed.grep_v(/\A"Other"|:sidekiq\z|\AMyJob/)).to match(
         [/ConfigurationError: config.job is "MyJob", which cannot be loaded: uninitialized constant MyJob/, '"MyJob"',
          /must be a class that inherits from SimpleConnect::DeliverJob or SimpleConnect::Sidekiq::DeliverJob/,
-         /config.job is :sidekiq, but Sidekiq is not loaded/, *[/config.job must be :active_job, :sidekiq, or the/] * 4]
+         /config.job is :sidekiq, but Sidekiq is not loaded/, *[/config.job must be :active_job, :sidekiq, /] * 4]
       )
     end
 

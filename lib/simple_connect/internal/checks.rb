@@ -11,6 +11,8 @@ module SimpleConnect
     private_constant :UID
 
     class << self
+      def class_name?(name) = name.is_a?(String) && name.match?(/\A(::)?[A-Z]/)
+
       def uid?(uid) = uid.is_a?(String) && uid.b.match?(UID)
 
       # @return [String, nil] a String or Symbol as a header value; nil if it cannot be one
