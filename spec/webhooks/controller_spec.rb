@@ -12,7 +12,7 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
   files = {
     "config/routes.rb" => <<~'RUBY',
       Rails.application.routes.draw do
-        %w[kiket pages own events forgetful once].each { |name| post name, to: "#{name}#create" }
+        %w[kiket pages own events forgetful once broken].each { |name| post name, to: "#{name}#create" }
         post "once/again", to: "once#again"
       end
     RUBY
@@ -82,6 +82,27 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
         end
 
         def again = create
+      end
+    RUBY
+    "app/controllers/broken_controller.rb" => <<~RUBY,
+      require "simple_connect/webhooks"
+
+      # Its guard's store goes away while an action runs.
+      class BrokenController < ActionController::API
+        include SimpleConnect::Webhooks::Controller
+        GUARD = Class.new(SimpleConnect::Webhooks::ReplayGuard) do
+          def finish(_key) = raise(IOError, "the store is away")
+          def forget(_key) = raise(IOError, "the store is away")
+        end.new
+        before_action { verify_simple_connect_signature!(replay_guard: GUARD) }
+
+        def create = head(simple_connect_event["status"])
+      end
+
+      if Rails.respond_to?(:error)
+        subscriber = Object.new
+        def subscriber.report(error, **) = Rails.logger.warn(error.message)
+        Rails.error.subscribe(subscriber)
       end
     RUBY
     "app/controllers/forgetful_controller.rb" => <<~RUBY
@@ -170,6 +191,18 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
           expect(Array.new(2) { post("#{server.url}/once", body, headers) }).to eq([[200, { "count" => 2 }], copy])
         end
       end
+    end
+
+    it "sends the action's response even if the guard fails after it, and reports the guard" do
+      log = nil
+      serve do |server|
+        [201, 422].each do |status|
+          body = JSON.generate({ status: })
+          expect(post("#{server.url}/broken", body, signed(body))).to eq([status, nil])
+        end
+        log = server.log
+      end
+      expect(log.scan("the store is away").size).to eq(2)
     end
 
     it "answers 409 to a copy of what is under way" do

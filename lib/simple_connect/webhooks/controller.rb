@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../internal/autoload"
+require_relative "../internal/log"
 require_relative "../internal/once"
 
 module SimpleConnect
@@ -77,7 +78,15 @@ module SimpleConnect
       def process_action(*)
         super.tap { @simple_connect_handled = response.status < 400 }
       ensure
-        @simple_connect_begun&.public_send(@simple_connect_handled ? :finish : :forget)
+        end_simple_connect_request if @simple_connect_begun
+      end
+
+      # The action has run, so the sender gets its response even if the guard fails; it is user code and can raise
+      # anything. The lease ends by itself.
+      def end_simple_connect_request
+        @simple_connect_begun.public_send(@simple_connect_handled ? :finish : :forget)
+      rescue StandardError, ScriptError => e
+        Log.report(e, "the replay guard")
       end
 
       # Returns the verified event.
