@@ -1,9 +1,8 @@
 # frozen_string_literal: true
 
-# One client for the whole application. It reads SIMPLECONNECT_ENDPOINT_URL, SIMPLECONNECT_KEY_ID and
-# SIMPLECONNECT_SECRET when it is first used: `rails assets:precompile` works without them.
-SIMPLECONNECT = SimpleConnect::Client.from_env(
-  logger: Rails.logger,
+# SimpleConnect.client reads SIMPLECONNECT_ENDPOINT_URL, SIMPLECONNECT_KEY_ID and SIMPLECONNECT_SECRET, or the
+# credentials, when it is first used: `rails assets:precompile` works without them.
+SimpleConnect.configure do |config|
   # Refuses a misspelt event key before anything is sent.
-  event_keys: %w[customer_payment_received customer_invoice_ready]
-)
+  config.event_keys = %w[customer_payment_received customer_invoice_ready]
+end
