@@ -12,7 +12,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
     Sandbox: "sandbox", Outbox: "outbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
     Instrumentation: "internal/instrumentation",
-    DeliverJob: "active_job/deliver_job", ActiveJob: "active_job", Sidekiq: "sidekiq", Outbox: "outbox"
+    DeliverJob: "active_job/deliver_job", ActiveJob: "active_job", Sidekiq: "sidekiq"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
   private_constant :WebMockAdapter, :Doctor, :Instrumentation
 
