@@ -26,7 +26,7 @@ Gem::Specification.new do |spec|
   spec.extensions = ["ext/requirements/extconf.rb", "ext/simple_connect_client/Cargo.toml",
                      "ext/leftovers/extconf.rb"]
   spec.files = Dir.chdir(__dir__) do
-    Dir["lib/**/*.{rb,rake,tt}", "sig/**/*.rbs", "rbi/*.rbi", "exe/*", "src/**/*.rs", "ext/**/*.rs",
+    Dir["lib/**/*.{rb,rake,tt,html,css,js}", "sig/**/*.rbs", "rbi/*.rbi", "exe/*", "src/**/*.rs", "ext/**/*.rs",
         "ext/**/Cargo.toml", "ext/{requirements,leftovers}/*",
         "Cargo.{toml,lock}", "{README,UPGRADING,SECURITY,CHANGELOG}.md", "docs/*.md",
         "LICENSE.txt", ".yardopts", "docs/yard.rb"]
