@@ -2135,6 +2135,28 @@ class SimpleConnect::Sandbox
   def inspect; end
 end
 
+class SimpleConnect::Sandbox::Inbox
+  sig do
+    params(
+      sandbox: ::SimpleConnect::Sandbox,
+      auth: T.nilable(T.proc.params(env: T.untyped).returns(T.untyped)),
+      store: T.untyped,
+      templates: T.untyped
+    ).void
+  end
+  def initialize(sandbox, auth: T.unsafe(nil), store: T.unsafe(nil), templates: T.unsafe(nil)); end
+
+  sig do
+    params(
+      env: T::Hash[::String, T.untyped]
+    ).returns([::Integer, T::Hash[::String, ::String], T::Array[::String]])
+  end
+  def call(env); end
+
+  sig { returns(::String) }
+  def inspect; end
+end
+
 class SimpleConnect::Sandbox::Request < ::Struct
   extend T::Generic
   Elem = type_member { { fixed: T.nilable(T.any(::String, T::Hash[::String, ::String], ::Integer)) } }

@@ -33,6 +33,7 @@ module SimpleConnect
   class Sandbox
     autoload :Callbacks, File.expand_path("sandbox/callbacks.rb", __dir__)
     autoload :Credentials, File.expand_path("sandbox/credentials.rb", __dir__)
+    autoload :Inbox, File.expand_path("sandbox/inbox.rb", __dir__)
     autoload :Ledger, File.expand_path("sandbox/ledger.rb", __dir__)
     autoload :Refusal, File.expand_path("sandbox/ledger.rb", __dir__)
 
@@ -58,16 +59,29 @@ module SimpleConnect
       %r{\A/api/v1/whatsapp_messages/([^/]+)/?\z} => ["GET", :show_message]
     }.freeze
 
-    Fault = Struct.new(:kind, :delay)
+    # `headers` are those of the response.
+    # @api private
+    Fault = Struct.new(:kind, :delay, :headers) do
+      # @return [Boolean] whether it is a status to respond with
+      def status? = kind.is_a?(Integer)
+      # @return [Boolean] whether it ends the connection without a response
+      def cut? = CUTS.key?(kind)
+    end
     # Faults without a response: the bytes to write before the connection is closed.
-    CUTS = { reset: nil, close: nil, garbage: "\x16\x03garbage, and no HTTP\r\n\r\n" }.freeze
+    CUTS = { reset: nil, close: nil, garbage: "\x16\x03garbage, and no HTTP\r\n\r\n", timeout: nil }.freeze
+    # The faults that `fail_next` takes.
+    CUT_NEXT = %i[reset close garbage].freeze
+    # Members of a Rack env: what became of a delivery, as rows of {Ledger} and as {Refusal}s; and what must become of
+    # it: `:duplicate`, `:skipped` or nil.
+    OUTCOMES = "simple_connect.outcomes"
+    FORCED = "simple_connect.forced"
     # The default credentials.
     KNOWN_SECRET = "sandbox-secret"
     KNOWN_API_KEY = "sandbox-api-key"
     # Addresses that only this machine can reach.
     LOOPBACK = /\A(127\.|localhost\z|\[?::1\]?\z)/i
     private_constant :KNOWN_SECRET, :KNOWN_API_KEY, :LOOPBACK, :MAX_BODY_BYTES, :MAX_KEPT_BYTES, :KEPT_BYTES,
-                     :MAX_NESTING, :ROUTES, :Fault, :CUTS
+                     :MAX_NESTING, :ROUTES, :Fault, :CUTS, :CUT_NEXT, :OUTCOMES, :FORCED
 
     # @return [String] the signing secret of clients
     attr_reader :key_id, :secret
@@ -125,7 +139,7 @@ module SimpleConnect
       @secret = secret
       @api_key = api_key
       @webhook_secret = webhook_secret
-      @callbacks = callbacks(status_callback_url) if status_callback_url
+      @callbacks = new_callbacks(status_callback_url) if status_callback_url
       # With a blank secret anybody could sign.
       secrets = [secret, previous_secret].reject { |value| value.to_s.strip.empty? }
       Checks.seconds("tolerance:", tolerance, 300, zero: true, finite: true)
@@ -151,7 +165,8 @@ module SimpleConnect
     def start(host: "127.0.0.1", port: 0)
       raise Error, "this sandbox is already started, at #{url}" if @server
 
-      server = Server.new(self, "the sandbox", host, port)
+      @inbox&.start
+      server = Server.new(@inbox || self, "the sandbox", host, port)
       warn_of_known_credentials(host)
       @url = server.url
       @server = server
@@ -170,6 +185,7 @@ module SimpleConnect
           @wake.broadcast
         end
       end
+      @inbox&.stop
       server&.stop
       @callbacks&.stop
       nil
@@ -196,14 +212,12 @@ module SimpleConnect
         keep(request)
         @faults.shift
       end
-      hold_up(fault.delay) if fault
-      return cut(env, fault.kind) if fault && CUTS.key?(fault.kind)
+      return @inbox.watch(env, request, fault) if @inbox
 
-      status, json, headers = fault&.kind ? [fault.kind, { "error" => "scripted by fail_next" }] : respond(env, request)
-      request.status = status
-      answered(request)
-      body = request.verb == "HEAD" ? [] : [JSON.generate(json)]
-      [status, { "content-type" => "application/json", **headers.to_h }, body]
+      hold_up(fault.delay) if fault
+      return cut(env, fault.kind) if fault&.cut?
+
+      answer(request, *respond(env, request, fault))
     end
 
     # Makes the next requests fail before they are processed. Several calls queue up.
@@ -223,7 +237,7 @@ module SimpleConnect
     #   sandbox.fail_next(:reset, times: 2)
     #   sandbox.fail_next(delay: 1.5)      # the event is accepted, but the response is late
     def fail_next(fault = nil, times: 1, delay: 0)
-      unless fault.nil? || CUTS.key?(fault) || (fault.is_a?(Integer) && fault.between?(400, 599))
+      unless fault.nil? || CUT_NEXT.include?(fault) || (fault.is_a?(Integer) && fault.between?(400, 599))
         raise ArgumentError, "fault must be a status from 400 to 599, :reset, :close or :garbage, not #{fault.inspect}"
       end
       unless times.is_a?(Integer) && times.positive?
@@ -241,13 +255,13 @@ module SimpleConnect
     #   `"recipient"`, `"language"`, `"payload"`, `"used_previous_secret"` and more; frozen
     # @example
     #   expect(sandbox.events.map { |event| event["event_key"] }).to eq(%w[order_paid order_sent])
-    def events = @lock.synchronize { @ledger.events }
+    def events = ledgers { |ledgers| ledgers.flat_map(&:events) }
 
     # @return [Array<Hash{String => Object}>] the accepted messages of {MessagesClient}, in order, one for each
     #   recipient: `"message_id"`, `"template_name"`, `"recipient"`, `"status"` and the other fields; frozen
     # @example
     #   expect(sandbox.messages.last["recipient"]).to eq("mobile_no" => "+919812345678")
-    def messages = @lock.synchronize { @ledger.messages }
+    def messages = ledgers { |ledgers| ledgers.flat_map(&:messages) }
 
     # @return [Array<Request>] all requests, including rejected ones, in order; frozen copies. Only the last 64 MiB are
     #   kept
@@ -261,8 +275,9 @@ module SimpleConnect
     # @example
     #   before { sandbox.reset }
     def reset
+      @inbox&.reset
       @lock.synchronize do
-        @ledger = Ledger.new(@event_keys)
+        @ledger = new_ledger
         @requests = []
         @kept_bytes = 0
         @faults = []
@@ -273,7 +288,108 @@ module SimpleConnect
     # @return [String] without secrets
     def inspect = "#<#{self.class.name} #{@server ? @url : "not started"}>"
 
+    # What follows is for {Inbox}.
+
+    # Shows all that comes in this inbox from now on, and serves it, once started.
+    # @api private
+    def attach(inbox)
+      raise Error, "this sandbox is already started: make its inbox before" if @server
+      raise Error, "this sandbox has an inbox already" if @inbox
+
+      @inbox = inbox
+    end
+
+    # @api private
+    # @return [Boolean] whether it serves the inbox itself
+    def served? = !@server.nil?
+
+    # @api private
+    # @return [Credentials]
+    attr_reader :credentials
+
+    # @api private
+    # @return [Callbacks, nil]
+    attr_reader :callbacks
+
+    # @api private
+    # @param secrets [Array<String>] the current one first
+    def rotate(secrets)
+      @secret = secrets.first
+      @credentials.secrets = secrets
+    end
+
+    # @api private
+    # @return [Ledger]
+    def new_ledger = Ledger.new(@event_keys)
+
+    # Responds to a request that has been read, if need be with a fault.
+    # @api private
+    # @return [Array(Integer, Hash, Hash)] status, JSON and headers
+    def respond(env, request, fault)
+      env[OUTCOMES] = []
+      env[FORCED] = fault&.kind
+      return route(env, request) unless fault&.status?
+
+      [fault.kind, { "error" => "scripted by #{@inbox ? "the sandbox" : "fail_next"}" }, fault.headers]
+    end
+
+    # @api private
+    # @return [Array(Integer, Hash{String => String}, Array<String>)] the response for Rack
+    def answer(request, status, json, headers = nil)
+      request.status = status
+      answered(request)
+      body = request.verb == "HEAD" ? [] : [JSON.generate(json)]
+      [status, { "content-type" => "application/json", **headers.to_h }, body]
+    end
+
+    # Waits until the time is up or the server stops, because stopping waits for requests in progress.
+    # @api private
+    def hold_up(seconds)
+      deadline = Clock.now + seconds
+      @lock.synchronize do
+        server = @server
+        @wake.wait(@lock, deadline - Clock.now) while @server.equal?(server) && Clock.now < deadline
+      end
+    end
+
+    # Ends the connection without a response. With a block, its caller ends it.
+    # @api private
+    # @yieldparam io [IO] the connection
+    def cut(env, kind)
+      hijack = env["rack.hijack"]
+      unless hijack
+        raise ConfigurationError, "this server cannot cut a connection, as fail_next(#{kind.inspect}) requires: " \
+                                  "start the sandbox with Sandbox.start, or run it under Puma"
+      end
+
+      io = hijack.call
+      if block_given?
+        yield io
+        return [200, {}, []]
+      end
+
+      io.write(CUTS[kind]) if CUTS[kind]
+      # With linger 0, closing drops all data and sends a reset.
+      io.to_io.setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER, [1, 0].pack("ii")) if kind == :reset
+      io.close
+      # The server ignores this response: the connection was hijacked.
+      [200, {}, []]
+    rescue IOError, SystemCallError
+      # The client has already closed the connection.
+      [200, {}, []]
+    end
+
     private
+
+    def ledgers(&block)
+      return @lock.synchronize { yield [@ledger] } unless @inbox
+
+      @inbox.ledgers(&block)
+    end
+
+    def with_ledger(env)
+      @lock.synchronize { yield @inbox ? @inbox.ledger(env) : @ledger }
+    end
 
     # Overridden by the command to print a line.
     def answered(_request) = nil
@@ -306,35 +422,7 @@ module SimpleConnect
       KEPT_BYTES + [request.path, request.body, *request.headers.flatten].sum { |text| text.to_s.bytesize }
     end
 
-    # Waits until the time is up or the server stops, because stopping waits for requests in progress.
-    def hold_up(seconds)
-      deadline = Clock.now + seconds
-      @lock.synchronize do
-        server = @server
-        @wake.wait(@lock, deadline - Clock.now) while @server.equal?(server) && Clock.now < deadline
-      end
-    end
-
-    def cut(env, kind)
-      hijack = env["rack.hijack"]
-      unless hijack
-        raise ConfigurationError, "this server cannot cut a connection, as fail_next(#{kind.inspect}) requires: " \
-                                  "start the sandbox with Sandbox.start, or run it under Puma"
-      end
-
-      io = hijack.call
-      io.write(CUTS[kind]) if CUTS[kind]
-      # With linger 0, closing drops all data and sends a reset.
-      io.to_io.setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER, [1, 0].pack("ii")) if kind == :reset
-      io.close
-      # The server ignores this response: the connection was hijacked.
-      [200, {}, []]
-    rescue IOError, SystemCallError
-      # The client has already closed the connection.
-      [200, {}, []]
-    end
-
-    def respond(env, request)
+    def route(env, request)
       pattern, (verb, action) = ROUTES.find { |pattern, _| pattern.match?(request.path) }
       raise Refusal.new(404, "not found") unless pattern
 
@@ -353,39 +441,41 @@ module SimpleConnect
     def deliver_event(env, body, _)
       previous = @credentials.check_signature(env, body)
       event = parse(body)
-      @lock.synchronize do
-        status, answer = @ledger.deliver_event(event, previous_secret: previous)
-        tell { @ledger.show_event(answer["event_id"]).last["message"]["data"] } unless answer["duplicate"]
+      with_ledger(env) do |ledger|
+        status, answer = ledger.deliver_event(event, previous_secret: previous, forced: env[FORCED])
+        env[OUTCOMES] << ledger.event(answer["event_id"])
+        message = ledger.show_event(answer["event_id"]).last["message"] unless answer["duplicate"]
+        tell { message["data"] } if message
         [status, answer]
       end
     end
 
     def show_event(env, body, event_id)
       @credentials.check_signature(env, body)
-      @lock.synchronize { @ledger.show_event(event_id) }
+      with_ledger(env) { |ledger| ledger.show_event(event_id) }
     end
 
     def show_status(env, body, provider)
       @credentials.check_signature(env, body)
-      @lock.synchronize { @ledger.show_status(provider) }
+      with_ledger(env) { |ledger| ledger.show_status(provider) }
     end
 
     def deliver_messages(env, body, _)
       @credentials.check_api_key(env)
       messages = parse(body)
-      @lock.synchronize do
-        status, answer = @ledger.deliver_messages(messages)
-        answer["queued_messages"].each { |queued| tell { @ledger.show_message(queued["message_id"]).last } }
+      with_ledger(env) do |ledger|
+        status, answer = ledger.deliver_messages(messages) { |outcome| env[OUTCOMES] << outcome }
+        answer["queued_messages"].each { |queued| tell { ledger.show_message(queued["message_id"]).last } }
         [status, answer]
       end
     end
 
     def show_message(env, _, message_id)
       @credentials.check_api_key(env)
-      @lock.synchronize { @ledger.show_message(message_id) }
+      with_ledger(env) { |ledger| ledger.show_message(message_id) }
     end
 
-    def callbacks(url)
+    def new_callbacks(url)
       # Required here, because only this part needs the extension.
       Callbacks.new(url, webhook_secret)
     end

@@ -13,8 +13,28 @@ module SimpleConnect
       # @raise [ConfigurationError] if the URL is invalid
       def initialize(url, secret)
         @sender = Sender.new(url, "status_callback_url")
+        @url = url
         @secret = secret
         @queue = Queue.new
+      end
+
+      # @return [String] the receiver
+      attr_reader :url
+
+      # @return [String] the body of a webhook
+      def self.body(event, data) = JSON.generate({ "event" => event, "data" => data })
+
+      # Posts a webhook, and waits for the response.
+      #
+      # @param event [String] `message.status` or `message.incoming`; a receiver that has the event's name in its path
+      #   gets it at the path for this event
+      # @param data [Hash{String => Object}]
+      # @return [Result]
+      def post_now(event, data)
+        url = @url.sub(%r{(?<=/)message\.status(?=[/?]|\z)}, event)
+        sender = url == @url ? @sender : Sender.new(url, "status_callback_url")
+        body = Callbacks.body(event, data)
+        sender.post(body, Signature.sign(body, secret: @secret))
       end
 
       # @param message [Hash{String => Object}]
@@ -45,7 +65,7 @@ module SimpleConnect
       end
 
       def post(message, session)
-        body = JSON.generate({ "event" => "message.status", "data" => message })
+        body = Callbacks.body("message.status", message)
         result = @sender.post(body, Signature.sign(body, secret: @secret), session:)
         Log.stderr { "a status callback failed: #{result.error}" } if result.failed?
       rescue Exception => e # rubocop:disable Lint/RescueException -- raised by `stop`, when the others are posted

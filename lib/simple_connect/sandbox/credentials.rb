@@ -8,6 +8,13 @@ module SimpleConnect
     # Authenticates requests. Uses Ruby's OpenSSL, so that it shares no code with the signer that it tests.
     # @api private
     class Credentials
+      # @return [Array<String>] the accepted signing secrets, the current one first
+      attr_accessor :secrets
+      # @return [String]
+      attr_reader :key_id
+      # @return [Numeric] seconds
+      attr_reader :tolerance
+
       # @param key_id [String]
       # @param secrets [Array<String>] the current one first
       # @param api_key [String]
@@ -40,18 +47,24 @@ module SimpleConnect
       # @param env [Hash] Rack's
       # @raise [Refusal]
       def check_api_key(env)
-        key = env["HTTP_AUTHORIZATION"].to_s[/\ABearer +(.+)\z/i, 1].to_s
-        raise Refusal.new(401, "Invalid API key") unless OpenSSL.secure_compare(@api_key, key)
+        raise Refusal.new(401, "Invalid API key") unless api_key?(env)
+      end
+
+      # @param env [Hash] Rack's
+      # @return [Boolean] whether it has the API key
+      def api_key?(env)
+        OpenSSL.secure_compare(@api_key, env["HTTP_AUTHORIZATION"].to_s[/\ABearer +(.+)\z/i, 1].to_s)
+      end
+
+      # @return [String] the signature that a request with this timestamp and body must have
+      def sign(secret, timestamp, body)
+        "sha256=#{OpenSSL::HMAC.hexdigest("SHA256", secret, "#{timestamp}.#{body.b}")}"
       end
 
       private
 
       def header(env, name)
         env["HTTP_#{name.upcase.tr("-", "_")}"] || raise(Refusal.new(401, "Missing #{name}"))
-      end
-
-      def sign(secret, timestamp, body)
-        "sha256=#{OpenSSL::HMAC.hexdigest("SHA256", secret, "#{timestamp}.#{body.b}")}"
       end
 
       def check_age(timestamp)

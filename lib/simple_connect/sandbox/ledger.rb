@@ -25,11 +25,41 @@ module SimpleConnect
     # thread-safe.
     # @api private
     class Ledger
+      # @return [String] the id of the message that became of a row
+      def self.message_id(row) = row.fetch("message_id") { "wamid.sandbox.#{row["log_id"]}" }
+
       # @param event_keys [Array<String>, nil] the known event keys; nil for any
       def initialize(event_keys)
         @event_keys = event_keys
         @events = {}
         @messages = {}
+        @statuses = {}
+        @log_id = 0
+        @message_number = 0
+      end
+
+      # Sets the status of a message.
+      def mark(message_id, status) = @statuses[message_id] = status
+
+      # @return [Hash, nil] the row of an event
+      def event(event_id) = @events[event_id]
+
+      # Takes over a row that another process, or an earlier one, has made.
+      # @param row [Hash{String => Object}]
+      def restore(row)
+        if row.key?("event_id")
+          @events[row["event_id"]] = row
+          @log_id = [@log_id, row["log_id"]].max
+        else
+          @messages[row["message_id"]] = row
+          @message_number = [@message_number, row["message_id"][/\d+\z/].to_i].max
+        end
+      end
+
+      # @param row [Hash{String => Object}]
+      def forget(row)
+        @statuses.delete(Ledger.message_id(row))
+        row.key?("event_id") ? @events.delete(row["event_id"]) : @messages.delete(row["message_id"])
       end
 
       def events = @events.values
@@ -37,15 +67,16 @@ module SimpleConnect
       def messages = @messages.values
 
       # @param status [String] the status of the event
-      def deliver_event(json, previous_secret: false, status: "dispatched")
-        event = read(json, status)
+      # @param forced [:duplicate, :skipped, nil] what the event must become
+      def deliver_event(json, previous_secret: false, status: "dispatched", forced: nil)
+        event = read(json, forced == :skipped ? "skipped" : status)
         event_id = event["event_id"]
-        duplicate = @events.key?(event_id)
+        duplicate = @events.key?(event_id) || forced == :duplicate
         unless duplicate
-          @events[event_id] =
-            { "log_id" => @events.size + 1, **event, "used_previous_secret" => previous_secret }.freeze
+          @events[event_id] = { "log_id" => @log_id += 1, **event, "used_previous_secret" => previous_secret }.freeze
         end
-        answer = { "status" => "accepted", "log_id" => @events[event_id]["log_id"], "event_id" => event_id }
+        log_id = @events.key?(event_id) ? @events[event_id]["log_id"] : @log_id
+        answer = { "status" => "accepted", "log_id" => log_id, "event_id" => event_id }
         answer["duplicate"] = true if duplicate
         answer["used_previous_secret"] = true if previous_secret
         [duplicate ? 200 : 202, answer]
@@ -55,8 +86,9 @@ module SimpleConnect
         row = @events[event_id] or raise Refusal.new(404, "not found")
         return [200, { "event_log" => row, "message" => nil }] unless row["status"] == "dispatched"
 
+        message_id = Ledger.message_id(row)
         message = {
-          "message_id" => "wamid.sandbox.#{row["log_id"]}", "status" => "delivered",
+          "message_id" => message_id, "status" => @statuses.fetch(message_id, "delivered"),
           "timestamp" => row["updated_at"], "recipient" => row["recipient"]
         }
         [200, { "event_log" => row, "message" => { "event" => "message.status", "data" => message } }]
@@ -77,7 +109,9 @@ module SimpleConnect
         errors = []
         pairs.each do |message, recipient|
           queued << queue(message, recipient)
+          yield @messages[queued.last["message_id"]] if block_given?
         rescue Refusal => e
+          yield e if block_given?
           errors << { "recipient" => recipient, "message" => e.message }
         end
         answer = { "queued_messages" => queued, "errors" => errors }
@@ -88,7 +122,8 @@ module SimpleConnect
 
       def show_message(message_id)
         message = @messages[message_id] or raise Refusal.new(404, "Message not found")
-        [200, message.slice("message_id", "status", "message_group", "recipient")]
+        answer = message.slice("message_id", "status", "message_group", "recipient")
+        [200, { **answer, **@statuses.slice(message_id).transform_keys { "status" } }]
       end
 
       private
@@ -120,7 +155,7 @@ module SimpleConnect
       def queue(message, recipient)
         required(message, "template_name")
         mobile_no = required(recipient, "mobile_no")
-        message_id = "message-#{@messages.size + 1}"
+        message_id = "message-#{@message_number += 1}"
         @messages[message_id] = { "message_id" => message_id, "status" => "delivered", "recipient" => recipient,
                                   **message.except("recipients") }.freeze
         { "message_id" => message_id, "recipient" => mobile_no, "status" => "queued" }

@@ -1,0 +1,297 @@
+# frozen_string_literal: true
+
+require "digest"
+require "json"
+require "securerandom"
+require "stringio"
+require "time"
+require "uri"
+require_relative "../sandbox"
+require_relative "credentials"
+
+module SimpleConnect
+  class Sandbox
+    # Shows what a sandbox receives: a page, and an API for tests. It is a Rack app, which also serves the sandbox's own
+    # API, and works below any path.
+    #
+    # A sandbox that has an inbox serves it when started. In Rails, mount it in the routes of development: see
+    # docs/sandbox.md.
+    #
+    # @example On its own port
+    #   sandbox = SimpleConnect::Sandbox.new
+    #   SimpleConnect::Sandbox::Inbox.new(sandbox, templates: "config/templates.yml")
+    #   sandbox.start(port: 4567)
+    #   sandbox.url # => "http://127.0.0.1:4567"; open it in a browser
+    # @example In config/routes.rb
+    #   if Rails.env.development?
+    #     mount SimpleConnect::Sandbox::Inbox.new(SimpleConnect::Sandbox.new) => "/simple_connect"
+    #   end
+    class Inbox
+      %i[Api Code Connections Explanation FileJournal Guard Preview Recorder SqliteJournal Store
+         Templates].each do |name|
+        file = name.to_s.gsub(/(?<=[a-z])[A-Z]/) { |letter| "_#{letter}" }.downcase
+        autoload name, File.expand_path("inbox/#{file}.rb", __dir__)
+        private_constant name
+      end
+
+      include KeepsSecrets
+
+      # How many messages are kept.
+      BOUND = 1_000
+      # How long a request that gets no answer is held, in seconds.
+      HOLD = 60
+      FILES = { "/" => ["index.html", "text/html; charset=utf-8"],
+                "/inbox.css" => ["inbox.css", "text/css; charset=utf-8"],
+                "/inbox.js" => ["inbox.js", "text/javascript; charset=utf-8"] }.freeze
+      # The command's `auth:`: who runs it decides who reaches it.
+      LOCAL = ->(_env) { true }
+      private_constant :BOUND, :HOLD, :FILES, :LOCAL
+
+      # In production it needs `auth:`. Without it, only requests for local names and IP addresses are served.
+      #
+      # @param sandbox [Sandbox] not started yet, and without another inbox
+      # @param auth [#call, nil] gets the Rack env of a request to the page or its API, and returns whether to serve it
+      # @param store [String, Pathname, :memory, nil] a file that several processes may share, such as Puma's workers;
+      #   `:memory` for this process only; nil for `tmp/simple_connect_inbox.jsonl` in Rails, and elsewhere `:memory`
+      # @param templates [String, Pathname, nil] a file with the templates of messages; see docs/sandbox.md
+      # @raise [ConfigurationError] in production without `auth:`, or for an invalid option or file
+      # @raise [Error] if the sandbox is started, or has an inbox
+      # @example For everybody who is signed in as an admin
+      #   SimpleConnect::Sandbox::Inbox.new(sandbox, auth: ->(env) { env["warden"].user&.admin? })
+      def initialize(sandbox, auth: nil, store: nil, templates: nil)
+        unless auth.nil? || auth.respond_to?(:call)
+          raise ConfigurationError, "auth: must respond to call, such as ->(env) { … }, not #{auth.class}"
+        end
+
+        refuse_production unless auth
+
+        @sandbox = sandbox
+        @templates = Templates.new(templates)
+        @store = Store.new(BOUND, journal(store)) { sandbox.new_ledger }
+        @guard = Guard.new(auth.equal?(LOCAL) ? nil : auth)
+        @connections = Connections.new
+        @recorder = Recorder.new(@store, sandbox.credentials)
+        @secrets = sandbox.credentials.secrets
+        @api = Api.new(self, sandbox, @store, @recorder, @templates, @connections)
+        sandbox.attach(self)
+        @store.read { adopt }
+      end
+
+      # Handles one request; called by Rack.
+      #
+      # @param env [Hash{String => Object}]
+      # @return [Array(Integer, Hash{String => String}, Array<String>)] status, headers and body
+      # @raise [ConfigurationError] if a planned fault must cut the connection, and this server does not support that
+      def call(env)
+        path = env["PATH_INFO"].to_s
+        return guarded(env, path) { to_slash(env) } if path.empty?
+        return guarded(env, path) { file(env, path) } if FILES.key?(path)
+        return guarded(env, path) { @api.call(env, path) } if path.match?(%r{\A/inbox(/|\z)})
+
+        @sandbox.call(env)
+      end
+
+      # @return [String] without secrets
+      def inspect = "#<#{self.class.name} of #{@sandbox.inspect}>"
+
+      # For the command, whose process is no application's.
+      # @api private
+      def self.for_command(sandbox, **options) = new(sandbox, auth: LOCAL, **options)
+
+      # What follows is for {Sandbox}.
+
+      # Responds to a request for the sandbox, and keeps it if it is a delivery.
+      # @api private
+      def watch(env, request, fault)
+        session = session(env)
+        exchange = exchange(env, request, session) if delivery?(request)
+        fault ||= planned(request, session) if exchange
+        return cut(env, exchange, fault) if fault&.cut?
+
+        @sandbox.hold_up(fault.delay) if fault
+        started = Clock.now
+        response = @store.write do
+          adopt
+          @sandbox.respond(env, request, fault).tap { |answer| keep(env, exchange, fault, answer, started) if exchange }
+        end
+        status, json, headers = response
+        headers = { **headers.to_h, "x-request-id" => exchange.request_id } if exchange
+        @sandbox.answer(request, status, json, headers)
+      end
+
+      # @api private
+      # @return [Ledger]
+      def ledger(env) = @store.ledger(session(env))
+
+      # @api private
+      def ledgers = @store.read { yield @store.ledgers.values }
+
+      # @api private
+      def reset
+        @store.write do
+          @store.clear(nil)
+          @store.set("faults", [])
+        end
+      end
+
+      # @api private
+      def start = @store.resume
+
+      # @api private
+      def stop
+        @store.stop
+        @connections.stop
+      end
+
+      # What follows is for {Api}.
+
+      # @api private
+      # @return [String, nil] what keeps parallel tests apart
+      def session(env)
+        session = env["HTTP_X_SIMPLECONNECT_SESSION"].to_s.b[0, 100].force_encoding(Encoding::UTF_8).scrub.strip
+        session unless session.empty?
+      end
+
+      # Takes over what another process has changed.
+      # @api private
+      def adopt
+        rotation = @store.get("rotation")
+        return if rotation.equal?(@rotation)
+
+        @rotation = rotation
+        # Rotations of other secrets than this sandbox's are of no use.
+        later = rotation && rotation["of"] == fingerprint ? rotation["secrets"].reverse : []
+        @sandbox.rotate([*later, *@secrets].first(2))
+      end
+
+      # @api private
+      # @return [String] the new secret
+      def rotate
+        @store.write do
+          adopt
+          known = @store.get("rotation").to_h
+          secrets = known["of"] == fingerprint ? known["secrets"] : []
+          secret = "sandbox-#{SecureRandom.hex(16)}"
+          @store.set("rotation", { "of" => fingerprint, "secrets" => [*secrets, secret].last(2) })
+          adopt
+          secret
+        end
+      end
+
+      private
+
+      def refuse_production
+        rails = ::Rails.env if defined?(::Rails) && ::Rails.respond_to?(:env)
+        return unless (rails || ENV.fetch("RACK_ENV", nil)).to_s == "production"
+
+        raise ConfigurationError, "the inbox shows what your customers get: in production it needs auth:, such as " \
+                                  "auth: ->(env) { … }. Or mount it in development only"
+      end
+
+      def journal(store)
+        case store
+        when :memory then Store::Memory.new
+        when nil
+          root = ::Rails.root if defined?(::Rails) && ::Rails.respond_to?(:root)
+          root ? FileJournal.new(root.join("tmp/simple_connect_inbox.jsonl").to_s) : Store::Memory.new
+        when SqliteJournal then store
+        else
+          path = store.to_path if store.respond_to?(:to_path)
+          path ||= store if store.is_a?(String) && !store.empty?
+          if path
+            FileJournal.new(path)
+          else
+            raise(ConfigurationError,
+                  "store: must be a path or :memory, not #{store.inspect}")
+          end
+        end
+      end
+
+      # Which secret this is, without telling anything about it.
+      def fingerprint = OpenSSL::HMAC.hexdigest("SHA256", @secrets.first, "simple_connect inbox")[0, 16]
+
+      def guarded(env, path)
+        refusal = @guard.refusal(env, api: path.start_with?("/inbox/"))
+        status, headers, body =
+          refusal ? [403, { "content-type" => "application/json" }, [JSON.generate("error" => refusal)]] : yield
+        # A connection that was taken over has its own.
+        [status, { **Guard::HEADERS, **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : body]
+      end
+
+      # The page's addresses are relative.
+      def to_slash(env) = [301, { "location" => "#{env["SCRIPT_NAME"]}/" }, []]
+
+      def file(env, path)
+        unless %w[GET HEAD].include?(env["REQUEST_METHOD"])
+          return [405, { "content-type" => "application/json", "allow" => "GET" },
+                  [JSON.generate("error" => "use GET")]]
+        end
+
+        name, type = FILES.fetch(path)
+        text = File.binread(File.expand_path("inbox/#{name}", __dir__))
+        etag = %("#{Digest::SHA256.hexdigest(text)[0, 32]}")
+        headers = { "cache-control" => "no-cache", "etag" => etag }
+        return [304, headers, []] if env["HTTP_IF_NONE_MATCH"] == etag
+
+        [200, { **headers, "content-type" => type }, [text]]
+      rescue Errno::ENOENT
+        [404, { "content-type" => "text/plain" }, ["#{name} is missing\n"]]
+      end
+
+      def delivery?(request)
+        request.verb == "POST" &&
+          request.path.match?(%r{\A/api/v1/(integrations/[^/]+/events|whatsapp_messages)/?\z})
+      end
+
+      def exchange(env, request, session)
+        Recorder::Exchange.new(request:, session:, at: Time.now, request_id: "sandbox-#{SecureRandom.hex(8)}",
+                               key_accepted: @sandbox.credentials.api_key?(env))
+      end
+
+      # Takes the next planned fault.
+      def planned(request, session)
+        event = !request.path.include?("whatsapp_messages")
+        return if @store.read { @store.get("faults") }.to_a.empty?
+
+        fault = @store.write do
+          faults = @store.get("faults").to_a
+          # Template messages have no ids that could be duplicates, and none is skipped.
+          index = faults.index do |each|
+            each["session"] == session && (event || !%w[duplicate skipped].include?(each["kind"]))
+          end
+          next unless index
+
+          first = faults[index]
+          left = { **first, "times" => first["times"] - 1 } if first["times"] > 1
+          @store.set("faults", [*faults[0, index], *left, *faults[index + 1..]])
+          first
+        end
+        fault && Fault.new(fault["kind"].is_a?(Integer) ? fault["kind"] : fault["kind"].to_sym, 0,
+                           { "retry-after" => fault["retry_after"]&.to_s }.compact)
+      end
+
+      def cut(env, exchange, fault)
+        if exchange
+          exchange.fault = fault.kind.to_s
+          @store.write { @recorder.record(exchange) }
+        end
+        @sandbox.hold_up(fault.delay)
+        return @sandbox.cut(env, fault.kind) unless fault.kind == :timeout
+
+        @sandbox.cut(env, :timeout) do |io|
+          # Until the client gives up.
+          @connections.start(io) { IO.select([io.to_io], nil, nil, HOLD) }
+        end
+      end
+
+      def keep(env, exchange, fault, answer, started)
+        exchange.status, exchange.json, headers = answer
+        exchange.seconds = Clock.now - started + (fault ? fault.delay : 0)
+        exchange.fault = fault&.kind&.to_s
+        exchange.retry_after = headers&.dig("retry-after")&.to_i
+        exchange.outcomes = env[OUTCOMES]
+        @recorder.record(exchange)
+      end
+    end
+  end
+end

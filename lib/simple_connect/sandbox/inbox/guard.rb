@@ -1,0 +1,64 @@
+# frozen_string_literal: true
+
+require "ipaddr"
+require_relative "../../internal/autoload"
+
+module SimpleConnect
+  class Sandbox
+    class Inbox
+      # Keeps other web sites away from an inbox: they could point a name of theirs to this machine, or let a browser
+      # send requests here.
+      # @api private
+      class Guard
+        # Names that no other web site can have: those without a dot, and reserved ones.
+        LOCAL = /\A(?:[^.]+|(?:.+\.)?(?:localhost|test))\.?\z/i
+        # What a page may do: only what this inbox serves. Everything else is refused by the browser.
+        POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " \
+                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        # Header fields of each response.
+        HEADERS = {
+          "content-security-policy" => POLICY, "x-content-type-options" => "nosniff", "x-frame-options" => "DENY",
+          "referrer-policy" => "no-referrer", "cross-origin-opener-policy" => "same-origin",
+          "cross-origin-resource-policy" => "same-origin", "cache-control" => "no-store"
+        }.freeze
+        private_constant :LOCAL, :POLICY
+
+        # @param auth [#call, nil] gets the Rack env
+        def initialize(auth)
+          @auth = auth
+        end
+
+        # @param env [Hash] Rack's
+        # @param api [Boolean] whether it is a request to the API, which no other site may make
+        # @return [String, nil] why it is refused
+        def refusal(env, api:)
+          if @auth
+            return "the auth: of this inbox refuses the request" unless @auth.call(env)
+          elsif !local?(env["HTTP_HOST"] || env["SERVER_NAME"])
+            return "this inbox is not served for the host #{env["HTTP_HOST"].to_s[0, 100].inspect}: use localhost or " \
+                   "an IP address, or pass auth:"
+          end
+          "this inbox takes no requests from other web sites" if foreign?(env, api)
+        end
+
+        private
+
+        # An address is not a name that could be pointed here.
+        def local?(host)
+          name = host.to_s.b[%r{\A(\[[\h:.]+\]|[^:\s/]+)(?::\d+)?\z}, 1] or return false
+          name.match?(LOCAL) || !IPAddr.new(name).nil?
+        rescue IPAddr::Error
+          false
+        end
+
+        def foreign?(env, api)
+          origin = env["HTTP_ORIGIN"]
+          # The scheme is left out: behind a proxy, a server does not know it.
+          return origin.b[%r{\Ahttps?://(.+)\z}, 1] != env["HTTP_HOST"]&.b if origin
+
+          api && %w[cross-site same-site].include?(env["HTTP_SEC_FETCH_SITE"])
+        end
+      end
+    end
+  end
+end

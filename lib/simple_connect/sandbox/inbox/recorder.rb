@@ -1,0 +1,185 @@
+# frozen_string_literal: true
+
+require "digest"
+require "json"
+require "time"
+require_relative "../../internal/autoload"
+require_relative "../../internal/envelope"
+
+module SimpleConnect
+  class Sandbox
+    class Inbox
+      # Turns requests and what they were answered with into messages: the attempts of one event become one message.
+      # @api private
+      class Recorder
+        # The attempts of a message that are kept: the last ones.
+        ATTEMPTS = 50
+        # Statuses after which a client tries again.
+        TRANSIENT = [408, 425, 429].freeze
+        # How long a text of a summary may be.
+        TEXT = 200
+        private_constant :ATTEMPTS, :TRANSIENT, :TEXT
+
+        # A request and its answer; `status` is nil if the connection was cut.
+        Exchange = Struct.new(:request, :session, :at, :seconds, :status, :json, :fault, :retry_after, :request_id,
+                              :outcomes, :key_accepted, keyword_init: true)
+
+        # @param store [Store]
+        # @param credentials [Credentials]
+        def initialize(store, credentials)
+          @store = store
+          @credentials = credentials
+        end
+
+        # @param exchange [Exchange]
+        # @return [Array<Hash>] the messages that it became
+        def record(exchange)
+          body = exchange.request.body
+          json = parse(body)
+          if exchange.request.path.match?(/whatsapp_messages/)
+            messages(exchange, json)
+          else
+            [save(exchange, event(exchange, json), exchange.outcomes&.first)]
+          end
+        end
+
+        # @param data [Hash{String => Object}] a message from a customer, as it was posted to the receiver
+        # @return [Hash] the message
+        def incoming(data, body, session, attempt)
+          @store.put(
+            "id" => @store.next_id, "kind" => "incoming", "at" => attempt["at"], "session" => session,
+            "message_id" => data["message_id"], "recipient" => data["sender"], "state" => state(attempt),
+            "fields" => data.slice("text"), "body" => body, "attempts" => [attempt], "attempts_count" => 1
+          )
+        end
+
+        # @return [Hash] an attempt to post something to the receiver
+        def posted(result, at)
+          { "at" => at.utc.iso8601(3), "status" => (result.status_code unless result.status_code.zero?),
+            "fault" => result.error && result.status_code.zero? ? result.error.scrub : nil,
+            "ms" => (result.elapsed * 1000).round(1), "response_body" => result.response_body.to_s.scrub,
+            "bytes" => result.response_body.to_s.bytesize }
+        end
+
+        # Adds an attempt to a message.
+        def again(message, attempt)
+          @store.put({ **message, **added(message, attempt), "state" => state(attempt) })
+        end
+
+        private
+
+        def parse(body)
+          JSON.parse(body.dup.force_encoding(Encoding::UTF_8), max_nesting: 100)
+        rescue JSON::ParserError, EncodingError
+          nil
+        end
+
+        # What is known of an event, whether it was accepted or not.
+        def event(exchange, json)
+          known = { "kind" => "event" }
+          return known unless json.is_a?(Hash)
+
+          envelope = Envelope.new(json)
+          event_id = text(envelope.event["event_id"])
+          known.merge(
+            "event_key" => text(envelope.event[envelope.key]), "event_id" => event_id,
+            "recipient" => recipient(envelope.recipient), "language" => text(envelope.event["language"]),
+            "fields" => envelope.fields, "key" => event_id && JSON.generate([exchange.session, "event", event_id])
+          )
+        end
+
+        # One message for each recipient.
+        def messages(exchange, json)
+          listed = json.is_a?(Hash) && json["messages"].is_a?(Array) ? json["messages"].grep(Hash) : []
+          pairs = listed.flat_map { |message| Array(message["recipients"]).grep(Hash).map { |to| [message, to] } }
+          pairs = [[{}, {}]] if pairs.empty?
+          digest = Digest::SHA256.hexdigest(exchange.request.body)[0, 20]
+          pairs.first(@store.bound).each_with_index.map do |(message, to), index|
+            known = {
+              "kind" => "template", "template_name" => text(message["template_name"]), "recipient" => recipient(to),
+              "language" => text(message["language_code"]), "key" => JSON.generate([exchange.session, digest, index]),
+              "fields" => { **message.except("recipients"), "recipient" => to }
+            }
+            save(exchange, known, exchange.outcomes&.[](index))
+          end
+        end
+
+        # @param outcome [Hash, Refusal, nil] a row of the ledger
+        def save(exchange, known, outcome)
+          attempt = attempt(exchange, outcome)
+          earlier = known["key"] && @store.keyed(known["key"])
+          # The service does not recognise repeated template messages: only one that failed is sent again.
+          earlier = nil if earlier && known["kind"] == "template" && accepted?(earlier)
+          message = earlier || { "id" => @store.next_id, "at" => attempt["at"], "session" => exchange.session }
+          # Once accepted, what came later with the same id has no effect.
+          message = { **message, **known, "body" => exchange.request.body.scrub } unless earlier && accepted?(earlier)
+          @store.put({ **message, **added(message, attempt), **result(earlier, attempt, outcome) })
+        end
+
+        def added(message, attempt)
+          { "attempts" => [*message["attempts"], attempt].last(ATTEMPTS),
+            "attempts_count" => message["attempts_count"].to_i + 1 }
+        end
+
+        def accepted?(message) = %w[accepted duplicate skipped].include?(message["state"])
+
+        def result(earlier, attempt, outcome)
+          state = state(attempt)
+          # A failure after the message was accepted does not undo that.
+          return {} if earlier && accepted?(earlier) && %w[failed rejected].include?(state)
+          return { "state" => state } unless state == "accepted" && outcome.is_a?(Hash)
+
+          skipped = outcome["status"] == "skipped"
+          { "state" => skipped ? "skipped" : "accepted", "tick" => skipped ? nil : "delivered", "row" => outcome,
+            "message_id" => skipped ? nil : Ledger.message_id(outcome) }
+        end
+
+        def state(attempt)
+          status = attempt["status"]
+          if status.nil? || status >= 500 || TRANSIENT.include?(status) then "failed"
+          elsif status >= 300 || attempt["error"] then "rejected"
+          else
+            attempt["duplicate"] ? "duplicate" : "accepted"
+          end
+        end
+
+        def attempt(exchange, outcome)
+          steps, verdict = explanation(exchange)
+          response = exchange.json && JSON.generate(exchange.json)
+          headers = headers(exchange.request)
+          {
+            "at" => exchange.at.utc.iso8601(3), "status" => exchange.status, "fault" => exchange.fault,
+            "ms" => exchange.seconds && (exchange.seconds * 1000).round(1), "request_id" => exchange.request_id,
+            "retry_after" => exchange.retry_after, "duplicate" => exchange.json&.dig("duplicate"),
+            "error" => (outcome.message if outcome.is_a?(Refusal)),
+            "request_headers" => headers, "response_body" => response, "signature" => steps, "verdict" => verdict,
+            "bytes" => 2048 + headers.sum { |pair| pair.sum(&:bytesize) } + response.to_s.bytesize
+          }
+        end
+
+        # Cookies are none of a client's, but those of a browser that was here, too.
+        def headers(request)
+          request.headers.except("cookie").transform_values { |value| value.dup.force_encoding("UTF-8").scrub }
+        end
+
+        def explanation(exchange)
+          explanation = Explanation.new(@credentials, exchange.request, exchange.at)
+          return explanation.of_event unless exchange.request.path.match?(/whatsapp_messages/)
+
+          explanation.of_message(exchange.key_accepted)
+        end
+
+        def recipient(json)
+          return unless json.is_a?(Hash)
+
+          { "name" => text(json["name"]), "mobile_no" => text(json["mobile_no"]) }
+        end
+
+        def text(value)
+          text = value.is_a?(String) || value.is_a?(Numeric) ? value.to_s.strip[0, TEXT] : ""
+          text unless text.empty?
+        end
+      end
+    end
+  end
+end
