@@ -1,9 +1,12 @@
 # frozen_string_literal: true
 
 require "json"
+require "net/http"
 require "open3"
 require "shellwords"
 require "stringio"
+require "timeout"
+require "tmpdir"
 require "simple_connect/cli"
 require "simple_connect/sandbox"
 require_relative "support/command"
@@ -285,8 +288,10 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
       env = { "SIMPLECONNECT_KEY_ID" => nil, "SIMPLECONNECT_SECRET" => nil, **env }
       Command.serve(env, "sandbox", *arguments) do |out, err, pid|
         exports = Array.new(3) { Shellwords.split(out.gets) }
-        expect(err.gets).to eq("The sandbox is running; Ctrl-C stops it.\n")
-        block.call(exports.to_h { |_, pair| pair.split("=", 2) }, pid)
+        exports = exports.to_h { |_, pair| pair.split("=", 2) }
+        url = exports["SIMPLECONNECT_ENDPOINT_URL"][%r{\Ahttp://[^/]+/}]
+        expect(err.gets + err.gets).to eq("The inbox is at #{url}\nThe sandbox is running; Ctrl-C stops it.\n")
+        block.call(exports, pid)
       end
     end
 
@@ -324,6 +329,39 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
       expect(ended.value).to eq(0)
       expect { TCPSocket.open("127.0.0.1", port) }.to raise_error(Errno::ECONNREFUSED)
       expect(trap("TERM", "DEFAULT")).to eq("DEFAULT")
+    end
+
+    it "serves an inbox, which it keeps over restarts, with templates, and opens it",
+       skip: Libraries.missing("sqlite3") do
+      Dir.mktmpdir do |dir|
+        File.write("#{dir}/templates.yml", "- event_key: order_paid\n  body: Thank you for {{amount}}\n")
+        File.write("#{dir}/xdg-open", "#!/bin/sh\necho \"$@\" > #{dir}/opened\n", perm: 0o755)
+        File.mkfifo("#{dir}/opened")
+        options = ["--open", "--templates", "#{dir}/templates.yml", "--store", "#{dir}/inbox.sqlite3"]
+        2.times do |time|
+          sandbox(*options, env: { "PATH" => "#{dir}:#{ENV.fetch("PATH")}" }) do |exports, pid|
+            page = exports["SIMPLECONNECT_ENDPOINT_URL"][%r{\Ahttp://[^/]+/}]
+            run("deliver", "order_paid", "amount=450.00", env: exports) if time.zero?
+            expect(File.read("#{dir}/opened")).to eq("#{page}\n")
+            messages = JSON.parse(Net::HTTP.get(URI("#{page}inbox/messages")))["messages"]
+            expect(messages).to match([a_hash_including("preview_text" => "Thank you for 450.00")])
+            Process.kill("TERM", pid)
+          end
+        end
+      end
+    end
+
+    it "says what is wrong with templates and with a store" do
+      Dir.mktmpdir do |dir|
+        File.write("#{dir}/other", "no database, but something else that must not be overwritten " * 20)
+        expect(run("sandbox", "--templates", "#{dir}/missing.yml")).to eq(
+          ["", "simple_connect: templates: #{dir}/missing.yml cannot be read: No such file or directory " \
+               "(simple_connect help shows how to use it)\n", 2]
+        )
+        expect(run("sandbox", "--store", "#{dir}/other")).to match(
+          ["", %r{\Asimple_connect: store: #{dir}/other cannot be used: file is not a database}, 2]
+        )
+      end
     end
 
     it "says where it cannot listen" do

@@ -1,7 +1,10 @@
 # frozen_string_literal: true
 
+require "json"
+require "net/http"
 require "open3"
 require "rbconfig"
+require "timeout"
 require "tmpdir"
 
 RSpec.describe "bin/quickstart", skip: Libraries.missing("puma") do
@@ -20,5 +23,19 @@ RSpec.describe "bin/quickstart", skip: Libraries.missing("puma") do
       "dispatched, with payment_mode UPI, payment_amount 450.00", "to +919812345678: delivered", "sandbox: connected"
     )
     expect(out.lines.length).to be < 40
+  end
+
+  it "stays with --stay, and says where to look" do
+    root = File.expand_path("..", __dir__)
+    command = [RbConfig.ruby, "-x", "-I", "#{root}/lib", "#{root}/bin/quickstart", "--stay"]
+    Open3.popen2(*command) do |_, out, process|
+      page = Timeout.timeout(20) { out.each_line.lazy.filter_map { |line| line[%r{inbox .*: (http://\S+/) }, 1] }.first }
+      messages = JSON.parse(Net::HTTP.get(URI("#{page}inbox/messages")))["messages"]
+      expect(messages.map { |message| message["state"] }).to eq(%w[rejected accepted duplicate])
+      Process.kill("INT", process.pid)
+      expect(process.value.exitstatus).to eq(0)
+    ensure
+      Process.kill("KILL", process.pid) if process.alive?
+    end
   end
 end

@@ -55,6 +55,9 @@ module SimpleConnect
           --port N                     the port; default: a free one
           --host HOST                  the address to listen on; default: 127.0.0.1
           --callback-url URL           post the status of each message here, as a signed webhook
+          --open                       open its inbox, a page that shows what arrives, in your browser
+          --templates FILE             show events as your customers read them: see docs/sandbox.md
+          --store FILE                 keep the inbox over restarts, in a database of SQLite
 
         sign FILE [options]            print the headers that sign a webhook's body; - for stdin
           --scheme NAME                simple_connect (default), kiket or simplyq
@@ -98,7 +101,8 @@ module SimpleConnect
       "verify" => ["", [["--json"]]],
       "doctor" => ["", [["--client NAME"], ["--json"]]],
       "import" => ["FILE", [["--concurrency N", Integer], ["--failures FILE"], ["--dry-run"]]],
-      "sandbox" => ["", [["--port N", Integer], ["--host HOST"], ["--callback-url URL"]]],
+      "sandbox" => ["", [["--port N", Integer], ["--host HOST"], ["--callback-url URL"], ["--open"],
+                         ["--templates FILE"], ["--store FILE"]]],
       "sign" => ["FILE", [["--scheme NAME"], ["--timestamp N", Integer]]],
       "webhooks serve" => ["", [["--port N", Integer], ["--host HOST"], ["--scheme NAME"]]],
       "webhooks send" => ["EVENT [FIELD…]", [["--url URL"], ["--version VERSION"], ["--scheme NAME"]]],
@@ -376,15 +380,25 @@ module SimpleConnect
       ["#{data.provider}: #{data.status}", *flows]
     end
 
-    def sandbox(host: "127.0.0.1", port: 0, callback_url: nil)
+    def sandbox(host: "127.0.0.1", port: 0, callback_url: nil, open: false, **inbox)
       check_port(port)
       variables = VARIABLES
       variables = { **variables, webhook_secret: "SIMPLECONNECT_WEBHOOK_SECRET" } if callback_url
       credentials = variables.except(:endpoint_url).transform_values { |name| @env[name].to_s }
       credentials.reject! { |_, value| value.empty? }
       sandbox = Sandbox.new(**credentials, status_callback_url: callback_url)
+      Sandbox::Inbox.for_command(sandbox, **inbox)
       sandbox.define_singleton_method(:answered, &method(:print_request))
-      serve(sandbox, host, port, variables)
+      serve(sandbox, host, port, variables) { |url| open_page(url) if open }
+    end
+
+    # Opens a page in the browser, as the operating system does it.
+    def open_page(url)
+      opener = { /darwin/ => %w[open], /mswin|mingw/ => %w[cmd /c start] }.find { |os, _| RUBY_PLATFORM.match?(os) }
+      pid = Process.spawn(*(opener&.last || %w[xdg-open]), url, in: File::NULL, out: File::NULL, err: File::NULL)
+      Process.detach(pid)
+    rescue SystemCallError
+      @err.puts("No browser can be opened: open #{url} yourself.")
     end
 
     # Prints only the event key of the body, because the rest has customers' phone numbers.
@@ -405,7 +419,8 @@ module SimpleConnect
         variables.each do |option, name|
           @out.print("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}\n")
         end
-        @err.puts("The sandbox is running; Ctrl-C stops it.")
+        @err.puts(["The inbox is at #{sandbox.url}/", "The sandbox is running; Ctrl-C stops it."])
+        yield "#{sandbox.url}/"
       end
       OK
     rescue LoadError, SocketError, SystemCallError => e

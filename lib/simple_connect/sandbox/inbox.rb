@@ -83,7 +83,7 @@ module SimpleConnect
       # @return [Array(Integer, Hash{String => String}, Array<String>)] status, headers and body
       # @raise [ConfigurationError] if a planned fault must cut the connection, and this server does not support that
       def call(env)
-        path = env["PATH_INFO"].to_s
+        path = env["PATH_INFO"].to_s.b
         return guarded(env, path) { to_slash(env) } if path.empty?
         return guarded(env, path) { file(env, path) } if FILES.key?(path)
         return guarded(env, path) { @api.call(env, path) } if path.match?(%r{\A/inbox(/|\z)})
@@ -96,7 +96,9 @@ module SimpleConnect
 
       # For the command, whose process is no application's.
       # @api private
-      def self.for_command(sandbox, **options) = new(sandbox, auth: LOCAL, **options)
+      def self.for_command(sandbox, store: nil, **options)
+        new(sandbox, auth: LOCAL, store: store ? SqliteJournal.new(store) : :memory, **options)
+      end
 
       # What follows is for {Sandbox}.
 

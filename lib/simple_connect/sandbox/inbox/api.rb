@@ -100,8 +100,10 @@ module SimpleConnect
           refuse(422, "the body is not UTF-8") unless text.valid_encoding?
 
           json = JSON.parse(text)
-          json.is_a?(Hash) ? json : refuse(422, "the body must be a JSON object")
-        rescue JSON::ParserError
+          refuse(422, "the body must be a JSON object") unless json.is_a?(Hash)
+          # Half a surrogate pair can be read, but not written again.
+          json if JSON.generate(json)
+        rescue JSON::ParserError, JSON::GeneratorError
           refuse(422, "the body is not JSON")
         end
 
@@ -162,12 +164,12 @@ module SimpleConnect
 
         # The preview's line, made once for each version of a message.
         def line(message)
-          seq, line = @lines[message["id"]]
-          return line if seq == message["seq"]
+          version, line = @lines[message["id"]]
+          return line if version.equal?(message)
 
           @lines.clear if @lines.size > 2 * @store.bound
           line = Preview.new(@templates, message).line
-          @lines[message["id"]] = [message["seq"], line]
+          @lines[message["id"]] = [message, line]
           line
         end
 

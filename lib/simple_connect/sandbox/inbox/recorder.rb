@@ -68,9 +68,13 @@ module SimpleConnect
 
         private
 
+        # What could not be shown is as good as no JSON: values such as 1e400, half a surrogate pair, deep nesting.
         def parse(body)
-          JSON.parse(body.dup.force_encoding(Encoding::UTF_8), max_nesting: 100)
-        rescue JSON::ParserError, EncodingError
+          return unless body.valid_encoding?
+
+          json = JSON.parse(body, max_nesting: 90, freeze: true)
+          json if JSON.generate(json)
+        rescue JSON::ParserError, JSON::GeneratorError, EncodingError
           nil
         end
 
@@ -157,9 +161,10 @@ module SimpleConnect
           }
         end
 
-        # Cookies are none of a client's, but those of a browser that was here, too.
+        # Cookies belong to a browser, and the version is no header field, but Rack has it among them.
         def headers(request)
-          request.headers.except("cookie").transform_values { |value| value.dup.force_encoding("UTF-8").scrub }
+          request.headers.except("cookie", "version")
+                 .to_h { |*pair| pair.flatten.map { |text| text.dup.force_encoding(Encoding::UTF_8).scrub } }
         end
 
         def explanation(exchange)

@@ -29,7 +29,6 @@ module SimpleConnect
           def catch_up(_store) = nil
           # Stores operations.
           def write(_operations, _store) = nil
-          def close = nil
         end
 
         # @return [Integer] the number of messages that are kept, at most
@@ -138,8 +137,6 @@ module SimpleConnect
 
         # Undoes {#stop}.
         def resume = @monitor.synchronize { @stopped = false }
-
-        def close = @monitor.synchronize { @journal.close }
 
         # For journals: forgets everything that is in memory.
         def forget_all
