@@ -46,6 +46,11 @@ module SimpleConnect
         results || count
       end
 
+      # @api private
+      # @param batch [Batch] whose work makes the calls
+      # @return [Events, Messages] a copy
+      def within_batch(batch) = dup.through(batch)
+
       protected
 
       def through(batch)

@@ -37,16 +37,23 @@ module SimpleConnect
     # @yieldparam index [Integer]
     # @return [Integer] the number of items
     def run(items, &done)
+      @done = done
       count = 0
       items.each do |item|
-        advance(done) while @idle.empty? && @started == @concurrency
-        resume(@idle.pop || start, done, [item, count])
+        advance while @idle.empty? && @started == @concurrency
+        resume(@idle.pop || start, [item, count])
         count += 1
       end
-      advance(done) until @waiting.empty?
+      advance until @waiting.empty?
       count
     ensure
       @waiting.each_key { |fiber| abandon(fiber) }
+    end
+
+    # Lets the items in progress go on, for an `each` that has no item yet. Returns once one of them has gone on, or
+    # after `seconds`.
+    def progress(seconds)
+      @waiting.empty? ? Kernel.sleep(seconds) : advance([nil, 0, Clock.now + seconds])
     end
 
     # Waits for a descriptor, at most `seconds`. Call it within {#run}'s work.
@@ -65,20 +72,20 @@ module SimpleConnect
       end
     end
 
-    def resume(fiber, done, job = nil)
+    def resume(fiber, job = nil)
       step = fiber.resume(job)
       return @waiting[fiber] = step unless step.is_a?(Done)
 
       @idle << fiber
-      done.call(step.outcome, step.item, step.index)
+      @done.call(step.outcome, step.item, step.index)
     end
 
-    def advance(done)
+    def advance(*limit)
       fibers = @waiting.keys
-      poll(@waiting.values).each do |position|
-        fiber = fibers[position]
+      poll(@waiting.values + limit).each do |position|
+        fiber = fibers[position] or next
         @waiting.delete(fiber)
-        resume(fiber, done)
+        resume(fiber)
       end
     end
 

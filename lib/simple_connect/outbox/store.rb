@@ -1,0 +1,626 @@
+# frozen_string_literal: true
+
+require "securerandom"
+require_relative "../errors"
+require_relative "../internal/extension"
+require_relative "../outbox"
+
+module SimpleConnect
+  module Outbox
+    # The statements on the outbox's tables. Times are microseconds by the database's clock, so that the clocks of the
+    # machines do not matter.
+    #
+    # An event is written as new, gets its lane by {#intake}, and is deleted once the service has it. A relay claims
+    # lanes for some time (a lease); what it does to a lane and its events asks for the token of that lease.
+    # @api private
+    class Store
+      EVENTS = "simple_connect_outbox_events"
+      LANES = "simple_connect_outbox_lanes"
+      CLIENTS = "simple_connect_outbox_clients"
+      NEW = 0
+      PENDING = 1
+      PARKED = 2
+      # The name of the row that intake locks, and that has the time of the last pass. No client's name is empty.
+      LOCK = ""
+      SLICE = 500
+      # In bytes. A cipher's result may be longer than the body.
+      LIMITS = { client: 100, event_id: 255, event_key: 255, lane_key: 150, traceparent: 55, body: 10_000_000 }.freeze
+      # For rows that are read or deleted without need for speed.
+      PAGE = 1_000
+      private_constant :EVENTS, :LANES, :CLIENTS, :NEW, :PENDING, :PARKED, :LOCK, :SLICE, :LIMITS, :PAGE
+
+      # A claimed lane. `probe` is true if its client is stopped, and one event may find out whether it works again.
+      Lane = Struct.new(:id, :key, :client, :token, :first_failure_at, :probe)
+      Event = Struct.new(:id, :lane_id, :client, :event_id, :event_key, :body, :attempts, :first_attempt_at,
+                         :expires_at, :created_at, :traceparent)
+      # A client is stopped if it has `probe_at`: paused if it has a reason, else held back. `due` is whether it has
+      # lanes to send, `probe_due` whether it is time for a probe.
+      Client = Struct.new(:id, :name, :probe_at, :paused_reason, :failures, :stopped_since, :stopped_for,
+                          :last_success_at, :due, :probe_due, :now) do
+        # Whether it is held back or paused.
+        def stopped? = !probe_at.nil?
+      end
+      Parked = Struct.new(:id, :client, :event_id, :event_key, :attempts, :last_status, :last_error, :created_at)
+      # Seconds since the event's first attempt, and for which it failed while other lanes succeeded.
+      Trial = Struct.new(:age, :failing)
+
+      # @param base [Class, Proc] an ActiveRecord class, or what returns it
+      # @param cipher [#encrypt, #decrypt, nil] for bodies
+      def initialize(base, cipher: nil)
+        @base = base
+        @cipher = cipher
+      end
+
+      # @return [Class]
+      def base = @base.is_a?(Proc) ? @base.call : @base
+
+      # Writes events, in the transaction that is open. It only inserts: no lane, and no row that the relay locks.
+      #
+      # @param rows [Array<Hash>] `client:`, `event_id:`, `event_key:`, `body:`, `lane_key:`, `expires_at:` and
+      #   `traceparent:`. The lane key of an unordered event is the recipient's, a colon, and something unique
+      # @return [Integer] the number of new ones; the others were there, with the same body
+      # @raise [ArgumentError] if an event is there with another body
+      def insert(rows)
+        with do |db|
+          rows.each_slice(SLICE).sum do |slice|
+            written = write(db, slice)
+            compare(db, slice) if written < slice.size
+            written
+          end
+        end
+      end
+
+      # Gives new events their lanes, in the order of ids. One relay at a time does it; others do not wait. Events are
+      # found by their state, never by a greater id: a transaction that commits late has lower ones.
+      #
+      # @param limit [Integer]
+      # @return [Integer] the number of events
+      def intake(limit)
+        with do |db|
+          next 0 unless any_new?(db)
+
+          lock_row(db)
+          db.transaction { db.try_lock(CLIENTS, "name = :name", name: LOCK) ? attach(db, new_events(db, limit)) : 0 }
+        end
+      end
+
+      # @return [Array<Client>]
+      def clients
+        with do |db|
+          due = "EXISTS (SELECT 1 FROM #{LANES} l WHERE l.client_id = c.id AND l.next_attempt_at <= #{db.class::NOW})"
+          rows = db.rows(<<~SQL, name: LOCK)
+            SELECT id, name, probe_at, paused_reason, failures, stopped_since, stopped_for, last_success_at,
+              CASE WHEN #{due} THEN 1 ELSE 0 END, CASE WHEN probe_at <= #{db.class::NOW} THEN 1 ELSE 0 END,
+              #{db.class::NOW}
+            FROM #{CLIENTS} c WHERE name <> :name ORDER BY id
+          SQL
+          rows.map { |row| read(Client.new(*row)) }
+        end
+      end
+
+      # Leases lanes that are due, of clients that are not stopped, and one lane of each stopped client whose probe is
+      # due. Clients take turns.
+      #
+      # @param limit [Integer]
+      # @param owner [String] who claims, for people who read the table
+      # @param lease [Numeric] seconds
+      # @param clients [Array<Client>] see {#clients}
+      # @return [Array<Lane>]
+      def claim(limit, owner:, lease:, clients: self.clients)
+        due = clients.select { |client| client.due && (!client.stopped? || client.probe_due) }.shuffle
+        lanes = []
+        until due.empty? || lanes.size >= limit
+          share = ((limit - lanes.size) / due.size.to_f).ceil
+          client = due.shift
+          lanes.concat(client.stopped? ? probe(client, owner, lease) : claim_of(client, share, owner, lease))
+        end
+        lanes
+      end
+
+      # @param lanes [Array<Lane>]
+      # @param limit [Integer] of events of each lane
+      # @return [Hash{Integer => Array<Event>}] by the lane's id, the oldest first
+      def heads(lanes, limit)
+        return {} if lanes.empty?
+
+        columns = "id, lane_id, client, event_id, event_key, body, attempts, first_attempt_at, expires_at, " \
+                  "created_at, traceparent"
+        each = lanes.map.with_index do |lane, index|
+          "SELECT * FROM (SELECT #{columns} FROM #{EVENTS} WHERE lane_id = #{Integer(lane.id)} AND " \
+            "state = #{PENDING} ORDER BY id LIMIT #{Integer(limit)}) q#{index}"
+        end
+        events = with { |db| db.rows(each.join(" UNION ALL ")) }.map { |row| utf8(Event.new(*row)) }
+        events.sort_by!(&:id)
+        events.group_by(&:lane_id)
+      end
+
+      # @return [Event, nil] the oldest
+      def head(lane) = heads([lane], 1)[lane.id]&.first
+
+      # @param event [Event]
+      # @return [String] the bytes to send
+      def body(event) = @cipher ? @cipher.decrypt(event.body).force_encoding(Encoding::UTF_8) : event.body
+
+      # @return [Boolean] false if the lease was lost
+      def renew(lane, lease:)
+        change_lane(lane, ->(db) { "lease_until = #{db.class::NOW} + #{micros(lease)}" })
+      end
+
+      # The service has the event.
+      # @return [Boolean] false if the lease was lost, or the event is gone
+      def done(lane, event)
+        finish(lane) { |db, leased| db.change("DELETE FROM #{EVENTS} WHERE id = :id AND #{leased}", id: event.id) }
+      end
+
+      # Keeps the event for people, and lets its lane go on.
+      # @param status [Integer, nil] of HTTP
+      # @param error [String] a code
+      # @return [Boolean] see {#done}
+      def park(lane, event, status:, error:)
+        finish(lane) do |db, leased|
+          db.change(<<~SQL, id: event.id, status:, error:)
+            UPDATE #{EVENTS} SET state = #{PARKED}, lane_id = 0, attempts = attempts + 1, last_status = :status,
+              last_error = :error
+            WHERE id = :id AND #{leased}
+          SQL
+        end
+      end
+
+      # Ends the lease; the lane waits.
+      # @return [Boolean] false if the lease was lost
+      def postpone(lane, event, seconds:, status:, error:)
+        with do |db|
+          db.transaction do
+            now = db.class::NOW
+            next false if db.change(<<~SQL, id: lane.id, token: lane.token).zero?
+
+              UPDATE #{LANES} SET
+                first_failure_at = CASE WHEN last_failure_at < (#{success_of_lane}) THEN first_failure_at
+                  ELSE #{client_clock(db, "#{LANES}.client_id")} END,
+                last_failure_at = #{now}, next_attempt_at = #{now} + #{micros(seconds)},
+                lease_owner = NULL, lease_token = NULL, lease_until = NULL
+              WHERE id = :id AND lease_token = :token
+            SQL
+
+            db.change(<<~SQL, id: event.id, status:, error:, lane: lane.id)
+              UPDATE #{EVENTS} SET attempts = attempts + 1, last_status = :status, last_error = :error,
+                first_attempt_at = COALESCE(first_attempt_at, #{client_clock(db, lane_client)})
+              WHERE id = :id
+            SQL
+            true
+          end
+        end
+      end
+
+      # @return [Trial] of an event that failed
+      def trial(lane, event)
+        with do |db|
+          first, failing = db.rows(<<~SQL, id: lane.id, first: event.first_attempt_at).first
+            SELECT #{client_clock(db, "#{LANES}.client_id")} - :first,
+              CASE WHEN last_failure_at < (#{success_of_lane})
+                THEN #{client_clock(db, "#{LANES}.client_id")} - first_failure_at END
+            FROM #{LANES} WHERE id = :id
+          SQL
+          Trial.new(first.to_i / 1e6, failing.to_i / 1e6)
+        end
+      end
+
+      # Lets a lane go: it is due again if it has events, else idle. Three statements: an event can be attached until
+      # the lane is locked, and only a statement that starts after that sees it.
+      #
+      # @return [Boolean] false if the lease was lost
+      def release(lane)
+        with do |db|
+          db.transaction do
+            found = db.lock("id", LANES, "id = :id AND lease_token = :token", id: lane.id, token: lane.token)
+            next false if found.empty?
+
+            pending = "SELECT 1 FROM #{EVENTS} WHERE lane_id = :id AND state = #{PENDING} LIMIT 1"
+            due = db.value(pending, id: lane.id) ? db.class::NOW : "NULL"
+            db.change(<<~SQL, id: lane.id)
+              UPDATE #{LANES} SET next_attempt_at = #{due}, lease_owner = NULL,
+                lease_token = NULL, lease_until = NULL
+              WHERE id = :id
+            SQL
+            true
+          end
+        end
+      end
+
+      # Stops a client: one event is sent in `seconds`, to find out whether it works again. What other events in flight
+      # report of a client that is stopped already changes nothing.
+      #
+      # @param client [String] its name
+      # @param seconds [Numeric]
+      # @param probe [Boolean] whether the client's probe reports it
+      # @return [Boolean] whether this stopped it
+      def hold_back(client, seconds:, probe: false) = stop(client, nil, seconds, probe)
+
+      # Stops a client because the integration, the URL or a proxy is wrong; see {#hold_back}.
+      # @param reason [String] a code
+      # @param probe_in [Numeric] seconds
+      # @return [Boolean] whether this stopped it
+      def pause(client, reason:, probe_in:, probe: false) = stop(client, reason, probe_in, probe)
+
+      # @param client [String] its name
+      # @return [Boolean] false if it was not stopped
+      def resume(client)
+        with do |db|
+          # MySQL assigns in this order.
+          db.change(<<~SQL, client: client.to_s).positive?
+            UPDATE #{CLIENTS} SET
+              stopped_for = stopped_for + #{db.class::NOW} - COALESCE(stopped_since, #{db.class::NOW}), stopped_since = NULL, probe_at = NULL, paused_reason = NULL, failures = 0
+            WHERE name = :client AND probe_at IS NOT NULL
+          SQL
+        end
+      end
+
+      # Notes that the service takes events of this client.
+      # @param client [String] its name
+      # @return [void]
+      def succeeded(client) = touch(client)
+
+      # Notes that a relay works, for {#stats}.
+      # @return [void]
+      def passed
+        with { |db| lock_row(db) }
+        touch(LOCK)
+      end
+
+      # @return [Integer] the database's clock
+      def now = with { |db| db.value("SELECT #{db.class::NOW}") }
+
+      # @return [Float, nil] seconds until a lane or a probe is due, 0 if one is; nil if nothing waits
+      def due_in
+        with do |db|
+          next 0.0 if any_new?(db)
+
+          # A stopped client's lanes wait for its probe.
+          due = db.value(<<~SQL)
+            SELECT MIN(CASE WHEN probe_at > due_at THEN probe_at ELSE due_at END) - #{db.class::NOW} FROM (
+              SELECT c.probe_at AS probe_at, (SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until
+                ELSE next_attempt_at END) FROM #{LANES} l WHERE l.client_id = c.id AND l.next_attempt_at IS NOT NULL)
+                AS due_at
+              FROM #{CLIENTS} c) q
+          SQL
+          due && [due / 1e6, 0.0].max
+        end
+      end
+
+      # Counts all rows: not for the relay.
+      # @return [Hash{Symbol => Object}] `new`, `pending` and `parked` events; `lag`, the seconds for which the oldest
+      #   that is not parked waits, or nil; `last_pass`, seconds since a relay worked, or nil; `clients`
+      def stats
+        with do |db|
+          counts = db.rows("SELECT state, COUNT(*), MIN(created_at) FROM #{EVENTS} GROUP BY state")
+          by_state = counts.to_h { |state, count, _| [state, count] }
+          now = db.value("SELECT #{db.class::NOW}")
+          oldest = counts.filter_map { |state, _, created_at| created_at unless state == PARKED }.min
+          pass = db.value("SELECT last_success_at FROM #{CLIENTS} WHERE name = :name", name: LOCK)
+          { new: by_state.fetch(NEW, 0), pending: by_state.fetch(PENDING, 0), parked: by_state.fetch(PARKED, 0),
+            lag: oldest && ((now - oldest) / 1e6), last_pass: pass && ((now - pass) / 1e6), clients: }
+        end
+      end
+
+      # @param client [String, nil] its name; nil for all
+      # @return [Enumerator<Parked>] the oldest first; read in pages
+      def parked(client: nil)
+        Enumerator.new do |events|
+          after = 0
+          loop do
+            page = parked_page(client, after)
+            page.each { |event| events << event }
+            break if page.size < PAGE
+
+            after = page.last.id
+          end
+        end
+      end
+
+      # Sends parked events again, without their `expires_at`.
+      # @param ids [Array<Integer>]
+      # @return [Integer] how many
+      def retry_parked(ids)
+        in_slices(ids) do |db, slice|
+          db.change(<<~SQL, ids: slice)
+            UPDATE #{EVENTS} SET state = #{NEW}, attempts = 0, first_attempt_at = NULL, expires_at = NULL
+            WHERE id IN (:ids) AND state = #{PARKED}
+          SQL
+        end
+      end
+
+      # @param ids [Array<Integer>]
+      # @return [Integer] how many were deleted
+      def purge_parked(ids)
+        in_slices(ids) do |db, slice|
+          db.change("DELETE FROM #{EVENTS} WHERE id IN (:ids) AND state = #{PARKED}", ids: slice)
+        end
+      end
+
+      # Deletes the events of recipients, whatever their state. Reads the whole table, in pages.
+      # @param lane_keys [Array<String>] of the recipients
+      # @return [Integer] how many were deleted
+      def erase(lane_keys)
+        after = 0
+        erased = 0
+        loop do
+          page = with do |db|
+            db.rows("SELECT id, lane_key FROM #{EVENTS} WHERE id > :after ORDER BY id LIMIT #{PAGE}", after:)
+          end
+          ids = page.filter_map { |id, key| id if lane_keys.include?(key[/\A[^:]*/]) }
+          erased += in_slices(ids) { |db, slice| db.change("DELETE FROM #{EVENTS} WHERE id IN (:ids)", ids: slice) }
+          return erased if page.size < PAGE
+
+          after = page.last.first
+        end
+      end
+
+      # Deletes old parked events, and lanes that have nothing to send, in batches.
+      # @param parked_before [Integer, nil] deletes those that were written before this time
+      # @param pause [Numeric] seconds between batches
+      # @return [Integer] the number of deleted events
+      def clean(parked_before: nil, pause: 0.05)
+        deleted = 0
+        while parked_before
+          ids = old_parked(parked_before)
+          deleted += purge_parked(ids)
+          break if ids.size < PAGE
+
+          sleep(pause)
+        end
+        sleep(pause) while sweep >= PAGE
+        deleted
+      end
+
+      # Deletes some lanes that have nothing to send. Under the lock of {#intake}, which gives lanes their events.
+      # @return [Integer] how many
+      def sweep
+        with do |db|
+          ids = db.rows(<<~SQL).flatten
+            SELECT id FROM #{LANES} WHERE client_id IN (SELECT id FROM #{CLIENTS}) AND next_attempt_at IS NULL
+            LIMIT #{PAGE}
+          SQL
+          next 0 if ids.empty?
+
+          db.transaction do
+            next 0 unless db.try_lock(CLIENTS, "name = :name", name: LOCK)
+
+            db.change("DELETE FROM #{LANES} WHERE id IN (:ids) AND next_attempt_at IS NULL", ids: ids.sort)
+          end
+        end
+      end
+
+      # Keeps a connection for the block.
+      # @return [Object] the block's value
+      def session(&) = connected { |db| db.session(&) }
+
+      # After an error of the database.
+      # @return [void]
+      # @raise [StandardError] one of {Database.errors} if it is still away
+      def reconnect = writing { base.connection_pool.with_connection(&:verify!) }
+
+      private
+
+      def with
+        connected { |db| db.retrying { yield db } }
+      end
+
+      def connected
+        writing do
+          base.connection_pool.with_connection do |connection|
+            @engine ||= Database.engine(connection)
+            yield @engine.new(connection)
+          end
+        end
+      end
+
+      # What loads a schema makes no rows.
+      def lock_row(db)
+        @lock_row ||= db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK) ||
+                      db.insert_new(CLIENTS, "name", ["('')"])
+      end
+
+      def writing(&)
+        role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
+        return yield if base.current_role == role
+
+        ::ActiveRecord::Base.connected_to(role:, &)
+      end
+
+      def micros(seconds) = (seconds * 1_000_000).to_i
+
+      # Some adapters return binary columns in another encoding.
+      def utf8(struct)
+        struct.each { |value| value.force_encoding(Encoding::UTF_8) if value.is_a?(String) && !value.frozen? }
+        struct
+      end
+
+      def read(client)
+        utf8(client)
+        client.due = client.due == 1
+        client.probe_due = client.probe_due == 1
+        client
+      end
+
+      # The database's clock, but it stands still while the client is stopped.
+      def client_clock(db, id)
+        "(SELECT COALESCE(c.stopped_since, #{db.class::NOW}) - c.stopped_for FROM #{CLIENTS} c WHERE c.id = #{id})"
+      end
+
+      def success_of_lane = "SELECT c.last_success_at FROM #{CLIENTS} c WHERE c.id = #{LANES}.client_id"
+
+      def lane_client = "(SELECT l.client_id FROM #{LANES} l WHERE l.id = :lane)"
+
+      def write(db, rows)
+        values = rows.map do |row|
+          body = @cipher ? @cipher.encrypt(row.fetch(:body)) : row.fetch(:body)
+          texts = row.fetch_values(:client, :event_id, :event_key, :lane_key).map { |text| text&.to_s }
+          refuse_long(row)
+          "(#{db.literal([*texts, row[:traceparent], row[:expires_at]])}, #{db.binary(body)}, #{db.class::NOW})"
+        end
+        columns = "client, event_id, event_key, lane_key, traceparent, expires_at, body, created_at"
+        db.insert_new(EVENTS, columns, values)
+      end
+
+      # MySQL would cut it.
+      def refuse_long(row)
+        LIMITS.each do |name, limit|
+          next unless row[name].to_s.bytesize > limit
+
+          raise ArgumentError, "#{name} must have at most #{limit} bytes in the outbox, not #{row[name].to_s.bytesize}"
+        end
+      end
+
+      def new_events(db, limit)
+        rows = db.rows(<<~SQL)
+          SELECT id, lane_key, client FROM #{EVENTS} WHERE lane_id = 0 AND state = #{NEW} ORDER BY id
+          LIMIT #{Integer(limit)}
+        SQL
+        ids = rows.map(&:first)
+        return rows if ids.empty? || (free = db.unlocked(EVENTS, ids)).size == ids.size
+
+        # What follows an event that cannot be changed now must not overtake it.
+        waiting = rows.reject { |id, _, _| free.include?(id) }.map { |_, key, _| key }
+        rows.reject { |_, key, _| waiting.include?(key) }
+      end
+
+      def attach(db, rows)
+        return 0 if rows.empty?
+
+        ids = client_ids(db, rows.map(&:last).uniq)
+        lanes = rows.to_h { |_, key, client| [key, ids.fetch(client)] }.sort
+        values = lanes.map { |key, client| "(#{db.literal([key, client])}, #{db.class::NOW})" }
+        db.change(<<~SQL)
+          INSERT INTO #{LANES} (lane_key, client_id, next_attempt_at) VALUES #{values.join(", ")}
+          #{db.or_update("lane_key", "next_attempt_at = #{db.class::NOW}", "#{LANES}.next_attempt_at IS NULL")}
+        SQL
+        db.change(<<~SQL, ids: rows.map(&:first))
+          UPDATE #{EVENTS} SET state = #{PENDING},
+            lane_id = (SELECT l.id FROM #{LANES} l WHERE l.lane_key = #{EVENTS}.lane_key)
+          WHERE id IN (:ids) AND state = #{NEW}
+        SQL
+      end
+
+      def client_ids(db, names)
+        find = -> { db.rows("SELECT name, id FROM #{CLIENTS} WHERE name IN (:names)", names:).to_h }
+        ids = find.call
+        missing = names - ids.keys
+        return ids if missing.empty?
+
+        db.insert_new(CLIENTS, "name", missing.map { |name| "(#{db.literal(name)})" })
+        find.call
+      end
+
+      def any_new?(db) = db.value("SELECT 1 FROM #{EVENTS} WHERE lane_id = 0 AND state = #{NEW} LIMIT 1")
+
+      def claim_of(client, limit, owner, lease)
+        with do |db|
+          token = SecureRandom.random_number(2**62)
+          rows = db.claim(
+            LANES, "index_simple_connect_outbox_lanes_on_due",
+            "lease_owner = :owner, lease_token = :token, lease_until = #{db.class::NOW} + #{micros(lease)}",
+            "client_id = :client AND next_attempt_at <= #{db.class::NOW} AND " \
+            "(lease_until IS NULL OR lease_until <= #{db.class::NOW})",
+            "next_attempt_at, id", Integer(limit), "id, lane_key, first_failure_at",
+            owner:, token:, client: client.id
+          )
+          rows.map { |id, key, failure| Lane.new(id, key, client.name, token, failure, client.stopped?) }
+        end
+      end
+
+      # One relay gets to send it; the next may try once the lease is over.
+      def probe(client, owner, lease)
+        won = with do |db|
+          db.change(<<~SQL, id: client.id)
+            UPDATE #{CLIENTS} SET probe_at = #{db.class::NOW} + #{micros(lease)}
+            WHERE id = :id AND probe_at <= #{db.class::NOW}
+          SQL
+        end
+        won.zero? ? [] : claim_of(client, 1, owner, lease)
+      end
+
+      def stop(client, reason, seconds, probe)
+        with do |db|
+          db.change(<<~SQL, client:, reason:).positive?
+            UPDATE #{CLIENTS} SET failures = failures + 1, probe_at = #{db.class::NOW} + #{micros(seconds)},
+              paused_reason = :reason, stopped_since = COALESCE(stopped_since, #{db.class::NOW})
+            WHERE name = :client #{"AND probe_at IS NULL" unless probe}
+          SQL
+        end
+      end
+
+      def touch(client)
+        with do |db|
+          db.change("UPDATE #{CLIENTS} SET last_success_at = #{db.class::NOW} WHERE name = :client", client:)
+        end
+        nil
+      end
+
+      def change_lane(lane, set)
+        with do |db|
+          db.change("UPDATE #{LANES} SET #{set.call(db)} WHERE id = :id AND lease_token = :token",
+                    id: lane.id, token: lane.token).positive?
+        end
+      end
+
+      # Ends an event. The next one of the lane starts without its failures.
+      def finish(lane)
+        leased = "EXISTS (SELECT 1 FROM #{LANES} l WHERE l.id = #{Integer(lane.id)} AND " \
+                 "l.lease_token = #{Integer(lane.token)})"
+        found = with { |db| yield(db, leased) }.positive?
+        if found && lane.first_failure_at
+          change_lane(lane, ->(_) { "first_failure_at = NULL, last_failure_at = NULL" })
+          lane.first_failure_at = nil
+        end
+        found
+      end
+
+      # Of two writes of an event, only `occurred_at` may differ: it has the time of the call if nothing else is passed.
+      def compare(db, rows)
+        rows.group_by { |row| row.fetch(:client).to_s }.each do |client, group|
+          there = db.rows("SELECT event_id, body FROM #{EVENTS} WHERE client = :client AND event_id IN (:ids)",
+                          client:, ids: group.map { |row| row.fetch(:event_id) })
+          there = there.transform_keys(&:b)
+          group.each do |row|
+            body = there[row.fetch(:event_id).b] or next
+            body = @cipher.decrypt(body) if @cipher
+            next if significant(body) == significant(row.fetch(:body))
+
+            raise ArgumentError, "the event_id #{row.fetch(:event_id).inspect} is in the outbox with another body: " \
+                                 "derive it from what happened, so that two events differ"
+          end
+        end
+      end
+
+      def significant(body)
+        json = Codec.parse(body.dup.force_encoding(Encoding::UTF_8))
+        return body.b unless json.is_a?(Hash)
+
+        event = json["event"]
+        event.is_a?(Hash) ? { **json, "event" => event.except("occurred_at") } : json.except("occurred_at")
+      end
+
+      def parked_page(client, after)
+        with do |db|
+          rows = db.rows(<<~SQL, after:, client:)
+            SELECT id, client, event_id, event_key, attempts, last_status, last_error, created_at FROM #{EVENTS}
+            WHERE lane_id = 0 AND state = #{PARKED} AND id > :after #{"AND client = :client" if client}
+            ORDER BY id LIMIT #{PAGE}
+          SQL
+          rows.map { |row| utf8(Parked.new(*row)) }
+        end
+      end
+
+      def old_parked(before)
+        with do |db|
+          db.rows("SELECT id FROM #{EVENTS} WHERE lane_id = 0 AND state = #{PARKED} AND created_at < :before " \
+                  "ORDER BY id LIMIT #{PAGE}", before:).flatten
+        end
+      end
+
+      def in_slices(ids)
+        ids.each_slice(SLICE).sum { |slice| with { |db| yield db, slice } }
+      end
+    end
+  end
+end
