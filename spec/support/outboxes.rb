@@ -15,7 +15,7 @@ module Outboxes
 
   # A server that answers with what the block returns for the event's id: a status, or a status and headers.
   # @yieldparam server [ScriptedServer]
-  def self.serve(answer)
+  def self.serve(answer, &block)
     step = lambda do |connection, request|
       id = JSON.parse(request.body)["event"]["event_id"]
       status, headers = answer.call(id, request)
@@ -24,7 +24,7 @@ module Outboxes
       connection.io.write("HTTP/1.1 #{status} X\r\n#{fields}Content-Length: #{body.bytesize}\r\n\r\n#{body}")
       true
     end
-    ScriptedServer.open([step]) { |server| yield server }
+    ScriptedServer.open([step], &block)
   end
 
   def store(cipher: nil) = Store.new(base, cipher:)
@@ -46,8 +46,8 @@ module Outboxes
   def in_full(text) = text.gsub(/\b(#{TABLES.join("|")})\b/, 'simple_connect_outbox_\1')
 
   # In a thread with a connection of its own.
-  def aside
-    thread = Thread.new { base.connection_pool.with_connection { yield } }
+  def aside(&block)
+    thread = Thread.new { base.connection_pool.with_connection(&block) }
     thread.report_on_exception = false
     thread
   end
