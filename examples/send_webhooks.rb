@@ -7,6 +7,9 @@
 
 require "simple_connect"
 
+# Customers must not reach this machine. Leave this out in production.
+SimpleConnect.configure { |config| config.allow_private = true }
+
 # An endpoint as a customer enters it. It takes one type of event, at most 10 a second.
 shop = SimpleConnect::Outbound::Endpoint.new(
   uid: "shop",

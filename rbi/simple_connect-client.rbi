@@ -265,10 +265,13 @@ class SimpleConnect::Client
       ca_file: T.untyped,
       pool_size: ::Integer,
       idle_timeout: ::Numeric,
-      max_response_bytes: ::Integer
+      max_response_bytes: ::Integer,
+      guard: T.nilable(T::Boolean),
+      allow_private: T.nilable(T.any(T::Boolean, T::Array[::String])),
+      allow_http: T.nilable(T::Boolean)
     ).returns(::SimpleConnect::Client)
   end
-  def self.from_env(env = T.unsafe(nil), endpoint_url: T.unsafe(nil), key_id: T.unsafe(nil), secret: T.unsafe(nil), timeout: T.unsafe(nil), logger: T.unsafe(nil), event_keys: T.unsafe(nil), max_attempts: T.unsafe(nil), retryable: T.unsafe(nil), user_agent: T.unsafe(nil), envelope: T.unsafe(nil), debug: T.unsafe(nil), headers: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil)); end
+  def self.from_env(env = T.unsafe(nil), endpoint_url: T.unsafe(nil), key_id: T.unsafe(nil), secret: T.unsafe(nil), timeout: T.unsafe(nil), logger: T.unsafe(nil), event_keys: T.unsafe(nil), max_attempts: T.unsafe(nil), retryable: T.unsafe(nil), user_agent: T.unsafe(nil), envelope: T.unsafe(nil), debug: T.unsafe(nil), headers: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil), guard: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
 
   sig do
     params(
@@ -293,10 +296,13 @@ class SimpleConnect::Client
       ca_file: T.untyped,
       pool_size: ::Integer,
       idle_timeout: ::Numeric,
-      max_response_bytes: ::Integer
+      max_response_bytes: ::Integer,
+      guard: T.nilable(T::Boolean),
+      allow_private: T.nilable(T.any(T::Boolean, T::Array[::String])),
+      allow_http: T.nilable(T::Boolean)
     ).void
   end
-  def initialize(endpoint_url:, key_id:, secret:, timeout: T.unsafe(nil), logger: T.unsafe(nil), event_keys: T.unsafe(nil), max_attempts: T.unsafe(nil), retryable: T.unsafe(nil), user_agent: T.unsafe(nil), envelope: T.unsafe(nil), debug: T.unsafe(nil), headers: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil)); end
+  def initialize(endpoint_url:, key_id:, secret:, timeout: T.unsafe(nil), logger: T.unsafe(nil), event_keys: T.unsafe(nil), max_attempts: T.unsafe(nil), retryable: T.unsafe(nil), user_agent: T.unsafe(nil), envelope: T.unsafe(nil), debug: T.unsafe(nil), headers: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil), guard: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
 
   sig do
     params(
@@ -443,6 +449,24 @@ class SimpleConnect::ClientSettings
 
   sig { params(proxy: T.untyped).returns(T.untyped) }
   attr_writer :proxy
+
+  sig { returns(T.nilable(T.any(T::Boolean, T.proc.returns(T.nilable(T::Boolean))))) }
+  attr_reader :guard
+
+  sig { params(guard: T.nilable(T.any(T::Boolean, T.proc.returns(T.nilable(T::Boolean))))).returns(T.nilable(T.any(T::Boolean, T.proc.returns(T.nilable(T::Boolean))))) }
+  attr_writer :guard
+
+  sig { returns(T.nilable(T.any(T::Boolean, T::Array[::String], T.proc.returns(T.nilable(T.any(T::Boolean, T::Array[::String])))))) }
+  attr_reader :allow_private
+
+  sig { params(allow_private: T.nilable(T.any(T::Boolean, T::Array[::String], T.proc.returns(T.nilable(T.any(T::Boolean, T::Array[::String])))))).returns(T.nilable(T.any(T::Boolean, T::Array[::String], T.proc.returns(T.nilable(T.any(T::Boolean, T::Array[::String])))))) }
+  attr_writer :allow_private
+
+  sig { returns(T.nilable(T.any(T::Boolean, T.proc.returns(T.nilable(T::Boolean))))) }
+  attr_reader :allow_http
+
+  sig { params(allow_http: T.nilable(T.any(T::Boolean, T.proc.returns(T.nilable(T::Boolean))))).returns(T.nilable(T.any(T::Boolean, T.proc.returns(T.nilable(T::Boolean))))) }
+  attr_writer :allow_http
 
   sig { returns(T.untyped) }
   attr_reader :ca_file
@@ -1044,10 +1068,13 @@ class SimpleConnect::MessagesClient
       ca_file: T.untyped,
       pool_size: ::Integer,
       idle_timeout: ::Numeric,
-      max_response_bytes: ::Integer
+      max_response_bytes: ::Integer,
+      guard: T.nilable(T::Boolean),
+      allow_private: T.nilable(T.any(T::Boolean, T::Array[::String])),
+      allow_http: T.nilable(T::Boolean)
     ).void
   end
-  def initialize(base_url:, api_key:, timeout: T.unsafe(nil), logger: T.unsafe(nil), max_attempts: T.unsafe(nil), retryable: T.unsafe(nil), user_agent: T.unsafe(nil), debug: T.unsafe(nil), ip_version: T.unsafe(nil), headers: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil)); end
+  def initialize(base_url:, api_key:, timeout: T.unsafe(nil), logger: T.unsafe(nil), max_attempts: T.unsafe(nil), retryable: T.unsafe(nil), user_agent: T.unsafe(nil), debug: T.unsafe(nil), ip_version: T.unsafe(nil), headers: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil), guard: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
 
   sig do
     params(
@@ -1212,6 +1239,9 @@ class SimpleConnect::Outbound::DeliveryAttempt
   sig { returns(T.nilable(::String)) }
   attr_reader :error
 
+  sig { returns(T.nilable(::Symbol)) }
+  attr_reader :network_error
+
   sig do
     params(
       id: T.nilable(::String),
@@ -1227,10 +1257,11 @@ class SimpleConnect::Outbound::DeliveryAttempt
       attempted_at: T.nilable(T.any(::Time, ::String)),
       scheduled_at: T.nilable(T.any(::Time, ::String)),
       started_at: T.nilable(T.any(::Time, ::String)),
-      error: T.nilable(::String)
+      error: T.nilable(::String),
+      network_error: T.nilable(T.any(::Symbol, ::String))
     ).void
   end
-  def initialize(id:, event_uid:, endpoint_uid:, status:, retry_count:, endpoint_url: T.unsafe(nil), response: T.unsafe(nil), response_status_code: T.unsafe(nil), response_headers: T.unsafe(nil), trigger_type: T.unsafe(nil), attempted_at: T.unsafe(nil), scheduled_at: T.unsafe(nil), started_at: T.unsafe(nil), error: T.unsafe(nil)); end
+  def initialize(id:, event_uid:, endpoint_uid:, status:, retry_count:, endpoint_url: T.unsafe(nil), response: T.unsafe(nil), response_status_code: T.unsafe(nil), response_headers: T.unsafe(nil), trigger_type: T.unsafe(nil), attempted_at: T.unsafe(nil), scheduled_at: T.unsafe(nil), started_at: T.unsafe(nil), error: T.unsafe(nil), network_error: T.unsafe(nil)); end
 
   sig { returns(T::Boolean) }
   def pending?; end
@@ -1244,7 +1275,7 @@ class SimpleConnect::Outbound::DeliveryAttempt
   sig { returns(T::Boolean) }
   def canceled?; end
 
-  sig { returns({ id: T.nilable(::String), event_uid: ::String, endpoint_uid: ::String, endpoint_url: T.nilable(::String), status: ::Symbol, response: T.nilable(::String), response_status_code: T.nilable(::Integer), response_headers: T::Hash[::String, ::String], retry_count: ::Integer, trigger_type: ::Symbol, attempted_at: T.nilable(::Time), scheduled_at: T.nilable(::Time), started_at: T.nilable(::Time), error: T.nilable(::String) }) }
+  sig { returns({ id: T.nilable(::String), event_uid: ::String, endpoint_uid: ::String, endpoint_url: T.nilable(::String), status: ::Symbol, response: T.nilable(::String), response_status_code: T.nilable(::Integer), response_headers: T::Hash[::String, ::String], retry_count: ::Integer, trigger_type: ::Symbol, attempted_at: T.nilable(::Time), scheduled_at: T.nilable(::Time), started_at: T.nilable(::Time), error: T.nilable(::String), network_error: T.nilable(::Symbol) }) }
   def to_h; end
 
   sig { params(other: T.untyped).returns(T::Boolean) }
@@ -1283,10 +1314,13 @@ class SimpleConnect::Outbound::Dispatcher
       ca_file: T.untyped,
       pool_size: ::Integer,
       idle_timeout: ::Numeric,
-      max_response_bytes: ::Integer
+      max_response_bytes: ::Integer,
+      guard: T::Boolean,
+      allow_private: T.nilable(T.any(T::Boolean, T::Array[::String])),
+      allow_http: T.nilable(T::Boolean)
     ).void
   end
-  def initialize(application, scheme: T.unsafe(nil), jobs: T.unsafe(nil), queue: T.unsafe(nil), on_attempt: T.unsafe(nil), timeout: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), user_agent: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil)); end
+  def initialize(application, scheme: T.unsafe(nil), jobs: T.unsafe(nil), queue: T.unsafe(nil), on_attempt: T.unsafe(nil), timeout: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), user_agent: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil), guard: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
 
   sig { params(event: ::SimpleConnect::Outbound::Event).returns(T::Array[::SimpleConnect::Outbound::DeliveryAttempt]) }
   def publish(event); end
@@ -1350,10 +1384,12 @@ class SimpleConnect::Outbound::Endpoint
       active: T.untyped,
       rate_limit: T.untyped,
       headers: T.untyped,
-      secret: T.untyped
+      secret: T.untyped,
+      allow_private: T.nilable(T.any(T::Boolean, T::Array[::String])),
+      allow_http: T.nilable(T::Boolean)
     ).void
   end
-  def initialize(url:, uid: T.unsafe(nil), version: T.unsafe(nil), filter_types: T.unsafe(nil), topics: T.unsafe(nil), active: T.unsafe(nil), rate_limit: T.unsafe(nil), headers: T.unsafe(nil), secret: T.unsafe(nil)); end
+  def initialize(url:, uid: T.unsafe(nil), version: T.unsafe(nil), filter_types: T.unsafe(nil), topics: T.unsafe(nil), active: T.unsafe(nil), rate_limit: T.unsafe(nil), headers: T.unsafe(nil), secret: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
 
   sig { returns(T::Boolean) }
   def active?; end

@@ -5,10 +5,12 @@ require "simple_connect/sandbox"
 require "simple_connect/sandbox/callbacks"
 require "simple_connect/webhooks"
 require_relative "support/delivering"
+require_relative "support/private_addresses"
 
 # What is written down costs no delivery, wherever it goes and whatever becomes of it there.
 RSpec.describe "Diagnostics" do
   include Delivering
+  include PrivateAddresses
 
   accepted = Delivering::ACCEPTED
 

@@ -10,11 +10,14 @@ require "simple_connect/internal/job_run"
 require "stringio"
 require "timeout"
 require_relative "support/fake_open_telemetry"
+require_relative "support/private_addresses"
 require_relative "support/scripted_server"
 require_relative "support/subprocess"
 
 # docs/observability.md: what can be seen of deliveries, without their content.
 RSpec.describe "Events" do
+  include PrivateAddresses
+
   accepted = { "status" => 202, "body" => '{"event_id":"ord_7"}', "headers" => { "X-Request-Id" => "req-1" } }
   retrying = SimpleConnect::Retryable.new(max_attempts: 3, delay: ->(_) { 0.001 })
   number = "+919812345678"

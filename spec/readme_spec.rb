@@ -14,6 +14,7 @@ RSpec.describe "README.md", skip: DocumentedCode.missing do
   application = <<~RUBY
     require "simple_connect" # as Bundler does
     require "active_support/core_ext/integer/time"
+    SimpleConnect.configure { |config| config.allow_private = true }
     ApplicationJob = Class.new(ActiveJob::Base)
     ActiveJob::Base.queue_adapter = :test
     Payment = Struct.new(:id, :customer_name, :mobile_no, :amount, keyword_init: true)

@@ -8,11 +8,13 @@ require "simple_connect/testing"
 require "simple_connect/webhooks"
 require "timeout"
 require_relative "support/delivering"
+require_relative "support/private_addresses"
 require_relative "support/scripted_server"
 require_relative "support/suite"
 
 RSpec.describe SimpleConnect::Testing do
   include Delivering
+  include PrivateAddresses
 
   # Nothing listens there, and no name server knows it.
   endpoint = "https://service.invalid/api/v1/integrations/demo/events"

@@ -159,6 +159,7 @@ RSpec.describe "VCR" do
         run(<<~RUBY, server)
           require "simple_connect/kiket"
           kiket = SimpleConnect::Kiket::Client.new(SERVER, workspace_token: "wk_ours", extension_api_key: "ek_ours")
+          SimpleConnect.configure { |config| config.allow_private = true }
           endpoint = SimpleConnect::Outbound::Endpoint.new(
             uid: "acme", url: "\#{SERVER}/hook", secret: "s",
             headers: { headers: { "X-Tenant" => "acme" }, sensitive: { "Authorization" => "Basic ours" } }

@@ -43,6 +43,8 @@ fn answers() {
 fn urls() {
     run(checks::urls, &table("endpoints.json", &["good", "bad"], "url"));
     run(checks::urls, &seeds("urls"));
+    let hosts = table("guard.json", &["hosts"], "host").into_iter();
+    run(checks::urls, &hosts.map(|host| [b"https://", host.as_slice()].concat()).collect::<Vec<_>>());
 }
 
 #[test]

@@ -106,6 +106,7 @@ fn settings(url: &str, credentials: Credentials, proxy: Option<Proxy>) -> Settin
         user_agent: "test".to_owned(),
         headers: Arc::default(),
         proxy,
+        guard: None,
         trust: Trust::default(),
         ip_version: None,
         limits: Limits { head: 65_536, body: 65_536 },

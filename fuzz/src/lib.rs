@@ -5,8 +5,9 @@ use simple_connect_core::event::json::{MAX_NESTING, Object};
 use simple_connect_core::event::reader::{Invalid, Reader, Token};
 use simple_connect_core::http::answer::{Answer, AnswerError, AnswerReader, Limits};
 use simple_connect_core::http::connection::Buffer;
+use simple_connect_core::http::guard::{Guard, Host};
 use simple_connect_core::http::proxy::Proxy;
-use simple_connect_core::http::url::{Target, Url};
+use simple_connect_core::http::url::{Target, Url, url_host};
 
 /// Small enough for libFuzzer's inputs to exceed them.
 const LIMITS: Limits = Limits { head: 300, body: 200 };
@@ -57,7 +58,8 @@ fn random_pieces(input: &[u8]) -> Vec<&[u8]> {
     .collect()
 }
 
-/// A parsed URL, formatted again, leads to the same server, and its targets are valid in a request line.
+/// A parsed URL, formatted again, leads to the same server, and its targets are valid in a request line. The guard
+/// decides alike about all notations of an address.
 pub fn urls(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(proxy) = Proxy::parse(text) {
@@ -65,6 +67,12 @@ pub fn urls(input: &[u8]) {
     }
     let Ok(url) = Url::parse(text) else { return };
     assert!(!url.host.is_empty());
+    if let Host::Address(address) = Host::read(&url.host) {
+        let plain =
+            format!("{}://{}/", if url.tls { "https" } else { "http" }, url_host(&address.to_string()));
+        let verdict = Url::parse(&plain).map(|plain| Guard::default().check_url(&plain));
+        assert_eq!(verdict, Ok(Guard::default().check_url(&url)));
+    }
     for target in [Ok(url.target()), Ok(url.status()), url.member(text)].into_iter().flatten() {
         assert!(Target::try_from(target.as_str().to_owned()).is_ok(), "{target:?}");
         let again = Url::parse(&format!("{}{target}", url.origin()));

@@ -81,6 +81,11 @@ module SimpleConnect
     # @option connection [:ipv4, :ipv6] :ip_version the only kind of address to use
     # @option connection [String, false] :proxy the URL of the HTTP proxy; by default from the environment; false
     #   for none
+    # @option connection [Boolean] :guard whether to refuse servers that are not public, and http (false): for URLs that
+    #   others enter. A proxy is then used only if you pass `proxy:`
+    # @option connection [true, Array<String>] :allow_private what the guard allows nevertheless: networks such as
+    #   `["10.0.0.0/8"]`, or true for this machine and all private networks
+    # @option connection [Boolean] :allow_http whether the guard allows http (false)
     # @option connection [String] :ca_file a PEM file of certificates to trust in addition to the system's, of
     #   authorities or of servers. An invalid file raises here; a changed file is read again
     # @option connection [Integer] :pool_size the maximum number of idle connections (25)

@@ -50,6 +50,14 @@ module SimpleConnect
     attr_accessor :debug
     # @return [String, false, Proc, nil] see {Client#initialize}
     attr_accessor :proxy
+    # @return [Boolean, Proc, nil] see {Client#initialize}
+    attr_accessor :guard
+    # @return [Boolean, Array<String>, Proc, nil] see {Client#initialize}; also the default of {Outbound::Dispatcher}
+    #   and {Outbound::Endpoint}
+    attr_accessor :allow_private
+    # @return [Boolean, Proc, nil] see {Client#initialize}; also the default of {Outbound::Dispatcher} and
+    #   {Outbound::Endpoint}
+    attr_accessor :allow_http
     # @return [String, Proc, nil] see {Client#initialize}
     attr_accessor :ca_file
     # @return [:ipv4, :ipv6, Proc, nil] see {Client#initialize}

@@ -24,7 +24,8 @@ module SimpleConnect
     # The required and the optional settings of each client.
     NEEDED = { Client => %i[endpoint_url key_id secret].freeze, MessagesClient => %i[base_url api_key].freeze }.freeze
     SHARED = %i[logger timeout open_timeout read_timeout write_timeout total_timeout max_attempts retryable headers
-                user_agent debug proxy ca_file ip_version pool_size idle_timeout max_response_bytes].freeze
+                user_agent debug proxy guard allow_private allow_http ca_file ip_version pool_size idle_timeout
+                max_response_bytes].freeze
     OPTIONAL = { Client => [*SHARED, :event_keys, :envelope].freeze, MessagesClient => SHARED }.freeze
     # The maximum number of clients from {#clients} that are kept.
     KEPT = 100
@@ -236,6 +237,19 @@ module SimpleConnect
     # @return [Object, nil] its value
     def option(option, name) = find(option, checked(name || :default))&.last
 
+    # @api private
+    # @param allow_private [Boolean, Array<String>, nil] nil for the configured value
+    # @param allow_http [Boolean, nil] nil for the configured value
+    # @return [Hash{Symbol => Boolean, Array<String>}] what the guard of endpoints allows
+    # @raise [ConfigurationError] if one is invalid
+    def allowances(allow_private, allow_http)
+      values = { allow_private:, allow_http: }.map do |option, value|
+        value = public_send(option) if value.nil?
+        value.is_a?(Proc) ? value.call : value
+      end
+      Transport.allowances(*values)
+    end
+
     # Finds a value and the place it comes from.
     # @api private
     # @param option [Symbol]
@@ -298,6 +312,8 @@ module SimpleConnect
       given = OPTIONAL[type].to_h { |option| [option, find(option, name)&.last] }.compact
       # In Rails, false means no logger.
       given.delete(:logger) unless given[:logger]
+      # They also apply to endpoints, which have a guard where this client has none.
+      given = given.except(:allow_private, :allow_http) unless given[:guard]
       { **given, **found.transform_values(&:last) }
     end
 

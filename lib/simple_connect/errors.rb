@@ -126,8 +126,9 @@ module SimpleConnect
         case kind
         when nil then DeliveryError
         when :timeout then TimeoutError
-        # The server has processed the request, and its response will be as large next time.
-        when :too_large then PermanentError
+        # The server has processed the request, and its response will be as large next time; or the guard will refuse
+        # the same server again.
+        when :too_large, :guarded then PermanentError
         else ConnectionError
         end
       end

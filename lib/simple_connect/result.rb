@@ -150,7 +150,7 @@ module SimpleConnect
     attr_reader :elapsed
 
     # @return [Symbol, nil] why there was no response: `:refused`, `:unreachable`, `:reset`, `:timeout`, `:dns`, `:tls`,
-    #   `:eof`, `:proxy`, `:too_large`, `:malformed` or `:io`; nil if there was one
+    #   `:eof`, `:proxy`, `:guarded`, `:too_large`, `:malformed` or `:io`; nil if there was one
     attr_reader :network_error
 
     # @return [Symbol, nil] the phase that failed: `:resolve`, `:connect`, `:proxy`, `:tls`, `:write` or `:read`.
@@ -171,8 +171,8 @@ module SimpleConnect
     # timeout) or a 425 (too early). Repeat it with the same `event_id`.
     #
     # False if the response was too large, or if a template message got a 2xx but the rest of the response was lost or
-    # unreadable: the server has accepted the request. Also false if the cause is unknown, as in a failed Result that
-    # you build yourself without a status.
+    # unreadable: the server has accepted the request. Also false if the guard refused the server, and if the cause is
+    # unknown, as in a failed Result that you build yourself without a status.
     #
     # @return [Boolean] false for a success
     # @example

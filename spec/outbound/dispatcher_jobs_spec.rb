@@ -24,6 +24,7 @@ RSpec.describe "Outbound::Dispatcher and job queues", unchecked: true do
       require "simple_connect"
       $stdout.sync = true
       include SimpleConnect::Outbound
+      SimpleConnect.configure { |config| config.allow_private = true }
       endpoints = [
         Endpoint.new(uid: "one", url: "#{server.url}/hooks", secret: "hush-hush", rate_limit: #{limit},
                      headers: { sensitive: { "X-Token" => "s3cr3t" } })

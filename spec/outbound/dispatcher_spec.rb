@@ -6,11 +6,13 @@ require "timeout"
 require "simple_connect/webhooks"
 require_relative "../support/certificates"
 require_relative "../support/delivering"
+require_relative "../support/private_addresses"
 require_relative "../support/select_scheduler"
 require_relative "../support/subprocess"
 
 RSpec.describe SimpleConnect::Outbound::Dispatcher do
   include Delivering
+  include PrivateAddresses
 
   around { |example| Timeout.timeout(60) { example.run } }
 

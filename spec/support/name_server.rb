@@ -23,7 +23,9 @@ class NameServer
   end
 
   # @param asked [Queue] gets something for each question
-  def initialize(asked)
+  # @param answers [Array<String>] the IPv4 address that each question for one gets, the last for ever
+  def initialize(asked, answers = ["127.0.0.1"])
+    @answers = answers
     @socket = UDPSocket.new
     @socket.bind(ADDRESS, 53)
     @asked = asked
@@ -53,7 +55,9 @@ class NameServer
   def answer(message)
     message.qr = message.ra = 1
     message.each_question do |name, type|
-      message.add_answer(name, 0, type.new("127.0.0.1")) if type == Resolv::DNS::Resource::IN::A
+      next unless type == Resolv::DNS::Resource::IN::A
+
+      message.add_answer(name, 0, type.new(@answers.size > 1 ? @answers.shift : @answers.first))
     end
     message.encode
   end

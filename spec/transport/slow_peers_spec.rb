@@ -6,6 +6,7 @@ require_relative "../support/certificates"
 require_relative "../support/delivering"
 require_relative "../support/name_server"
 require_relative "../support/namespace"
+require_relative "../support/private_addresses"
 require_relative "../support/reactor"
 require_relative "../support/stuck_server"
 
@@ -13,6 +14,7 @@ require_relative "../support/stuck_server"
 # done: if it held them up, it would time out.
 RSpec.describe "A batch with a slow peer (promise 15)" do
   include Delivering
+  include PrivateAddresses
 
   authority = Certificates.authority
   ok = { "status" => 200, "body" => "ok" }

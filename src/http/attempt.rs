@@ -14,6 +14,7 @@ use crate::http::dial::{Dial, Dialled};
 use crate::http::error::{Cause, ErrorKind, NetworkError, Phase, seconds};
 use crate::http::exchange::Exchange;
 use crate::http::failure::Failure;
+use crate::http::guard::Refusal;
 use crate::http::local::Local;
 use crate::http::settings::{IpVersion, Settings, Timeouts};
 use crate::http::tls;
@@ -342,7 +343,17 @@ impl Attempt {
 
     fn looking_up(&self, now: Instant) -> Stage {
         let until = self.cap(now + self.timeouts.open);
-        if let Ok(address) = self.peer().0.parse() {
+        let settings = &*self.settings;
+        let checked = settings.guard.as_ref().map_or(Ok(None), |guard| guard.check_url(&settings.endpoint));
+        let address = match checked {
+            Err(refusal) => {
+                return Stage::Connecting(Dial::new(Vec::new(), Failure::guarded(refusal), now, until));
+            }
+            // Connects to what was checked: a resolver may read unusual notations in another way.
+            Ok(Some(address)) if settings.proxy.is_none() => Some(address),
+            Ok(_) => self.peer().0.parse().ok(),
+        };
+        if let Some(address) = address {
             return Stage::Connecting(self.connecting(vec![address], until));
         }
         match self.local.addresses() {
@@ -353,6 +364,9 @@ impl Attempt {
 
     fn connecting(&self, mut addresses: Vec<IpAddr>, until: Instant) -> Dial {
         let wanted = self.settings.ip_version;
+        if let Err(refusal) = self.guarded(&addresses) {
+            return Dial::new(Vec::new(), Failure::guarded(refusal), Instant::now(), until);
+        }
         self.local.sort(&mut addresses);
         let addresses: Vec<SocketAddr> = addresses
             .into_iter()
@@ -360,6 +374,16 @@ impl Attempt {
             .map(|address| SocketAddr::new(address, self.peer().1))
             .collect();
         Dial::new(addresses, Failure::no_address(wanted), Instant::now(), until)
+    }
+
+    /// Checks the addresses that the socket may connect to, also those that were resolved for an earlier attempt. The
+    /// addresses of a proxy are not the endpoint's.
+    fn guarded(&self, addresses: &[IpAddr]) -> Result<(), Refusal> {
+        let Settings { guard, endpoint, proxy, .. } = &*self.settings;
+        match (guard, proxy) {
+            (Some(guard), None) => guard.check(addresses, endpoint.tls),
+            _ => Ok(()),
+        }
     }
 
     fn connected(&self, connection: Connection, until: Instant, now: Instant) -> Result<Stage, Failure> {
@@ -472,6 +496,7 @@ impl Attempt {
         let Failure { kind, phase, cause, message } = failure;
         let Settings { endpoint, proxy, .. } = &*self.settings;
         let server = format!("{}:{}", url_host(&endpoint.host), endpoint.port);
+        let proxy = proxy.as_ref().filter(|_| kind != ErrorKind::Guarded);
         let (host, port, place) = match (proxy, phase) {
             (None, _) => (&endpoint.host, endpoint.port, server),
             (Some(proxy), Phase::Resolve | Phase::Connect | Phase::Proxy) => {
@@ -521,6 +546,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
+    use crate::http::guard::Guard;
     use crate::http::proxy::Proxy;
     use crate::http::testing::{
         ACCEPTED, Plain, SCHEMES, TIMEOUTS, request, send, send_within, serve, serve_scripts, settings,
@@ -595,6 +621,70 @@ mod tests {
             assert_eq!(status(send(&transport)), (202, false, 0));
             assert_eq!(status(send(&transport)), (202, false, 0), "{scheme}");
         }
+    }
+
+    /// Sends one request to `url` with this guard, where every name resolves to `addresses`.
+    fn send_guarded(url: &str, guard: Guard, proxy: Option<Proxy>, addresses: &[&str]) -> Outcome {
+        let transport = transport(Settings { guard: Some(guard), proxy, ..settings(url) });
+        let mut attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let Ok(outcome) = attempt.run(&mut Plain(addresses));
+        outcome
+    }
+
+    fn refusal(outcome: &Outcome) -> Option<Refusal> {
+        match outcome.answer.as_ref().unwrap_err() {
+            NetworkError { kind: ErrorKind::Guarded, cause: Cause::Refused(refusal), .. } => Some(*refusal),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_guard_refuses_before_it_connects() {
+        for scheme in SCHEMES {
+            let (port, seen) = serve_scripts(scheme, vec![vec![ACCEPTED]]);
+            let http = || Guard { http: true, ..Guard::default() };
+            for host in ["127.0.0.1", "127.1", "2130706433", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
+                let url = format!("{scheme}://{host}:{port}/events");
+                let outcome = send_guarded(&url, http(), None, &["127.0.0.1"]);
+                assert_eq!(refusal(&outcome), Some(Refusal::Private), "{url}");
+            }
+            let url = format!("{scheme}://app.example:{port}/events");
+            for addresses in
+                [&["127.0.0.1"][..], &["8.8.8.8", "127.0.0.1"], &["127.0.0.1", "8.8.8.8"], &["::1"]]
+            {
+                let outcome = send_guarded(&url, http(), None, addresses);
+                assert_eq!(refusal(&outcome), Some(Refusal::Private), "{addresses:?}");
+                let error = outcome.answer.unwrap_err();
+                assert!(!error.transient());
+                assert!(error.message.starts_with(&format!("app.example:{port}: the guard refuses it")));
+            }
+            let internal = || Guard { internal: true, ..Guard::default() };
+            assert_eq!(status(send_guarded(&url, internal(), None, &["127.0.0.1"])), (202, false, 0));
+            assert_eq!(seen.iter().take(1).collect::<Vec<_>>(), [0], "{scheme}");
+        }
+    }
+
+    #[test]
+    fn the_guard_checks_addresses_that_were_resolved_before() {
+        let guard = Some(Guard { http: true, ..Guard::default() });
+        let transport = transport(Settings { guard, ..settings("http://app.example/events") });
+        let attempt = transport.attempt(request(b"body"), 0, TIMEOUTS, None);
+        attempt.local.remember(Some(vec!["127.0.0.1".parse().unwrap()]));
+        assert_eq!(refusal(&send(&transport)), Some(Refusal::Private));
+    }
+
+    #[test]
+    fn the_guard_checks_only_the_url_of_an_endpoint_behind_a_proxy() {
+        let (port, _seen) = serve_scripts("http", vec![vec![ACCEPTED]]);
+        let proxy = || Some(Proxy::parse(&format!("http://127.0.0.1:{port}")).unwrap());
+        let http = || Guard { http: true, ..Guard::default() };
+        let outcome = send_guarded("http://0x7f.1/events", http(), proxy(), &[]);
+        assert_eq!(refusal(&outcome), Some(Refusal::Private));
+        assert_eq!(outcome.answer.unwrap_err().host, "0x7f.1");
+        let outcome = send_guarded("http://app.example/events", Guard::default(), proxy(), &[]);
+        assert_eq!(refusal(&outcome), Some(Refusal::Cleartext));
+        assert_eq!(status(send_guarded("http://app.example/events", http(), proxy(), &[])), (202, false, 0));
     }
 
     /// An answer with a body of `count` bytes.

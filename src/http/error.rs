@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::http::guard::Refusal;
 use crate::http::settings::IpVersion;
 
 /// A request that got no answer.
@@ -52,6 +53,8 @@ pub enum ErrorKind {
     Eof,
     /// The proxy did not open a tunnel.
     Proxy,
+    /// The guard refused the server's address or URL, so nothing was sent.
+    Guarded,
     /// The answer is larger than the limits allow.
     TooLarge,
     /// The answer is not HTTP.
@@ -81,6 +84,8 @@ pub enum Cause {
     BodyTooLarge,
     /// The proxy answered CONNECT with this status.
     Status(u16),
+    /// The guard refused the server.
+    Refused(Refusal),
     /// The system error with this number.
     System(i32),
     /// An error of this name, from a resolver or an interceptor.
@@ -107,7 +112,7 @@ pub enum Phase {
 }
 
 impl ErrorKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Refused,
         Self::Unreachable,
         Self::Reset,
@@ -116,6 +121,7 @@ impl ErrorKind {
         Self::Tls,
         Self::Eof,
         Self::Proxy,
+        Self::Guarded,
         Self::TooLarge,
         Self::Malformed,
         Self::Io,
@@ -137,15 +143,17 @@ impl ErrorKind {
             Self::Tls => "tls",
             Self::Eof => "eof",
             Self::Proxy => "proxy",
+            Self::Guarded => "guarded",
             Self::TooLarge => "too_large",
             Self::Malformed => "malformed",
             Self::Io => "io",
         }
     }
 
-    /// Whether the same request may succeed later. An answer that is too large stays too large.
+    /// Whether the same request may succeed later. An answer that is too large stays too large, and the guard refuses
+    /// the same server again.
     pub fn transient(self) -> bool {
-        self != Self::TooLarge
+        !matches!(self, Self::TooLarge | Self::Guarded)
     }
 }
 

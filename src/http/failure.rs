@@ -5,6 +5,7 @@ use std::io;
 
 use crate::http::answer::AnswerError;
 use crate::http::error::{Cause, ErrorKind, Phase};
+use crate::http::guard::Refusal;
 use crate::http::settings::IpVersion;
 use crate::http::tls;
 
@@ -33,6 +34,11 @@ impl Failure {
             None => "it has no address",
         };
         Self::new(ErrorKind::Dns, Phase::Resolve, Cause::NoAddress(wanted), message)
+    }
+
+    pub(crate) fn guarded(refusal: Refusal) -> Self {
+        let message = format!("the guard refuses it: {refusal}");
+        Self::new(ErrorKind::Guarded, Phase::Connect, Cause::Refused(refusal), message)
     }
 
     pub(crate) fn tls(message: String) -> Self {

@@ -9,6 +9,7 @@ mod exchange;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod guard;
 mod head;
 pub mod headers;
 mod local;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::http::answer::Limits;
+use crate::http::guard::Guard;
 use crate::http::headers::HeaderLines;
 use crate::http::proxy::Proxy;
 use crate::http::trust::Trust;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub headers: Arc<HeaderLines>,
     /// The proxy, if there is one.
     pub proxy: Option<Proxy>,
+    /// Which servers may be connected to; None for all.
+    pub guard: Option<Guard>,
     /// The certificate authorities to trust.
     pub trust: Trust,
     /// The only IP version to use; None for both.

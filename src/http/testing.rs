@@ -347,6 +347,7 @@ pub(crate) fn settings(url: &str) -> Settings {
         user_agent: "test".to_owned(),
         headers: Arc::default(),
         proxy: None,
+        guard: None,
         trust: trust(),
         ip_version: None,
         limits: Limits { head: 65_536, body: 65_536 },

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use magnus::{Error, Exception, ExceptionClass, Module, RModule, Ruby, prelude::*};
 use simple_connect_core::http::error::{Cause, NetworkError, Phase};
+use simple_connect_core::http::guard::Refusal;
 use simple_connect_core::http::settings::IpVersion;
 
 use crate::raw::Panic;
@@ -31,9 +32,21 @@ pub fn explain(ruby: &Ruby, error: &NetworkError) -> Result<String, Error> {
         Cause::NoAddress(Some(IpVersion::V6)) => " (ip_version: :ipv6)",
         Cause::UnknownAuthority => "; to trust it, pass its own or its authority's certificate as ca_file:",
         Cause::BodyTooLarge => " (max_response_bytes:)",
+        Cause::Refused(refusal) => remedy(refusal),
         _ => "",
     };
     Ok(format!("{}: {error}{option}", ruby_class(ruby, error)?))
+}
+
+/// What to write about a server that the guard refuses.
+pub fn remedy(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Private => {
+            "; for networks of your own, set allow_private: [\"10.0.0.0/8\"], or true in development and tests"
+        }
+        Refusal::Cleartext => "; write https://, or set allow_http: true",
+        Refusal::Malformed => "; write a name or an address",
+    }
 }
 
 /// The class that Net::HTTP would raise. Users search their logs for it.
@@ -50,6 +63,8 @@ fn ruby_class<'a>(ruby: &Ruby, error: &'a NetworkError) -> Result<Cow<'a, str>, 
         Cause::Malformed | Cause::TooLarge | Cause::BodyTooLarge => "Net::HTTPBadResponse",
         Cause::Status(500..) => "Net::HTTPFatalError",
         Cause::Status(_) => "Net::HTTPClientException",
+        // As for a firewall of this machine.
+        Cause::Refused(_) => "Errno::EACCES",
         Cause::Named(class) => class,
         Cause::Other => "IOError",
         Cause::System(number) => return Ok(system_error(ruby, *number)?.class().to_string().into()),

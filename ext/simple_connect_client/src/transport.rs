@@ -11,6 +11,7 @@ use magnus::{
 };
 use simple_connect_core::http::answer::Limits;
 use simple_connect_core::http::attempt::{Attempt, Outcome};
+use simple_connect_core::http::guard::Guard;
 use simple_connect_core::http::headers::HeaderLines as Lines;
 use simple_connect_core::http::proxy::{self, Proxy, ProxyError};
 use simple_connect_core::http::request::{Method, Request};
@@ -25,7 +26,7 @@ use simple_connect_core::signature::{Scheme, Signer};
 use zeroize::Zeroizing;
 
 use crate::drive::{drive, poll, seconds, stay_in};
-use crate::error::{argument_error, error, explain, guard};
+use crate::error::{argument_error, error, explain, guard, remedy};
 use crate::headers::{HeaderLines, lines};
 use crate::interceptor::{Interception, intercept};
 use crate::raw::{with_bytes, with_text};
@@ -158,6 +159,14 @@ impl Transport {
                 user_agent: option(options, "user_agent")?,
                 headers: headers.map(|headers| headers.0.clone()).unwrap_or_default(),
                 proxy,
+                guard: match option(options, "guard")? {
+                    true => Some(guard_of(
+                        ruby,
+                        option(options, "allow_private")?,
+                        option(options, "allow_http")?,
+                    )?),
+                    false => None,
+                },
                 trust,
                 ip_version: match option::<Option<u8>>(options, "ip_version")? {
                     Some(4) => Some(IpVersion::V4),
@@ -177,6 +186,24 @@ impl Transport {
     /// Why a URL is invalid, or None.
     fn url_error(ruby: &Ruby, url: String) -> Result<Option<String>, Error> {
         guard(ruby, || Ok(Url::parse(&url).err().map(|cause| cause.to_string())))
+    }
+
+    /// Why a URL is refused where strangers enter it, or None: it is invalid, or the guard refuses it.
+    fn guard_error(
+        ruby: &Ruby,
+        url: String,
+        allow_private: Value,
+        allow_http: bool,
+    ) -> Result<Option<String>, Error> {
+        guard(ruby, || {
+            let guard = guard_of(ruby, allow_private, allow_http)?;
+            let url = match Url::parse(&url) {
+                Ok(url) => url,
+                Err(cause) => return Ok(Some(cause.to_string())),
+            };
+            let refusal = guard.check_url(&url).err();
+            Ok(refusal.map(|cause| format!("the guard refuses {}: {cause}{}", url.origin(), remedy(cause))))
+        })
     }
 
     /// A transport with the same connections and other timeouts.
@@ -432,6 +459,20 @@ impl Transport {
     }
 }
 
+/// A guard that allows internal addresses or these networks.
+fn guard_of(ruby: &Ruby, allow_private: Value, http: bool) -> Result<Guard, Error> {
+    let mut networks = Vec::new();
+    if let Some(list) = RArray::from_value(allow_private) {
+        for text in list.to_vec::<String>()? {
+            networks.push(Guard::network(&text).map_err(|cause| {
+                error(ruby, "ConfigurationError", format!("allow_private: {text:?} {cause}"))
+            })?);
+        }
+        return Ok(Guard { internal: false, networks, http });
+    }
+    Ok(Guard { internal: allow_private.to_bool(), networks, http })
+}
+
 /// Calls `target` with `id`, a text from Ruby. Errors name it `name`.
 fn with_id<E: Display>(
     ruby: &Ruby,
@@ -497,6 +538,7 @@ pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
     class.undef_default_alloc_func();
     class.define_singleton_method("new", function!(Transport::new, 1))?;
     class.define_singleton_method("url_error", function!(Transport::url_error, 1))?;
+    class.define_singleton_method("guard_error", function!(Transport::guard_error, 3))?;
     class.define_singleton_method("poll", function!(poll, 2))?;
     class.define_singleton_method("generation", function!(generation, 0))?;
     class.define_singleton_method("segment", function!(Transport::segment, 2))?;

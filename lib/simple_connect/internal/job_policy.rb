@@ -29,6 +29,7 @@ module SimpleConnect
       def verdict(result)
         # After a success, or a response too large to read: the service has accepted the event.
         return :done if result.success? || result.taken? || result.network_error == :too_large
+        return :integration if result.network_error == :guarded
         return :retry if result.status_code.zero? || result.retryable?
 
         INTEGRATION.include?(result.status_code) ? :integration : :rejected

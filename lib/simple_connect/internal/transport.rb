@@ -51,10 +51,14 @@ module SimpleConnect
       # @raise [ConfigurationError] if an option is invalid
       # @raise [ArgumentError] for an unknown option
       def open(server, credentials, timeout:, user_agent:, ip_version: nil, proxy: nil, ca_file: nil, pool_size: 25,
-               idle_timeout: 30, max_response_bytes: 1024 * 1024, **bounds)
+               idle_timeout: 30, max_response_bytes: 1024 * 1024, guard: false, allow_private: nil, allow_http: nil,
+               **bounds)
         server = { path: nil, headers: nil, **server, url: text(server[:url_option], server[:url]) }
         credentials = { key_id: nil, secret: nil, api_key: nil, scheme: nil, **credentials(**credentials) }
-        new({ **server, **credentials, **proxy(proxy, server[:url]), **bounds(timeout:, **bounds),
+        guard = guard(guard, allow_private, allow_http)
+        # The guard can check the addresses of a server only without a proxy, so the environment must not set one.
+        proxy = false if proxy.nil? && guard[:guard]
+        new({ **server, **credentials, **guard, **proxy(proxy, server[:url]), **bounds(timeout:, **bounds),
               user_agent: user_agent(user_agent), ip_version: ip_version(ip_version),
               ca_file: ca_file.nil? ? nil : text("ca_file", ca_file),
               pool_size: natural("pool_size", pool_size), idle_timeout: seconds("idle_timeout", idle_timeout),
@@ -68,6 +72,21 @@ module SimpleConnect
           read_timeout: bound("read_timeout", read_timeout, timeout),
           write_timeout: bound("write_timeout", write_timeout, timeout),
           total_timeout: bound("total_timeout", total_timeout, nil) }
+      end
+
+      # @param allow_private [Boolean, Array<String>, nil]
+      # @param allow_http [Boolean, nil]
+      # @return [Hash{Symbol => Boolean, Array<String>}] what the guard allows, checked
+      # @raise [ConfigurationError] if one is invalid
+      def allowances(allow_private, allow_http)
+        networks = allow_private.is_a?(Array) && allow_private.all?(String)
+        unless networks || [nil, true, false].include?(allow_private)
+          raise ConfigurationError, "allow_private: must be true or a list of networks, such as [\"10.0.0.0/8\"], " \
+                                    "not #{allow_private.inspect}"
+        end
+
+        networks &&= allow_private.map { |network| text("allow_private", network) }
+        { allow_private: networks || allow_private == true, allow_http: boolean("allow_http", allow_http) }
       end
 
       # @return [String] the User-Agent
@@ -122,6 +141,22 @@ module SimpleConnect
         raise EncodingError
       rescue EncodingError
         raise ConfigurationError, "#{option} must be a String in UTF-8"
+      end
+
+      def guard(guard, allow_private, allow_http)
+        guard = boolean("guard", guard)
+        allowances = allowances(allow_private, allow_http)
+        if !guard && (allow_private || allow_http)
+          raise ConfigurationError, "allow_private: and allow_http: are exceptions from guard: true, which is missing"
+        end
+
+        { guard:, **allowances }
+      end
+
+      def boolean(option, value)
+        return value == true if [nil, true, false].include?(value)
+
+        raise ConfigurationError, "#{option} must be true or false, not #{value.inspect}"
       end
 
       # A secret may be any bytes, and there may be several.

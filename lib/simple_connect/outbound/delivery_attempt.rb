@@ -15,7 +15,7 @@ module SimpleConnect
     class DeliveryAttempt
       # The members of a record.
       MEMBERS = %i[id event_uid endpoint_uid endpoint_url status response response_status_code response_headers
-                   retry_count trigger_type attempted_at scheduled_at started_at error].freeze
+                   retry_count trigger_type attempted_at scheduled_at started_at error network_error].freeze
       # The possible statuses.
       STATUSES = %i[pending success failure canceled].freeze
       # Times as in JSON, from ActiveSupport or Ruby's own `to_s`. Without a zone, a time is ambiguous.
@@ -51,6 +51,8 @@ module SimpleConnect
       attr_reader :started_at
       # @return [String, nil] the error as in {Result#error}
       attr_reader :error
+      # @return [Symbol, nil] why there was no response, as in {Result#network_error}; `:guarded` is not retried
+      attr_reader :network_error
 
       # Builds an attempt from a stored record, for {Dispatcher#next_attempt} and {Dispatcher#retry}. The readers
       # explain the keywords. Values may come from JSON: times may be Strings such as `"2026-11-25T23:30:01Z"`.
@@ -61,7 +63,7 @@ module SimpleConnect
       #   attempt = SimpleConnect::Outbound::DeliveryAttempt.new(**row.attributes.symbolize_keys.slice(*members))
       def initialize(id:, event_uid:, endpoint_uid:, status:, retry_count:, endpoint_url: nil, response: nil,
                      response_status_code: nil, response_headers: {}, trigger_type: :automatic, attempted_at: nil,
-                     scheduled_at: nil, started_at: nil, error: nil, **others)
+                     scheduled_at: nil, started_at: nil, error: nil, network_error: nil, **others)
         refuse(others) unless others.empty?
         @id = id
         @event_uid = event_uid
@@ -78,6 +80,7 @@ module SimpleConnect
         @scheduled_at = time("scheduled_at:", scheduled_at)
         @started_at = time("started_at:", started_at)
         @error = error
+        @network_error = network_error&.to_sym
         freeze
       end
 

@@ -113,6 +113,11 @@ module SimpleConnect
       # @param queue [String, Symbol, nil] the queue of these jobs; nil for the default
       # @param on_attempt [#call, nil] called with each {DeliveryAttempt}, including those made by jobs; its errors are
       #   written to standard error
+      # @param guard [Boolean] whether to refuse endpoints that are not public, and http (true); see docs/outbound.md. A
+      #   proxy is then used only if you pass `proxy:`
+      # @param allow_private [Boolean, Array<String>, nil] what the guard allows nevertheless: networks such as
+      #   `["10.0.0.0/8"]`, or true for this machine and all private networks; nil for `config.allow_private`
+      # @param allow_http [Boolean, nil] whether the guard allows http; nil for `config.allow_http`
       # @param connection [Hash] `timeout:` (10 s), `total_timeout:` (30 s), `proxy:`, `ca_file:`, `ip_version:`,
       #   `idle_timeout:`, `max_response_bytes:` and `user_agent:`, as for {Client#initialize}
       # @raise [ConfigurationError] if an option is invalid; the message says what to write
@@ -120,22 +125,20 @@ module SimpleConnect
       # @example Storing each attempt
       #   keep = ->(attempt) { Attempt.create!(attempt.to_h) }
       #   SimpleConnect::Outbound::Dispatcher.new(application, on_attempt: keep)
-      def initialize(application, scheme: :simplyq, jobs: nil, queue: nil, on_attempt: nil, **connection)
+      def initialize(application, scheme: :simplyq, jobs: nil, queue: nil, on_attempt: nil, guard: true,
+                     allow_private: nil, allow_http: nil, **connection)
         unless application.is_a?(Application)
           raise ConfigurationError, "application must be a SimpleConnect::Outbound::Application, " \
                                     "not #{application.class}"
-        end
-        unless on_attempt.nil? || on_attempt.respond_to?(:call)
-          raise ConfigurationError, "on_attempt: must respond to call, as ->(attempt) { … }, not #{on_attempt.class}"
         end
 
         @application = application
         @scheme = scheme
         @jobs = checked_jobs(jobs)
         @queue = checked_queue(queue)
-        @on_attempt = on_attempt
+        @on_attempt = checked_hook(on_attempt)
         @connection = { timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, pool_size: POOL_SIZE, user_agent: nil,
-                        **connection }
+                        **connection, **guarded(guard, allow_private, allow_http) }
         # Opens a transport with any URL, to report invalid options now.
         @keys = SigningKeys.of("any", scheme)
         connect("https://endpoint.example", "any", nil)
@@ -178,13 +181,14 @@ module SimpleConnect
       # Returns when the next attempt is due.
       #
       # @param attempt [DeliveryAttempt]
-      # @return [Time, nil] nil if the attempt succeeded, was canceled, or was the last
+      # @return [Time, nil] nil if the attempt succeeded, was canceled, was the last, or was refused by the guard
       # @raise [ArgumentError] if it failed and has no `attempted_at`
       # @example
       #   dispatcher.next_attempt(attempt) - attempt.attempted_at # => 30.0
       def next_attempt(attempt)
         return attempt.scheduled_at if attempt.pending?
-        return unless attempt.failure?
+        # The guard would refuse it again.
+        return if !attempt.failure? || attempt.network_error == :guarded
 
         attempted_at = attempt.attempted_at or
           raise ArgumentError, "attempted_at: is missing in the attempt, so the next attempt is unknown"
@@ -244,6 +248,18 @@ module SimpleConnect
 
         raise ConfigurationError, "queue: must be the name of a job queue, such as \"webhooks\", or nil for the " \
                                   "default one, not #{queue.inspect}"
+      end
+
+      def guarded(guard, allow_private, allow_http)
+        return { guard:, allow_private:, allow_http: } unless guard == true
+
+        { guard:, **SimpleConnect.configuration.allowances(allow_private, allow_http) }
+      end
+
+      def checked_hook(hook)
+        return hook if hook.nil? || hook.respond_to?(:call)
+
+        raise ConfigurationError, "on_attempt: must respond to call, as ->(attempt) { … }, not #{hook.class}"
       end
 
       # Other processes generate other values: their jobs would find no endpoint, and sign with another secret.
@@ -324,7 +340,7 @@ module SimpleConnect
         status = result.success? ? :success : :failure
         attempt = attempt.with(status:, attempted_at:, started_at: attempt.started_at || attempted_at)
         report(attempt, event, result)
-        return attempt.with(error: result.error) if result.network_error
+        return attempt.with(error: result.error, network_error: result.network_error) if result.network_error
 
         # The transport has removed the sensitive headers.
         attempt.with(response: result.response_body && Webhooks.utf8(result.response_body),

@@ -56,7 +56,7 @@ module SimpleConnect
       # @return [Array<String>] what is invalid; empty if nothing is
       attr_reader :errors
 
-      # @param url [String] an http or https URL
+      # @param url [String] an https URL. Its host may be a name, or a public address; see docs/outbound.md
       # @param uid [String, nil] 1 to 255 letters, digits, dashes, underscores and dots; nil generates one for this
       #   process
       # @param version [String, nil] the only version it gets; nil or `"latest"` for all
@@ -69,16 +69,20 @@ module SimpleConnect
       # @param secret [String, Array<String>, nil] signs its events; several during a rotation: each one signs if the
       #   scheme has a list of signatures, as `:simplyq` does, otherwise the first. If nil, one is generated for this
       #   process
+      # @param allow_private [Boolean, Array<String>, nil] which private addresses the URL may contain, as for
+      #   {Dispatcher#initialize}; nil for `config.allow_private`. Only the dispatcher decides what it connects to
+      # @param allow_http [Boolean, nil] whether the URL may be http; nil for `config.allow_http`
+      # @raise [ConfigurationError] if `allow_private:` or `allow_http:` is invalid
       # @example
       #   SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks", version: "1.0.0", topics: ["north"])
       # @example During a rotation of the secret
       #   SimpleConnect::Outbound::Endpoint.new(url: "https://acme.example/hooks", secret: [new_secret, old_secret])
       def initialize(url:, uid: nil, version: nil, filter_types: nil, topics: nil, active: true, rate_limit: nil,
-                     headers: nil, secret: nil)
+                     headers: nil, secret: nil, allow_private: nil, allow_http: nil)
         @errors = []
         @generated = { "uid:" => uid, "secret:" => secret }.select { |_, value| value.nil? }.keys.freeze
         @uid = uid.nil? ? "ep_#{SecureRandom.hex(12)}" : checked_uid(uid)
-        @url = checked_url(url)
+        @url = checked_url(url, SimpleConnect.configuration.allowances(allow_private, allow_http))
         @version = version.nil? || version == LATEST ? nil : text("version:", version, "1.0.0")
         @filter_types = list("filter_types:", filter_types, "parcel.sent")
         @topics = list("topics:", topics, "north")
@@ -198,9 +202,9 @@ module SimpleConnect
         Webhooks.utf8(uid).freeze
       end
 
-      def checked_url(url)
+      def checked_url(url, allowances)
         url = Webhooks.utf8(url).freeze
-        error = Transport.url_error(url)
+        error = Transport.guard_error(url, *allowances.values)
         refuse("url: #{error}") if error
         url
       end
