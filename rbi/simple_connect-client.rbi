@@ -571,6 +571,9 @@ class SimpleConnect::Configuration < ::SimpleConnect::ClientSettings
   sig { void }
   def reset; end
 
+  sig { returns(::SimpleConnect::Endpoints::Settings) }
+  def endpoints; end
+
   sig { returns(::String) }
   def inspect; end
 
@@ -605,6 +608,174 @@ class SimpleConnect::DeliveryError < ::SimpleConnect::Error
 
   sig { params(keys: T.nilable(T::Array[::Symbol])).returns(T::Hash[::Symbol, T.untyped]) }
   def deconstruct_keys(keys); end
+end
+
+module SimpleConnect::Endpoints
+  sig do
+    params(
+      application_uid: ::String,
+      event: ::SimpleConnect::Outbound::Event
+    ).returns(T::Array[::SimpleConnect::Outbound::DeliveryAttempt])
+  end
+  def self.publish(application_uid, event); end
+
+  sig do
+    params(
+      application_uid: ::String,
+      event: ::SimpleConnect::Outbound::Event
+    ).returns(T::Array[::SimpleConnect::Outbound::DeliveryAttempt])
+  end
+  def self.publish_later(application_uid, event); end
+
+  sig { params(seconds: ::Numeric).returns(::Integer) }
+  def self.deliver_due(seconds: T.unsafe(nil)); end
+
+  sig { params(uid: ::String).returns(T.nilable(::SimpleConnect::Outbound::Application)) }
+  def self.find_application(uid); end
+
+  sig { returns(::Integer) }
+  def self.clean; end
+
+  sig { returns(::Integer) }
+  def self.rotate_encryption_key; end
+end
+
+class SimpleConnect::Endpoints::Application
+  sig { params(application: ::SimpleConnect::Outbound::Application).returns(::SimpleConnect::Endpoints::Application) }
+  def self.import!(application); end
+
+  sig { returns(::SimpleConnect::Outbound::Application) }
+  def to_application; end
+
+  sig { returns(T.nilable(::SimpleConnect::Outbound::RetrySchedule)) }
+  def schedule; end
+
+  sig { returns(::String) }
+  def inspect; end
+end
+
+class SimpleConnect::Endpoints::Attempt
+  sig { returns(::SimpleConnect::Outbound::DeliveryAttempt) }
+  def to_attempt; end
+end
+
+class SimpleConnect::Endpoints::Endpoint
+  sig { returns(T.nilable(T.any(::String, T::Array[::String]))) }
+  attr_reader :secret
+
+  sig { params(secret: T.any(::String, T::Array[::String])).void }
+  def secret=(secret); end
+
+  sig { returns(T::Hash[::Symbol, T.any(T::Hash[::String, ::String], T::Boolean)]) }
+  def headers; end
+
+  sig { params(headers: T.untyped).void }
+  def headers=(headers); end
+
+  sig { params(active: T::Boolean).returns(::SimpleConnect::Outbound::Endpoint) }
+  def to_endpoint(active: T.unsafe(nil)); end
+
+  sig { params(overlap: ::Numeric, secret: T.nilable(::String)).returns(::String) }
+  def rotate_secret!(overlap: T.unsafe(nil), secret: T.unsafe(nil)); end
+
+  sig { returns(T::Boolean) }
+  def disabled?; end
+
+  sig { params(replay: T::Boolean).returns(::Integer) }
+  def enable!(replay: T.unsafe(nil)); end
+
+  sig { params(since: ::Time, until: T.nilable(::Time), only: ::Symbol).returns(::Integer) }
+  def replay(since:, until: T.unsafe(nil), only: T.unsafe(nil)); end
+
+  sig { returns(T::Hash[::Symbol, T.untyped]) }
+  def to_h; end
+
+  sig { params(options: T.untyped).returns(T::Hash[::String, T.untyped]) }
+  def serializable_hash(options = T.unsafe(nil)); end
+
+  sig { params(arguments: T.untyped).returns(T.self_type) }
+  def reload(*arguments); end
+
+  sig { returns(::String) }
+  def inspect; end
+end
+
+class SimpleConnect::Endpoints::Settings
+  sig { returns(::String) }
+  attr_reader :base
+
+  sig { returns(::Symbol) }
+  attr_reader :scheme
+
+  sig { returns(T::Hash[::Symbol, T.untyped]) }
+  attr_reader :connection
+
+  sig { returns(T.untyped) }
+  attr_reader :limiter
+
+  sig { returns(::Numeric) }
+  attr_reader :retain
+
+  sig { returns(::Integer) }
+  attr_reader :disable_after_failures
+
+  sig { returns(::Numeric) }
+  attr_reader :disable_after
+
+  sig { returns(T.untyped) }
+  attr_reader :on_failing
+
+  sig { returns(T.untyped) }
+  attr_reader :on_exhausted
+
+  sig { returns(T.nilable(T.any(::Symbol, T::Boolean))) }
+  attr_reader :jobs
+
+  sig { returns(T.nilable(T.any(::String, ::Symbol, ::Integer))) }
+  attr_reader :queue
+
+  sig { params(name: ::String).void }
+  def base=(name); end
+
+  sig do
+    params(
+      key: T.nilable(T.any(::String, T::Array[::String], T.proc.returns(T.any(::String, T::Array[::String]))))
+    ).void
+  end
+  def encryption_key=(key); end
+
+  sig { params(scheme: ::Symbol).void }
+  def scheme=(scheme); end
+
+  sig { params(options: T::Hash[::Symbol, T.untyped]).void }
+  def connection=(options); end
+
+  sig { params(limiter: T.untyped).void }
+  def limiter=(limiter); end
+
+  sig { params(seconds: ::Numeric).void }
+  def retain=(seconds); end
+
+  sig { params(count: ::Integer).void }
+  def disable_after_failures=(count); end
+
+  sig { params(seconds: ::Numeric).void }
+  def disable_after=(seconds); end
+
+  sig { params(hook: T.untyped).void }
+  def on_failing=(hook); end
+
+  sig { params(hook: T.untyped).void }
+  def on_exhausted=(hook); end
+
+  sig { params(jobs: T.nilable(T.any(::Symbol, T::Boolean))).void }
+  def jobs=(jobs); end
+
+  sig { params(queue: T.nilable(T.any(::String, ::Symbol, ::Integer))).void }
+  def queue=(queue); end
+
+  sig { returns(::String) }
+  def inspect; end
 end
 
 class SimpleConnect::EnqueueError < ::SimpleConnect::Error
@@ -1484,6 +1655,17 @@ class SimpleConnect::Outbound::QueueError < ::SimpleConnect::Error
     ).void
   end
   def initialize(attempts, unqueued, error); end
+end
+
+class SimpleConnect::Outbound::RedisLimiter
+  sig { params(redis: T.untyped, prefix: ::String).void }
+  def initialize(redis, prefix: T.unsafe(nil)); end
+
+  sig { params(key: ::String, limit: ::Integer, waited: T::Boolean).returns(::Float) }
+  def take(key, limit, waited: T.unsafe(nil)); end
+
+  sig { returns(::String) }
+  def inspect; end
 end
 
 class SimpleConnect::Outbound::RetrySchedule

@@ -190,6 +190,11 @@ module SimpleConnect
       nil
     end
 
+    # @return [Endpoints::Settings] the settings of stored endpoints
+    # @example
+    #   config.endpoints.retain = 14 * 24 * 3600
+    def endpoints = @lock.synchronize { @endpoints ||= Endpoints::Settings.new }
+
     # @return [String] without secrets
     def inspect = "#<#{self.class.name} #{[:default, *@named.keys].join(", ")}>"
     alias to_s inspect

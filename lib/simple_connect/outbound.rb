@@ -20,6 +20,7 @@ module SimpleConnect
     autoload :Endpoint, File.expand_path("outbound/endpoint.rb", __dir__)
     autoload :Event, File.expand_path("outbound/event.rb", __dir__)
     autoload :QueueError, File.expand_path("outbound/dispatcher.rb", __dir__)
+    autoload :RedisLimiter, File.expand_path("outbound/redis_limiter.rb", __dir__)
     autoload :RetrySchedule, File.expand_path("outbound/retry_schedule.rb", __dir__)
     autoload :Router, File.expand_path("outbound/router.rb", __dir__)
     autoload :SidekiqDelivery, File.expand_path("outbound/sidekiq_delivery.rb", __dir__)

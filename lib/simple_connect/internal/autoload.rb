@@ -9,7 +9,7 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     Client: "client", MessagesClient: "messages_client", Configuration: "configuration",
     ClientSettings: "client_settings", Retryable: "retryable", Result: "result",
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
-    Webhooks: "webhooks", Outbound: "outbound", Kiket: "kiket", Simplyq: "simplyq",
+    Webhooks: "webhooks", Outbound: "outbound", Endpoints: "endpoints", Kiket: "kiket", Simplyq: "simplyq",
     Sandbox: "sandbox", Outbox: "outbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
     Instrumentation: "internal/instrumentation",
     DeliverJob: "active_job/deliver_job", ActiveJob: "active_job", Sidekiq: "sidekiq"

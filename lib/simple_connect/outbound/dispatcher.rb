@@ -222,8 +222,18 @@ module SimpleConnect
       # @return [void]
       def close
         Dispatcher.forget(self)
-        @lock.synchronize { @transports.each_value(&:close) }
+        @lock.synchronize { @transports.each_value { |_, transport| transport.close } }
         nil
+      end
+
+      # Makes one attempt at an endpoint of any application, whatever its rate limit.
+      # @api private
+      # @return [Array(DeliveryAttempt, Result)]
+      def exchange(attempt, event, endpoint, batch, replay: false)
+        result = nil
+        headers = replay ? { @keys.header("Event-Replay") => "true" } : {}
+        attempt = post(attempt, event, endpoint, batch, headers) { |each| result = each }
+        [attempt, result]
       end
 
       # @return [String] without secrets
@@ -288,10 +298,15 @@ module SimpleConnect
 
       # Keeps the most recently used, so that the number of open connections stays bounded.
       def transport(endpoint)
+        name = [endpoint.application.uid, endpoint.uid]
         @lock.synchronize do
-          transport = @transports.delete(endpoint.uid) || connect(endpoint.url, endpoint.secret, endpoint.header_lines)
-          @transports[endpoint.uid] = transport
-          @transports.shift.last.close if @transports.size > KEPT
+          connection, transport = @transports.delete(name)
+          unless connection == endpoint.connection
+            transport&.close
+            transport = connect(endpoint.url, endpoint.secret, endpoint.header_lines)
+          end
+          @transports[name] = [endpoint.connection, transport]
+          @transports.shift.last.last.close if @transports.size > KEPT
           transport
         end
       end
@@ -332,14 +347,16 @@ module SimpleConnect
         batch ? limiter.acquire_in(batch, LONGEST_WAIT) : limiter.acquire(timeout: LONGEST_WAIT)
       end
 
-      def post(attempt, event, endpoint, batch)
+      def post(attempt, event, endpoint, batch, headers = {})
         attempted_at = Time.now
         transport = transport(endpoint)
-        result = transport.request("POST", transport.target, headers: event_headers(event), body: event.body, batch:,
+        result = transport.request("POST", transport.target, headers: { **event_headers(event), **headers },
+                                                             body: event.body, batch:,
                                                              observation: observation(transport))
         status = result.success? ? :success : :failure
         attempt = attempt.with(status:, attempted_at:, started_at: attempt.started_at || attempted_at)
-        report(attempt, event, result)
+        report(attempt, event, endpoint, result)
+        yield result if block_given?
         return attempt.with(error: result.error, network_error: result.network_error) if result.network_error
 
         # The transport has removed the sensitive headers.
@@ -354,12 +371,12 @@ module SimpleConnect
         Observation.new(nil, origin: transport.origin, log: nil, client: nil, parent: Tracing.context, path: false)
       end
 
-      def report(attempt, event, result)
+      def report(attempt, event, endpoint, result)
         return unless Instrumentation.listening?(EVENTS)
 
         Instrumentation.publish(
           EVENT,
-          { application_uid: application.uid, endpoint_uid: attempt.endpoint_uid, event_uid: event.uid,
+          { application_uid: endpoint.application.uid, endpoint_uid: attempt.endpoint_uid, event_uid: event.uid,
             event_type: event.event_type, attempt_id: attempt.id, retry_count: attempt.retry_count,
             status: attempt.status, status_code: result.status_code, network_error: result.network_error,
             elapsed: result.elapsed }

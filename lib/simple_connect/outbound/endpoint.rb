@@ -92,6 +92,7 @@ module SimpleConnect
         @secret = secret.nil? ? "enps_#{SecureRandom.base64(24)}".freeze : checked_secret(secret)
         @errors.freeze
         @fingerprint = [to_h, @secret, @errors, sensitive].hash
+        @connection = [@url, @secret, @headers, sensitive].hash
         @home = []
         freeze
       end
@@ -151,6 +152,10 @@ module SimpleConnect
       # @api private
       # @return [HeaderLines] its own headers
       attr_reader :header_lines
+
+      # @api private
+      # @return [Integer] equal for endpoints that share connections: with the same URL, headers and secrets
+      attr_reader :connection
 
       @lock = Mutex.new
 

@@ -24,6 +24,12 @@ module SimpleConnect
            "switch to the new one within 24 hours of the rotation")
     end
 
+    # @param event [ActiveSupport::Notifications::Event]
+    def failing(event)
+      shown = event.payload.slice(:endpoint_uid, :application_uid, :percent, :reason, :failures)
+      warn("[SimpleConnect] failing #{shown.map { |field, value| "#{field}=#{value}" }.join(" ")}")
+    end
+
     private
 
     def line(name, payload, fields)

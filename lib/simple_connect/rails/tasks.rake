@@ -7,4 +7,15 @@ namespace :simple_connect do
     arguments = ARGV.include?("--") ? ARGV.drop(ARGV.index("--") + 1) : []
     exit SimpleConnect::CLI.new(["doctor", *arguments], configuration: SimpleConnect.configuration).run
   end
+
+  desc "Encrypt the secrets of stored webhook endpoints with the first of config.endpoints.encryption_key"
+  task rotate_encryption_key: :environment do
+    count = SimpleConnect::Endpoints.rotate_encryption_key
+    puts "Encrypted the secrets of #{count} endpoint#{"s" unless count == 1}."
+  end
+
+  desc "Delete webhook events and attempts that are older than config.endpoints.retain"
+  task clean_endpoints: :environment do
+    puts "Deleted #{SimpleConnect::Endpoints.clean} events."
+  end
 end

@@ -1,0 +1,100 @@
+# frozen_string_literal: true
+
+require_relative "records"
+require_relative "../signature"
+
+module SimpleConnect
+  module Endpoints
+    # A stored application: a group of endpoints. An ActiveRecord model.
+    #
+    # Attributes: `uid` (generated if nil, cannot be changed), `name`, `scheme` (see {Signature}), `rate_limit` and
+    # `retry_schedule`, the arguments of {Outbound::RetrySchedule}.
+    #
+    # @example
+    #   shop = SimpleConnect::Endpoints::Application.create!(
+    #     uid: "shop", name: "Shop", rate_limit: 50,
+    #     retry_schedule: { strategy: "fixed_wait_with_deadline", wait: 60, deadline: 86_400 }
+    #   )
+    #   shop.endpoints.create!(uid: "acme", url: "https://acme.example/hooks")
+    class Application < Record
+      self.table_name = "simple_connect_applications"
+
+      has_many :endpoints, -> { order(:id) }, class_name: "SimpleConnect::Endpoints::Endpoint", dependent: :destroy,
+                                              inverse_of: :application
+      attribute :retry_schedule, :json
+
+      before_validation do
+        self.uid ||= "app_#{SecureRandom.hex(12)}"
+        self.scheme ||= Endpoints.settings.scheme.name
+      end
+      validates :name, presence: true
+      validate :check
+      before_update { self.version += 1 }
+
+      # Stores an application that was built in code, with its endpoints. Those that are stored already are updated.
+      #
+      # @param application [Outbound::Application]
+      # @return [Application]
+      # @raise [ArgumentError] if one of its endpoints has sensitive headers, which cannot be read from it
+      # @raise [ActiveRecord::RecordInvalid] if something is invalid
+      # @example
+      #   SimpleConnect::Endpoints::Application.import!(APPLICATION)
+      def self.import!(application)
+        secretive = application.endpoints.find { |endpoint| endpoint.headers[:sensitive] }
+        if secretive
+          raise ArgumentError, "the sensitive headers of #{secretive.uid} cannot be read: use endpoints.create! with " \
+                               "all attributes"
+        end
+
+        transaction do
+          find_or_initialize_by(uid: application.uid).tap do |stored|
+            stored.update!(name: application.name, rate_limit: application.rate_limit)
+            application.endpoints.each do |endpoint|
+              stored.endpoints.find_or_initialize_by(uid: endpoint.uid)
+                    .update!(**endpoint.to_h.except(:uid), secret: endpoint.secret)
+            end
+          end
+        end
+      end
+
+      # @return [Outbound::Application] with its endpoints
+      # @raise [ConfigurationError] if an attribute or an endpoint is invalid
+      # @example
+      #   shop.to_application.endpoint("acme").url # => "https://acme.example/hooks"
+      def to_application
+        Outbound::Application.new(name:, uid:, rate_limit:, endpoints: endpoints.map(&:to_endpoint),
+                                  retry_schedule: schedule)
+      end
+
+      # @return [Outbound::RetrySchedule, nil]
+      # @raise [ConfigurationError] if `retry_schedule` is invalid
+      # @example
+      #   shop.schedule.delay(1) # => 60
+      def schedule
+        return if retry_schedule.nil?
+
+        options = retry_schedule.transform_keys(&:to_sym)
+        strategy = [*options.delete(:strategy)&.to_sym]
+        Outbound::RetrySchedule.new(*strategy, **options)
+      end
+
+      # @return [String]
+      def inspect = "#<#{self.class.name} #{uid} #{name.inspect}>"
+
+      private
+
+      def check
+        errors.add(:uid, Checks::UID_ERROR) unless Checks.uid?(uid)
+        errors.add(:uid, "cannot be changed") if persisted? && uid_changed?
+        error = Checks.rate_limit_error(rate_limit)
+        errors.add(:rate_limit, error.delete_prefix("rate_limit: ")) if error
+        SigningKeys.new(scheme.to_sym, ["any"])
+        schedule
+      rescue ConfigurationError => e
+        errors.add(e.message.include?("scheme") ? :scheme : :retry_schedule, e.message)
+      rescue ArgumentError, NoMethodError
+        errors.add(:retry_schedule, "must be a Hash of strategy, wait, max_retries and deadline")
+      end
+    end
+  end
+end

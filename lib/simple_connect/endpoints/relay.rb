@@ -1,0 +1,301 @@
+# frozen_string_literal: true
+
+require "securerandom"
+require_relative "records"
+require_relative "../internal/after_commit"
+require_relative "../internal/batch"
+require_relative "../internal/clock"
+require_relative "../internal/log"
+
+module SimpleConnect
+  module Endpoints
+    # Records events and sends their deliveries, at once or when they are due.
+    # @api private
+    class Relay
+      # Deliveries that are sent at the same time.
+      CONCURRENCY = 16
+      # Seconds after which another process may send a delivery that this one has claimed.
+      LEASE = 90
+      # Seconds to wait after a fault of our own side.
+      OWN_FAULT = 60
+      # The longest wait that an endpoint may ask for, in seconds.
+      LONGEST_WAIT = 24 * 3600
+      # The longest pause of a process that has nothing to send, in seconds.
+      IDLE = 1.0
+      private_constant :CONCURRENCY, :LEASE, :OWN_FAULT, :LONGEST_WAIT, :IDLE
+
+      # @param store [Store]
+      # @param directory [Directory]
+      def initialize(store, directory)
+        @store = store
+        @directory = directory
+        @health = Health.new(store)
+        @couriers = {}
+        @lock = Mutex.new
+      end
+
+      # See {Endpoints.publish}.
+      def publish(application_uid, event, now:)
+        entry = @directory.find(application_uid) or
+          raise ConfigurationError, "no application has the uid #{application_uid.inspect}: create it with " \
+                                    "SimpleConnect::Endpoints::Application.create!"
+        endpoints = entry.router.route(event)
+        return [] if endpoints.empty?
+
+        token = SecureRandom.hex(16) if now && !@store.in_transaction?
+        deliveries = @store.record(entry, event, endpoints, token && [token, LEASE])
+        attempts = deliveries.to_h { |delivery| [delivery.endpoint_id, attempt(entry, delivery)] }
+        if token
+          mine = deliveries.select { |delivery| delivery.lease_token == token }
+          finish(send_all(mine, entry.id => entry) { |attempt, delivery| attempts[delivery.endpoint_id] = attempt })
+        else
+          wake
+        end
+        endpoints.filter_map { |endpoint| attempts[entry.ids[endpoint.uid]] }
+      end
+
+      # Sends what is due, until nothing is or the time is over.
+      #
+      # @param seconds [Numeric]
+      # @param jobs [Boolean] whether jobs send what is left
+      # @return [Integer] how many deliveries
+      def run(seconds, jobs: true)
+        ends = Clock.now + seconds
+        state = Run.new(Clock.now, [])
+        count = perform(due(ends, state), state)
+        finish(state) if jobs
+        count
+      end
+
+      # Sends what is due until the block returns true.
+      #
+      # @yieldreturn [Boolean] whether to stop
+      # @return [void]
+      def serve
+        until yield
+          begin
+            run(IDLE, jobs: false)
+            pause = [@store.due_in || IDLE, IDLE].min
+          rescue StandardError => e
+            # Such as a database that is away.
+            Log.report(e, "the relay of endpoints")
+            pause = IDLE
+          end
+          sleep(pause) if pause.positive? && !yield
+        end
+      end
+
+      # Enqueues a job that sends what is due, after the open transactions have committed. Without one, nothing is lost:
+      # the next job, or the relay, sends it.
+      #
+      # @param seconds [Numeric] from now
+      # @return [void]
+      def wake(seconds = 0)
+        job = job_class or return
+        AfterCommit.call do
+          job.enqueue(seconds, Endpoints.settings.queue&.to_s)
+        rescue StandardError => e
+          Log.report(e, "the job queue of endpoints")
+        end
+      end
+
+      private
+
+      # What one pass does: when it claimed its deliveries, and in how many seconds those that wait are due.
+      Run = Struct.new(:claimed_at, :waits)
+      private_constant :Run
+
+      def job_class
+        case Endpoints.settings.jobs
+        when nil then default_job
+        when :sidekiq then SidekiqRelay
+        when :active_job then ActiveJobRelay
+        end
+      end
+
+      def default_job
+        return SidekiqRelay if defined?(::Sidekiq::Job)
+
+        ActiveJobRelay if defined?(::ActiveJob::Base)
+      end
+
+      # One job for all that wait: it enqueues the next.
+      def finish(state)
+        first = state.waits.min
+        wake(first) if first
+      end
+
+      def send_all(deliveries, entries, &)
+        state = Run.new(Clock.now, [])
+        perform(deliveries.map { |delivery| [delivery, entries[delivery.event.application_id]] }, state, &)
+        state
+      end
+
+      def perform(pairs, state, &done)
+        batch = Batch.new(CONCURRENCY) { |(delivery, entry)| deliver(delivery, entry, batch, state) }
+        batch.run(pairs) { |attempt, (delivery, _)| done&.call(attempt, delivery) }
+      end
+
+      # Pairs of what is due and its application, claimed when there is room for it.
+      def due(ends, state)
+        Enumerator.new do |pairs|
+          loop do
+            # The next job goes on.
+            break state.waits << 0 if Clock.now >= ends
+
+            deliveries = @store.claim(CONCURRENCY, SecureRandom.hex(16), LEASE)
+            break if deliveries.empty?
+
+            state.claimed_at = Clock.now
+            entries = @directory.find_all(deliveries.map { |delivery| delivery.event.application_id }.uniq)
+            deliveries.each { |delivery| pairs << [delivery, entries[delivery.event.application_id]] }
+          end
+        end
+      end
+
+      # @return [Outbound::DeliveryAttempt]
+      def deliver(delivery, entry, batch, state)
+        endpoint = entry&.by_id&.[](delivery.endpoint_id)
+        attempt = attempt(entry, delivery)
+        return ended(delivery, attempt, "canceled") unless endpoint
+        return ended(delivery, attempt, "kept") if entry.disabled[endpoint.uid]
+        return ended(delivery, attempt, "canceled") unless endpoint.active?
+
+        wait = waits?(delivery, entry, endpoint)
+        return later(delivery, attempt, wait, state, waiting: true) if wait.positive?
+        return attempt unless still_mine?(delivery, state)
+
+        attempt, result = courier(delivery).exchange(attempt, delivery.event.to_event, endpoint, batch,
+                                                     replay: delivery.replay)
+        settle(delivery, entry, attempt, result, state)
+      end
+
+      def attempt(entry, delivery)
+        endpoint = entry&.by_id&.[](delivery.endpoint_id)
+        Outbound::DeliveryAttempt.new(
+          id: "at_#{SecureRandom.hex(12)}", event_uid: delivery.event.uid, endpoint_uid: endpoint&.uid.to_s,
+          endpoint_url: endpoint&.url, status: STATUSES.fetch(delivery.state), retry_count: delivery.retry_count,
+          trigger_type: delivery.replay ? :manual : :automatic, started_at: Endpoints.time(delivery.started_at),
+          scheduled_at: Endpoints.time(delivery.scheduled_at || delivery.next_attempt_at)
+        )
+      end
+
+      STATUSES = { "pending" => :pending, "kept" => :pending, "succeeded" => :success, "failed" => :failure,
+                   "canceled" => :canceled }.freeze
+      private_constant :STATUSES
+
+      def ended(delivery, attempt, state)
+        @store.release(delivery, state:)
+        attempt.with(status: STATUSES.fetch(state))
+      end
+
+      def later(delivery, attempt, seconds, state, **changes)
+        @store.release(delivery, seconds:, **changes)
+        state.waits << seconds
+        attempt.pending? ? attempt.with(scheduled_at: Time.now + seconds) : attempt
+      end
+
+      # The seconds until the endpoint takes another event.
+      def waits?(delivery, entry, endpoint)
+        held = @store.held_for(delivery.endpoint_id)
+        # Not all at the same time.
+        return held * (1 + (rand / 10)) if held.positive?
+
+        limit = entry.application.rate_limit_of(endpoint) or return 0.0
+        take(delivery, "#{entry.application.uid}/#{endpoint.uid}", limit)
+      end
+
+      def take(delivery, key, limit)
+        shared_take(key, limit, delivery.waiting) || @store.take(delivery.endpoint_id, limit, waited: delivery.waiting)
+      end
+
+      def shared_take(key, limit, waited)
+        Endpoints.settings.limiter&.take(key, limit, waited:)
+      rescue StandardError => e
+        # Such as a Redis that is away.
+        Log.report(e, "config.endpoints.limiter")
+      end
+
+      def still_mine?(delivery, state)
+        return true if Clock.now - state.claimed_at < LEASE / 3
+
+        @store.renew(delivery, LEASE)
+      end
+
+      # Records what happened. What concerns others happens after that.
+      def settle(delivery, entry, attempt, result, state)
+        done = nil
+        @store.transaction do
+          done = []
+          @store.keep(delivery, attempt)
+          started = { started_at: delivery.started_at || micros(attempt.started_at), waiting: false }
+          if attempt.success?
+            @health.succeeded(delivery.endpoint_id)
+            @store.release(delivery, state: "succeeded", **started)
+          elsif Health.own_fault?(result)
+            later(delivery, attempt, OWN_FAULT * (0.75 + (rand / 2)), state, **started)
+          else
+            failed(delivery, entry, attempt, result, state, started, done)
+          end
+        end
+        done.each(&:call)
+        attempt
+      end
+
+      def failed(delivery, entry, attempt, result, state, changes, done)
+        changes = { **changes, retry_count: delivery.retry_count + 1 }
+        if disabled?(delivery, entry, result, done)
+          @store.release(delivery, state: "kept", **changes)
+        elsif (wait = next_wait(delivery, entry, attempt))
+          later(delivery, attempt, [wait, hold_back(delivery, result)].max, state, **changes)
+        elsif @store.release(delivery, state: "failed", **changes)
+          done << -> { exhausted(attempt) }
+        end
+      end
+
+      def disabled?(delivery, entry, result, done)
+        return @health.disable(entry, delivery.endpoint_id, "gone", done) if result.status_code == 410
+
+        @health.failed(entry, delivery.endpoint_id, done)
+      end
+
+      def micros(time) = (time.to_r * 1_000_000).to_i
+
+      def next_wait(delivery, entry, attempt)
+        # The guard would refuse it again.
+        return if attempt.network_error == :guarded
+
+        schedule = entry.application.retry_schedule
+        number = delivery.retry_count + 1
+        planned = schedule.next_at(attempt.started_at, number) or return
+        [planned - attempt.attempted_at, [schedule.delay(1), schedule.delay(number)].min].max
+      end
+
+      # The seconds that the endpoint asks for, for all its events.
+      def hold_back(delivery, result)
+        return 0 unless [429, 503].include?(result.status_code)
+
+        asked = [result.retry_after || 0, LONGEST_WAIT].min
+        @store.hold_back(delivery.endpoint_id, asked) if asked.positive?
+        asked
+      end
+
+      def exhausted(attempt)
+        Endpoints.settings.on_exhausted&.call(attempt)
+      rescue StandardError, ScriptError => e
+        Log.report(e, "config.endpoints.on_exhausted")
+      end
+
+      # Sends with a scheme.
+      def courier(delivery)
+        @lock.synchronize do
+          @couriers[delivery.scheme] ||= Outbound::Dispatcher.new(
+            Outbound::Application.new(name: "stored"), scheme: delivery.scheme.to_sym, jobs: false,
+                                                       **Endpoints.settings.connection
+          )
+        end
+      end
+    end
+    private_constant :Relay
+  end
+end

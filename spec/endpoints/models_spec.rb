@@ -1,0 +1,158 @@
+# frozen_string_literal: true
+
+require_relative "../support/endpoint_tables"
+
+RSpec.describe SimpleConnect::Endpoints, unchecked: true do
+  EndpointTables.each(self) do
+    it "has a migration that rolls back" do
+      EndpointTables.migrate(:down)
+      expect(EndpointTables::Base.connection.tables.grep(/simple_connect/)).to eq([])
+    ensure
+      EndpointTables.migrate
+    end
+
+    it "stores applications and endpoints, and gives them back as they would be built in code" do
+      shop = application(rate_limit: 50, retry_schedule: { strategy: "fixed_wait", wait: 60, max_retries: 2 })
+      shop.endpoints.create!(
+        uid: "acme", url: "https://acme.example/hooks", version: "1.0.0", filter_types: %w[order.paid],
+        topics: ["north"], rate_limit: 10, secret: "s3cret",
+        headers: { headers: { "X-Tenant" => "9" }, sensitive: { "Authorization" => "Bearer é" } }
+      )
+      found = described_class.find_application("shop")
+      built = SimpleConnect::Outbound::Endpoint.new(
+        uid: "acme", url: "https://acme.example/hooks", version: "1.0.0", filter_types: %w[order.paid],
+        topics: ["north"], rate_limit: 10, secret: ["s3cret"],
+        headers: { headers: { "X-Tenant" => "9" }, sensitive: { "Authorization" => "Bearer é" } }
+      )
+      expect(found.endpoints).to eq([built])
+      expect([found.name, found.rate_limit, found.retry_schedule.delay(2), found.retry_schedule.delay(3)])
+        .to eq(["Shop", 50, 60, nil])
+      expect(described_class.find_application("SHOP")).to be_nil
+    end
+
+    it "stores an application that was built in code" do
+      attributes = { uid: "a", url: "https://a.example", topics: ["t"], secret: "s" }
+      endpoints = [SimpleConnect::Outbound::Endpoint.new(**attributes)]
+      code = SimpleConnect::Outbound::Application.new(name: "Code", uid: "code", endpoints:)
+      2.times { SimpleConnect::Endpoints::Application.import!(code) }
+      expect(described_class.find_application("code").endpoints.map(&:to_h)).to eq(endpoints.map(&:to_h))
+      sensitive = { sensitive: { "X-Key" => "1" } }
+      secretive = SimpleConnect::Outbound::Endpoint.new(url: "https://a.example", headers: sensitive)
+      code = SimpleConnect::Outbound::Application.new(name: "Code", uid: "other", endpoints: [secretive])
+      expect { SimpleConnect::Endpoints::Application.import!(code) }.to raise_error(ArgumentError, /sensitive headers/)
+    end
+
+    it "validates as Outbound::Endpoint does" do
+      shop = application
+      entered = { url: "acme.example", rate_limit: 0, uid: "a b", filter_types: "order.paid",
+                  headers: { headers: { "Content-Length" => "1" } } }
+      endpoint = shop.endpoints.build(entered)
+      expect(endpoint).not_to be_valid
+      expect(endpoint.errors.attribute_names).to match_array(%i[url rate_limit uid filter_types headers])
+      built = SimpleConnect::Outbound::Endpoint.new(**entered)
+      expect(endpoint.errors.map { |error| "#{error.attribute}: #{error.message}" }).to match_array(built.errors)
+      expect(shop.endpoints.build(url: "https://a.example", headers: [1]).tap(&:valid?).errors[:headers].size).to eq(1)
+      expect(shop.endpoints.build(url: "https://a.example", headers: { other: {} })).not_to be_valid
+    end
+
+    it "refuses applications that cannot be used" do
+      refused = lambda do |**attributes|
+        SimpleConnect::Endpoints::Application.new(name: "n", **attributes).tap(&:valid?).errors.attribute_names
+      end
+      expect([refused[uid: "a b"], refused[scheme: "md5"], refused[rate_limit: 0], refused[name: ""],
+              refused[retry_schedule: { strategy: "never" }], refused[retry_schedule: { wait: "x" }],
+              refused[retry_schedule: { wat: 1 }]])
+        .to eq([[:uid], [:scheme], [:rate_limit], [:name], [:retry_schedule], [:retry_schedule], [:retry_schedule]])
+    end
+
+    it "never shows a secret or a sensitive header again, and leaves nothing of them in the database" do
+      shop = application
+      secret = shop.endpoints.create!(uid: "generated", url: "https://acme.example").secret
+      endpoint = shop.endpoints.create!(uid: "entered", url: "https://acme.example", secret: "open-sesame-42",
+                                        headers: { sensitive: { "X-Token" => "gate-seven-77" } })
+      expect([endpoint.secret, secret]).to match(["open-sesame-42", start_with("enps_")])
+      found = shop.endpoints.reload.last
+      expect([found.secret, endpoint.reload.secret]).to eq([nil, nil])
+      shown = [found.inspect, found.to_json, found.as_json.inspect, found.to_h.inspect, found.attributes.inspect,
+               found.headers.inspect, found.errors.inspect, rows.inspect].join
+      hidden = [secret, secret.delete_prefix("enps_"), "open-sesame-42", "gate-seven-77"]
+      hidden += hidden.map { |text| [text].pack("m0").delete("=") }
+      expect(hidden.select { |text| shown.include?(text) }).to eq([])
+      expect(found.as_json["headers"]).to eq("headers" => {}, "sensitive" => true)
+      expect { Marshal.dump(found) }.to raise_error(TypeError)
+    end
+
+    it "keeps the sensitive headers where an update says so" do
+      endpoint = application.endpoints.create!(url: "https://a.example", headers: { sensitive: { "X-Key" => "1" } })
+      endpoint.update!(headers: { "headers" => { "X-A" => "2" }, "sensitive" => true })
+      expect(endpoint.reload.headers).to eq(headers: { "X-A" => "2" }, sensitive: true)
+      expect(endpoint.to_endpoint.header_lines.names).to match_array(%w[X-A X-Key])
+      endpoint.update!(headers: nil)
+      expect(endpoint.reload.headers).to eq(headers: {})
+    end
+
+    it "lets neither uid change" do
+      endpoint = application.endpoints.create!(uid: "a", url: "https://a.example")
+      expect([endpoint.update(uid: "b"), endpoint.application.update(uid: "b")]).to eq([false, false])
+    end
+
+    it "encrypts again with another key, and reads what an earlier one has encrypted" do
+      endpoint = application.endpoints.create!(uid: "a", url: "https://a.example", secret: "s",
+                                               headers: { sensitive: { "X-Key" => "1" } })
+      settings = SimpleConnect.configuration.endpoints
+      settings.encryption_key = ["n" * 32, EndpointTables::KEY]
+      expect(described_class.find_application("shop").endpoint("a").secret).to eq(["s"])
+      expect(described_class.rotate_encryption_key).to eq(1)
+      settings.encryption_key = "n" * 32
+      described_class.reset
+      expect(endpoint.reload.to_endpoint.secret).to eq(["s"])
+      settings.encryption_key = EndpointTables::KEY
+      described_class.reset
+      expect { described_class.find_application("shop") }.to raise_error(SimpleConnect::Error, /cannot be decrypted/)
+    end
+
+    it "sees a change at the next look, and keeps what has not changed" do
+      endpoint = application.endpoints.create!(uid: "a", url: "https://a.example")
+      first = described_class.find_application("shop")
+      expect(described_class.find_application("shop")).to be(first)
+      endpoint.update!(url: "https://b.example")
+      expect(described_class.find_application("shop").endpoint("a").url).to eq("https://b.example")
+      endpoint.application.update!(rate_limit: 3)
+      expect(described_class.find_application("shop").rate_limit).to eq(3)
+      endpoint.destroy!
+      expect(described_class.find_application("shop").endpoints).to eq([])
+    end
+
+    describe "rotating a secret" do
+      it "has both sign until the overlap is over" do
+        endpoint = application.endpoints.create!(uid: "a", url: "https://a.example", secret: "old")
+        second = endpoint.rotate_secret!(overlap: 0.3)
+        expect(described_class.find_application("shop").endpoint("a").secret).to eq([second, "old"])
+        third = endpoint.rotate_secret!(overlap: 3600, secret: "third")
+        expect([third, endpoint.secret]).to eq(%w[third third])
+        expect(described_class.find_application("shop").endpoint("a").secret).to eq(["third", second, "old"])
+        sleep(0.31)
+        expect(described_class.find_application("shop").endpoint("a").secret).to eq(["third", second])
+        endpoint.rotate_secret!(overlap: 0, secret: "fourth")
+        expect(described_class.find_application("shop").endpoint("a").secret).to eq(["fourth"])
+      end
+
+      it "refuses an overlap where only one can sign" do
+        endpoint = application(scheme: "kiket").endpoints.create!(uid: "a", url: "https://a.example", secret: "old")
+        expect { endpoint.rotate_secret! }.to raise_error(SimpleConnect::ConfigurationError, /pass overlap: 0/)
+        endpoint.rotate_secret!(overlap: 0, secret: "new")
+        expect(endpoint.reload.to_endpoint.secret).to eq(["new"])
+      end
+    end
+  end
+
+  it "refuses settings that cannot be used" do
+    settings = SimpleConnect::Endpoints::Settings.new
+    { base: :Record, encryption_key: "short", scheme: :md5, connection: { timeout: 0 }, limiter: 1, retain: 0,
+      disable_after_failures: 0, disable_after: -1, on_failing: 1, on_exhausted: 1, jobs: :resque, queue: "" }
+      .each do |name, value|
+      expect { settings.public_send("#{name}=", value) }.to raise_error(SimpleConnect::ConfigurationError), name.name
+    end
+    expect { settings.keys }.to raise_error(SimpleConnect::ConfigurationError, /encryption_key is required/)
+  end
+end

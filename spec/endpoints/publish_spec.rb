@@ -1,0 +1,278 @@
+# frozen_string_literal: true
+
+require "timeout"
+require_relative "../support/endpoint_tables"
+
+RSpec.describe SimpleConnect::Endpoints, unchecked: true do
+  around { |example| Timeout.timeout(60) { example.run } }
+
+  ok = { "status" => 200, "body" => "ok" }
+
+  def settings = SimpleConnect.configuration.endpoints
+
+  def attempts = SimpleConnect::Endpoints::Attempt.order(:id)
+
+  def signed?(request, secret)
+    SimpleConnect::Signature.valid?(request.body, request.headers, secret:, scheme: :simplyq)
+  end
+
+  def states = deliveries.pluck(:state)
+
+  EndpointTables.each(self) do
+    describe "publishing" do
+      it "records the event, sends it to each endpoint that matches, and records the attempts" do
+        ScriptedServer.open([ok]) do |server|
+          shop = application
+          shop.endpoints.create!(uid: "one", url: "#{server.url}/one", secret: "s1", filter_types: ["order.paid"],
+                                 headers: { sensitive: { "X-Token" => "gate-7" } })
+          shop.endpoints.create!(uid: "two", url: "#{server.url}/two", secret: "s2")
+          shop.endpoints.create!(uid: "other", url: "#{server.url}/three", filter_types: ["order.sent"])
+          published = described_class.publish("shop", event(uid: "ev_1", payload: { name: "é✓" }))
+          expect(published.map { |attempt| [attempt.endpoint_uid, attempt.status] })
+            .to eq([["one", :success], ["two", :success]])
+          one, two = server.wait_for(2).sort_by(&:target)
+          expect([one.body, two.body].uniq.map { |body| body.dup.force_encoding("UTF-8") }).to eq(['{"name":"é✓"}'])
+          { "s1" => one, "s2" => two }.each do |secret, request|
+            expect(signed?(request, secret)).to be(true)
+          end
+          expect(one.headers).to include("x-token" => "gate-7", "x-simplyq-event-uid" => "ev_1")
+          expect(states).to eq(%w[succeeded succeeded])
+          stored = attempts.map(&:to_attempt)
+          expect(stored.map { |each| [each.event_uid, each.endpoint_uid, each.response, each.retry_count] })
+            .to match_array([["ev_1", "one", "ok", 0], ["ev_1", "two", "ok", 0]])
+          expect(stored.map(&:attempted_at)).to all(be_within(60).of(Time.now))
+          expect(SimpleConnect::Endpoints::Event.count).to eq(1)
+        end
+      end
+
+      it "belongs to the caller's transaction, and is sent after the commit" do
+        ScriptedServer.open([ok]) do |server|
+          application.endpoints.create!(uid: "one", url: server.url)
+          woken = []
+          allow(described_class.relay).to receive(:wake) { woken << server.requests.size }
+          EndpointTables::Base.transaction do
+            expect(described_class.publish("shop", event).map(&:status)).to eq([:pending])
+            raise ActiveRecord::Rollback
+          end
+          expect([rows.values_at("simple_connect_endpoint_events", "simple_connect_endpoint_deliveries"), woken])
+            .to eq([[[], []], [0]])
+          EndpointTables::Base.transaction { described_class.publish("shop", event) }
+          expect(server.requests).to eq([])
+          expect(described_class.deliver_due).to eq(1)
+          expect([server.requests.size, states]).to eq([1, %w[succeeded]])
+        end
+      end
+
+      it "only records, where it is for later" do
+        ScriptedServer.open([ok]) do |server|
+          2.times { |number| application(uid: "shop#{number}").endpoints.create!(url: server.url) }
+          attempts = Array.new(2) { |number| described_class.publish_later("shop#{number}", event(uid: "same")) }
+          expect([attempts.flatten.map(&:status), server.requests]).to eq([%i[pending pending], []])
+          expect(described_class.deliver_due).to eq(2)
+          expect(server.requests.size).to eq(2)
+        end
+      end
+
+      it "publishes a uid once, and refuses another body of the same uid" do
+        ScriptedServer.open([ok]) do |server|
+          application.endpoints.create!(url: server.url)
+          2.times { described_class.publish("shop", event(uid: "ev_1")) }
+          expect(server.requests.size).to eq(1)
+          expect { described_class.publish("shop", event(uid: "ev_1", payload: {})) }
+            .to raise_error(ArgumentError, /another body/)
+          expect { described_class.publish("shop", event(uid: "e" * 256)) }.to raise_error(ArgumentError, /at most 255/)
+          expect { described_class.publish("none", event) }
+            .to raise_error(SimpleConnect::ConfigurationError, /no application has the uid "none"/)
+        end
+      end
+
+      it "costs no endpoint its event and no attempt its record where the queue is down" do
+        require "active_job"
+        stub_const("DownAdapter", Class.new do
+          def enqueue(*) = raise(IOError, "the queue is down")
+          alias_method :enqueue_at, :enqueue
+        end)
+        settings.jobs = :active_job
+        job = described_class.const_get(:ActiveJobRelay)
+        job.queue_adapter = DownAdapter.new
+        job.logger = Logger.new(nil)
+        # Every other endpoint fails, so that there are retries to enqueue.
+        ScriptedServer.open([{ "status" => 500 }, ok] * 20) do |server|
+          shop = application
+          40.times { |number| shop.endpoints.create!(uid: "e#{number}", url: server.url) }
+          published = nil
+          expect { published = described_class.publish("shop", event) }
+            .to output(/the job queue of endpoints raised IOError: the queue is down/).to_stderr
+          expect(published.map(&:status).tally).to eq(failure: 20, success: 20)
+          expect([server.requests.size, attempts.count, states.tally])
+            .to eq([40, 40, { "succeeded" => 20, "pending" => 20 }])
+          expect { described_class.publish_later("shop", event) }.to output(/the queue is down/).to_stderr
+          expect(states.tally).to eq("succeeded" => 20, "pending" => 60)
+        end
+      end
+    end
+
+    describe "retrying" do
+      it "follows the schedule, and reports the last failure once" do
+        exhausted = []
+        settings.on_exhausted = ->(attempt) { exhausted << attempt.retry_count }
+        ScriptedServer.open([{ "status" => 500, "body" => "a\0b" * 4096 }]) do |server|
+          application(retry_schedule: { wait: 30, max_retries: 2 }).endpoints.create!(url: server.url)
+          described_class.publish("shop", event)
+          waits = Array.new(3) do
+            row = deliveries.first
+            due!
+            described_class.deliver_due
+            row.next_attempt_at - described_class.store.now
+          end
+          expect(waits.first(2).map { |wait| wait / 1_000_000.0 }).to match([be_within(5).of(30), be_within(5).of(90)])
+          expect([server.requests.size, states, exhausted]).to eq([3, %w[failed], [2]])
+          expect(server.requests.map { |request| request.headers["x-simplyq-event-uid"] }.uniq.size).to eq(1)
+          expect(attempts.map { |attempt| [attempt.retry_count, attempt.response.size] })
+            .to eq([[0, 2731], [1, 2731], [2, 2731]])
+        end
+      end
+
+      it "holds an endpoint's other events back for as long as it asks" do
+        ScriptedServer.open([{ "status" => 429, "headers" => { "Retry-After" => "3600" } }, ok]) do |server|
+          application.endpoints.create!(url: server.url)
+          described_class.publish("shop", event)
+          later = described_class.publish("shop", event)
+          expect([later.first.status, server.requests.size]).to eq([:pending, 1])
+          waits = deliveries.pluck(:next_attempt_at).map { |time| (time - described_class.store.now) / 1_000_000 }
+          expect(waits).to all(be_between(3500, 4000))
+        end
+      end
+
+      it "cancels what is for an endpoint that a person made inactive, or removed" do
+        ScriptedServer.open([ok]) do |server|
+          shop = application
+          one, two = Array.new(2) { shop.endpoints.create!(url: server.url) }
+          described_class.publish_later("shop", event)
+          one.update!(active: false)
+          two.destroy!
+          described_class.deliver_due
+          expect([states, server.requests]).to eq([%w[canceled canceled], []])
+        end
+      end
+
+      it "uses up no attempt, and counts no failure, for a fault of our own side" do
+        application.endpoints.create!(url: "http://127.0.0.1:1")
+        settings.connection = { proxy: "http://127.0.0.1:1" }
+        attempt = described_class.publish("shop", event).first
+        failures = SimpleConnect::Endpoints::Endpoint.first.failures
+        expect([attempt.status, states, deliveries.first.retry_count, failures]).to eq([:failure, %w[pending], 0, 0])
+        expect(deliveries.first.next_attempt_at - described_class.store.now).to be_between(40_000_000, 80_000_000)
+      end
+    end
+
+    describe "failing endpoints" do
+      it "are disabled when count and time are reached, with warnings before; their events wait for them" do
+        settings.disable_after_failures = 4
+        settings.disable_after = 3600
+        warned = []
+        settings.on_failing = ->(endpoint, percent) { warned << [endpoint.uid, percent, endpoint.failures] }
+        events = []
+        hook = SimpleConnect.on_event("failing.simple_connect") do |_, each|
+          events << each.values_at(:endpoint_uid, :percent)
+        end
+        ScriptedServer.open([*([{ "status" => 500 }] * 6), ok]) do |server|
+          shop = application(retry_schedule: { wait: 1, max_retries: 100 })
+          endpoint = shop.endpoints.create!(uid: "a", url: server.url)
+          5.times { |number| described_class.publish("shop", event(uid: "ev_#{number}")) }
+          expect([endpoint.reload.failures, warned]).to eq([5, []])
+          endpoint.class.update_all(failing_since: described_class.store.now - 3_600_000_000)
+          expect(described_class.publish("shop", event(uid: "ev_5")).first.status).to eq(:failure)
+          expect([endpoint.reload.disabled?, endpoint.disabled_reason]).to eq([true, "failing"])
+          expect(warned).to eq([["a", 100, 6]])
+          expect(described_class.find_application("shop").endpoint("a").active?).to be(false)
+
+          expect(described_class.publish("shop", event(uid: "ev_6")).map(&:status)).to eq([:pending])
+          due!
+          described_class.deliver_due
+          expect([server.requests.size, states.tally]).to eq([6, { "kept" => 7 }])
+
+          expect(endpoint.enable!(replay: true)).to eq(7)
+          described_class.deliver_due
+          expect([states.uniq, endpoint.reload.failures, server.requests.size]).to eq([%w[succeeded], 0, 13])
+          expect(server.requests.last(7).map { |request| request.headers["x-simplyq-event-uid"] })
+            .to match_array(Array.new(7) { |number| "ev_#{number}" })
+        end
+        expect(events).to eq([["a", 100]])
+      ensure
+        SimpleConnect.off_event(hook)
+      end
+
+      it "warns at 50 and 75 percent, once each, and starts again after a success" do
+        settings.disable_after_failures = 4
+        settings.disable_after = 0
+        warned = []
+        settings.on_failing = ->(_, percent) { warned << percent }
+        ScriptedServer.open([*([{ "status" => 500 }] * 3), ok, *([{ "status" => 500 }] * 4)]) do |server|
+          endpoint = application.endpoints.create!(url: server.url)
+          3.times { described_class.publish("shop", event) }
+          expect(warned).to eq([50, 75])
+          5.times { described_class.publish("shop", event) }
+          expect([warned, endpoint.reload.disabled?]).to eq([[50, 75, 50, 75, 100], true])
+          expect(endpoint.enable!).to eq(1)
+          expect(states.last).to eq("canceled")
+        end
+      end
+
+      it "are disabled at once by a 410, which keeps the event" do
+        ScriptedServer.open([{ "status" => 410 }]) do |server|
+          endpoint = application.endpoints.create!(url: server.url)
+          described_class.publish("shop", event)
+          expect([endpoint.reload.disabled_reason, states]).to eq(["gone", %w[kept]])
+        end
+      end
+    end
+
+    it "sends again what an endpoint did not get, with the same uid and body, and says so" do
+      ScriptedServer.open([{ "status" => 500 }, ok]) do |server|
+        shop = application(retry_schedule: { wait: 1, max_retries: 0 })
+        endpoint = shop.endpoints.create!(url: server.url, secret: "s")
+        described_class.publish("shop", event(uid: "lost"))
+        described_class.publish("shop", event(uid: "got"))
+        expect(endpoint.replay(since: Time.now - 60, until: Time.now - 30)).to eq(0)
+        expect(endpoint.replay(since: Time.now - 60)).to eq(1)
+        expect(described_class.deliver_due).to eq(1)
+        first, _, again = server.requests
+        expect([again.body, again.headers["x-simplyq-event-uid"], again.headers["x-simplyq-event-replay"]])
+          .to eq([first.body, "lost", "true"])
+        expect(first.headers).not_to include("x-simplyq-event-replay")
+        expect(signed?(again, "s")).to be(true)
+        expect(endpoint.replay(since: Time.now - 60, only: nil)).to eq(2)
+        expect(attempts.last.to_attempt.trigger_type).to eq(:manual)
+      end
+    end
+
+    it "deletes what is older than it is kept for, but nothing that is due" do
+      ScriptedServer.open([ok]) do |server|
+        application.endpoints.create!(url: server.url)
+        described_class.publish("shop", event(uid: "old"))
+        described_class.publish_later("shop", event(uid: "due"))
+        [SimpleConnect::Endpoints::Event, attempts.klass].zip(%i[created_at attempted_at]) do |model, column|
+          model.update_all(column => 1)
+        end
+        described_class.publish("shop", event(uid: "new"))
+        expect(described_class.clean).to eq(1)
+        expect(SimpleConnect::Endpoints::Event.order(:id).pluck(:uid)).to eq(%w[due new])
+        expect([deliveries.count, attempts.count]).to eq([2, 1])
+      end
+    end
+
+    it "sends 10 now and 5 in the next second, at 10 a second; those that wait come at different times" do
+      ScriptedServer.open([ok]) do |server|
+        application(rate_limit: 10).endpoints.create!(url: server.url)
+        published = Array.new(15) { described_class.publish("shop", event) }.flatten
+        expect(published.map(&:status)).to eq(([:success] * 10) + ([:pending] * 5))
+        due = deliveries.where(state: "pending").pluck(:next_attempt_at)
+        expect(due.uniq.size).to eq(5)
+        described_class.deliver_due while states.include?("pending")
+        times = server.requests.map(&:at)
+        expect([times.size, times[10] - times[0], times[14] - times[0]]).to match([15, be_between(0.9, 1.5), be < 2])
+      end
+    end
+  end
+end
