@@ -67,7 +67,7 @@ const LINK = /https?:\/\/[^\s<>"]+/y;
 const VARIABLE = /\{\{\s*([^{}\n]{1,64}?)\s*\}\}/y;
 const ITEM = /^(?:([-*])|(\d{1,3})\.|(>)) +(?=\S)/;
 const EMOJI = /^(?:(?:\p{RI}\p{RI}|\p{Extended_Pictographic}[\uFE0F\p{EMod}]*(?:\u200D\p{Extended_Pictographic}[\uFE0F\p{EMod}]*)*)\s*){1,3}$/u;
-const FORMATTED = 8192;
+const FORMATTED = 4096;
 const DEPTH = 6;
 
 // What a phone makes of a message's text: a fragment of elements.
@@ -177,7 +177,7 @@ function closing(text, at) {
 
 const STATES = { accepted: "Accepted", duplicate: "Duplicate", skipped: "Skipped", rejected: "Rejected", failed: "Failed" };
 const TICKS = { sent: ["check", "Sent"], delivered: ["checks", "Delivered"], read: ["checks", "Read"], failed: ["alert", "Failed"] };
-const FAULTS = { timeout: "Timeout", reset: "Reset", duplicate: "Duplicate" };
+const FAULTS = { timeout: "Timeout", reset: "Reset", close: "Close", garbage: "Garbage", duplicate: "Duplicate", skipped: "Skipped" };
 const REASONS = {
   200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
   413: "Content Too Large", 422: "Unprocessable Content", 429: "Too Many Requests", 500: "Internal Server Error",
@@ -195,7 +195,8 @@ const milliseconds = (ms) => (ms >= 1000 ? `${(ms / 1000).toFixed(ms < 10000 ? 2
 const plural = (count, one, many = `${one}s`) => `${thousands.format(count)} ${count === 1 ? one : many}`;
 const status = (attempt) => attempt.status
   ? `${attempt.status} ${REASONS[attempt.status] ?? ""}`.trim()
-  : attempt.fault === "timeout" ? "No answer" : "Connection cut";
+  : { timeout: "No answer", garbage: "No HTTP" }[attempt.fault] ?? "Connection cut";
+const succeeded = (attempt) => attempt.status && attempt.status < 400;
 const faultName = (fault) => FAULTS[fault.kind] ?? String(fault.kind);
 
 function tick(name) {
@@ -308,10 +309,9 @@ function filter() {
 function countRows() {
   document.body.classList.toggle("is-empty", !messages.size);
   const filtered = found || $("by-event").value || $("by-state").value || $("by-recipient").value;
-  const visible = filtered ? visibleRows().length : messages.size;
   $("count").textContent = !messages.size ? "No messages yet"
-    : filtered ? `${thousands.format(visible)} of ${plural(messages.size, "message")}`
-    : plural(messages.size, "message") + (inbox.bound && messages.size >= inbox.bound ? ", older ones are gone" : "");
+    : filtered ? `${thousands.format(visibleRows().length)} of ${plural(messages.size, "message")}`
+    : plural(messages.size, "message") + (messages.size >= inbox.bound ? ", older ones are gone" : "");
 }
 
 const visibleRows = () => [...$("list").children].filter((row) => !row.hidden);
@@ -439,36 +439,62 @@ function showHead(message) {
   const receiver = Boolean(inbox.receiver);
   for (const button of document.querySelectorAll("[data-status]")) {
     button.disabled = !receiver || message.kind === "incoming" || !(state === "accepted" || state === "duplicate");
-    button.title = receiver ? "Post a signed status callback to your receiver" : "Start the sandbox with --callback-url to send callbacks";
+    button.title = receiver ? "Post a signed status callback to your receiver" : NO_RECEIVER;
   }
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !message.code?.[button.dataset.copy];
 }
+
+const NO_RECEIVER = "The sandbox knows no receiver: start it with --callback-url, or status_callback_url:";
 
 // One sentence or two: how it was answered, and why.
 function showWhy(message) {
   const attempts = message.attempts ?? [];
   const last = attempts.at(-1);
-  const bad = attempts.filter((attempt) => attempt.fault || !attempt.status || attempt.status >= 400);
+  const failed = attempts.filter((attempt) => !succeeded(attempt));
+  const sentences = message.kind === "incoming" ? whyIncoming(last, failed) : why(message, attempts, failed);
   const box = $("why");
-  box.hidden = !last || (!bad.length && message.state === "accepted" && message.tick !== "failed");
-  if (box.hidden) return;
+  box.hidden = !sentences.length;
+  const bad = (last && !succeeded(last)) || message.tick === "failed";
+  box.className = `why ${bad ? "bad" : failed.length ? "mixed" : "info"}`;
+  const refused = failed.at(-1)?.status === 401;
+  fill(box, icon(bad ? "alert" : "check"), h("p", null, plain(sentences.join(" ")),
+    refused ? [" ", h("button", { type: "button", class: "link", onclick: () => openTab("signature", true) }, "See the signature step by step")] : null));
+}
 
-  const good = last && !bad.includes(last);
-  box.className = `why ${good && message.tick !== "failed" ? "mixed" : "bad"}`;
-  const planned = bad.filter((attempt) => attempt.fault);
+function why(message, attempts, failed) {
+  const last = attempts.at(-1);
   const sentences = [];
   if (message.tick === "failed") sentences.push("Your receiver was told that this message failed.");
-  if (message.state === "duplicate") sentences.push("This event id was accepted before, so nothing was sent a second time.");
-  if (planned.length) {
-    sentences.push(`${list(planned.map(status))} ${planned.length === 1 ? "was" : "were"} planned here, on this page.`);
+  const forced = attempts.findLast((attempt) => attempt.fault && succeeded(attempt));
+  if (forced) sentences.push(`The answer “${forced.fault}” was planned here, on this page.`);
+  else if (message.state === "duplicate") sentences.push("This event was accepted before, so nothing is sent a second time.");
+  else if (message.state === "skipped") sentences.push("The service skips this event: nothing is sent.");
+  const planned = failed.filter((attempt) => attempt.fault);
+  if (planned.length) sentences.push(`${list(planned.map(status))} ${planned.length === 1 ? "was" : "were"} planned here, on this page.`);
+  const own = failed.findLast((attempt) => !attempt.fault);
+  if (own) sentences.push(`${status(own)}: ${reason(own)}`);
+  if (failed.length && succeeded(last)) {
+    const wait = waited(attempts, attempts.length - 1);
+    sentences.push(`The client tried again${wait ? ` after ${wait}` : ""} and was accepted with attempt ${attempts.length}.`);
+  } else if (planned.length && planned.includes(last)) sentences.push("The client has not tried again yet.");
+  if (last && succeeded(last) && /previous secret/.test(last.verdict ?? "")) sentences.push(last.verdict);
+  return sentences;
+}
+
+function whyIncoming(last, failed) {
+  if (!last || !failed.includes(last)) return [];
+  return [last.status ? `Your receiver answered ${status(last)}.` : `Your receiver did not answer: ${last.fault}`];
+}
+
+// Why an attempt was refused that was not planned: for a signature the verdict, else what the answer says.
+function reason(attempt) {
+  if (attempt.status === 401) return attempt.verdict;
+  if (attempt.error) return attempt.error;
+  try {
+    return JSON.parse(attempt.response_body).error ?? attempt.verdict;
+  } catch {
+    return attempt.verdict ?? "";
   }
-  const own = bad.find((attempt) => !attempt.fault);
-  if (own) sentences.push(`${status(own)}: ${own.verdict ?? "see the attempts."}`);
-  const wait = last && bad.length && good ? waited(attempts, attempts.indexOf(last)) : null;
-  if (good && bad.length) sentences.push(`The client tried again${wait ? ` after ${wait}` : ""} and was accepted with attempt ${attempts.length}.`);
-  else if (planned.includes(last)) sentences.push("The client has not tried again yet.");
-  fill(box, icon(good && message.tick !== "failed" ? "check" : "alert"), h("p", null, ...plain(sentences.join(" ")),
-    own ? [" ", h("button", { type: "button", class: "link", onclick: () => openTab("signature", true) }, "See the signature step by step")] : null));
 }
 
 function list(words) {
@@ -489,9 +515,9 @@ function waited(attempts, index) {
 function showPhone(message) {
   const { preview } = message;
   const incoming = message.kind === "incoming";
-  const parts = preview?.header || preview?.body || preview?.footer;
+  const parts = !incoming && preview && preview.template !== false;
   const unfilled = preview?.unfilled ?? [];
-  const text = incoming || parts ? preview?.body ?? message.preview_text ?? "" : "";
+  const text = incoming || parts ? preview?.body ?? "" : "";
   const at = new Date(message.at);
   const bubble = h("div", { class: `bubble${incoming ? " own" : ""}${EMOJI.test(text) && !preview?.header ? " large" : ""}` });
   if (incoming || parts) {
@@ -512,7 +538,7 @@ function showPhone(message) {
     h("div", { class: `bubble-group${incoming ? " own" : ""}` }, bubble, buttons));
   const notes = [];
   if (unfilled.length) notes.push(h("span", { class: "warn" }, icon("alert"), `${plural(unfilled.length, "variable")} without a value: `, plain(unfilled.join(", "))));
-  else if (!incoming && !parts) notes.push("No template is known for this, so the phone shows its fields.");
+  else if (!incoming && !parts) notes.push("No template for this, so the phone shows its fields. Templates come from --templates FILE.");
   if (text) {
     const length = [...text].length;
     const most = incoming ? 4096 : 1024;
@@ -591,12 +617,12 @@ function showSignature(message) {
   const attempts = message.attempts ?? [];
   const panel = $("panel-signature");
   if (!attempts.length) {
-    fill(panel, h("p", { class: "note" }, "This message was not sent by a client, so it has no signature."));
+    fill(panel, h("p", { class: "note" }, "No attempts, so no headers."));
     return;
   }
   const index = Math.min(attemptShown ?? attempts.length - 1, attempts.length - 1);
   const attempt = attempts[index];
-  const steps = attempt.signature ?? [];
+  const steps = (attempt.signature ?? []).filter((step) => step.step !== "verdict");
   const failed = steps.some((step) => step.ok === false);
   fill(panel,
     attempts.length > 1 ? h("label", { class: "attempt-choice" }, "Attempt ", h("select", {
@@ -607,30 +633,38 @@ function showSignature(message) {
       h("span", { class: "step-mark" }, step.ok === false ? icon("cross", "wrong") : step.ok ? icon("check", "right") : String(at + 1)),
       h("div", { class: "step" }, h("h4", null, plain(String(step.title ?? step.step ?? ""))),
         step.value === null || step.value === undefined || step.value === "" ? null : h("pre", { class: "value", dir: "ltr", tabindex: "0" }, plain(String(step.value))))))) : null,
+    message.kind === "incoming" ? h("p", { class: "note" }, "The sandbox signed this message, as the service does, and sent it to your receiver.") : null,
     h("h3", null, "Request headers"), table("", Object.entries(attempt.request_headers ?? {})));
 }
 
 function showAttempts(message) {
   const attempts = message.attempts ?? [];
+  const callbacks = message.callbacks ?? [];
   $("tab-attempts").textContent = attempts.length > 1 ? `Attempts (${attempts.length})` : "Attempts";
-  if (!attempts.length) {
-    fill($("panel-attempts"), h("p", { class: "note" }, "No attempts."));
-    return;
-  }
-  fill($("panel-attempts"), h("ol", { class: "line" }, attempts.map((attempt, index) => {
-    const good = attempt.status && attempt.status < 400;
-    const gap = waited(attempts, index);
-    const slow = attempt.status === 429 || attempt.status >= 500;
-    return [gap ? h("li", { class: "gap" }, `${gap} later`) : null,
-      h("li", { class: good ? "good" : slow || !attempt.status ? "warn" : "bad" },
-        h("div", { class: "attempt-top" }, h("strong", null, status(attempt)),
-          attempt.fault ? h("span", { class: "state planned" }, "planned") : null,
-          attempt.retry_after !== null && attempt.retry_after !== undefined ? h("span", { class: "note" }, `Retry-After ${attempt.retry_after} s`) : null),
-        h("p", { class: "attempt-facts" }, time(attempt.at), attempt.ms === null || attempt.ms === undefined ? null : h("span", null, milliseconds(attempt.ms)),
-          attempt.request_id ? h("span", { class: "mono" }, bdi(attempt.request_id)) : null),
-        attempt.verdict && !good ? h("p", null, plain(attempt.verdict)) : null,
-        attempt.response_body ? h("pre", { class: "code", dir: "ltr", tabindex: "0" }, h("code", null, coloured(asText(attempt.response_body)))) : null)];
-  })));
+  fill($("panel-attempts"), attempts.length ? h("ol", { class: "line" }, attempts.map((attempt, index) => showAttempt(message, attempt, waited(attempts, index))))
+    : h("p", { class: "note" }, "No attempts."),
+    callbacks.length ? [h("h3", null, "Callbacks to your receiver"), h("ol", { class: "line" }, callbacks.map((each) =>
+      h("li", { class: each.receiver_status && each.receiver_status < 400 ? "good" : "bad" },
+        h("div", { class: "attempt-top" }, h("strong", null, `“${each.status}”`), h("span", null, answered({ ...each, status: each.receiver_status }))),
+        h("p", { class: "attempt-facts" }, time(each.at), each.ms === null ? null : h("span", null, milliseconds(each.ms))))))] : null);
+}
+
+const answered = (receiver) => (receiver.status ? `answered ${status(receiver)}` : `not received: ${receiver.fault ?? "no answer"}`);
+
+function showAttempt(message, attempt, gap) {
+  const good = succeeded(attempt);
+  const later = attempt.status === 429 || attempt.status >= 500 || !attempt.status;
+  const why = good || attempt.fault ? null : reason(attempt);
+  return [gap ? h("li", { class: "gap" }, `${gap} later`) : null,
+    h("li", { class: good ? "good" : later ? "warn" : "bad" },
+      h("div", { class: "attempt-top" }, h("strong", null, status(attempt)),
+        attempt.fault && message.kind !== "incoming" ? h("span", { class: "state planned" }, "planned") : null,
+        attempt.retry_after === null || attempt.retry_after === undefined ? null : h("span", { class: "note" }, `Retry-After ${attempt.retry_after} s`)),
+      h("p", { class: "attempt-facts" }, time(attempt.at), attempt.ms === null || attempt.ms === undefined ? null : h("span", null, milliseconds(attempt.ms)),
+        attempt.request_id ? h("span", { class: "mono" }, bdi(attempt.request_id)) : null),
+      attempt.fault && message.kind === "incoming" ? h("p", null, plain(attempt.fault)) : null,
+      why ? h("p", null, plain(why)) : null,
+      attempt.response_body ? h("pre", { class: "code", dir: "ltr", tabindex: "0" }, h("code", null, coloured(asText(attempt.response_body)))) : null)];
 }
 
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -672,9 +706,9 @@ function copyButton(text, what, label = "Copy") {
 
 const faultSentence = (faults) => {
   const [first] = faults;
-  const what = first.kind === "timeout" ? "gets no answer" : first.kind === "reset" ? "is cut"
+  const what = first.kind === "timeout" ? "gets no answer" : first.kind === "reset" || first.kind === "close" ? "is cut"
     : first.kind === "duplicate" ? "is answered as a duplicate" : `gets a ${first.kind}`;
-  return `The next delivery ${what}${first.retry_after !== null && first.retry_after !== undefined && Number(first.kind) === 429 ? `, Retry-After ${first.retry_after} s` : ""}`;
+  return `The next delivery ${what}${first.retry_after !== null && first.retry_after !== undefined ? `, Retry-After ${first.retry_after} s` : ""}`;
 };
 
 function showFaults() {
@@ -700,35 +734,51 @@ function showFaults() {
 }
 
 async function arm(kind) {
-  const fault = { kind: /^\d+$/.test(kind) ? Number(kind) : kind, times: 1 };
+  const fault = { kind: /^\d+$/.test(kind) ? Number(kind) : kind };
   if (kind === "429" && $("retry-after").value !== "") fault.retry_after = Number($("retry-after").value);
-  await doing(() => post("inbox/faults", fault));
-  await readStatus();
+  plan(await doing(() => post("inbox/faults", fault)));
 }
 
 async function cancelFaults() {
-  await doing(() => ask("inbox/faults", { method: "DELETE" }));
-  await readStatus();
+  plan(await doing(() => ask("inbox/faults", { method: "DELETE" })));
   document.querySelector(".pill").focus();
+}
+
+function plan(answer) {
+  if (!answer) return;
+  inbox.faults = answer.faults;
+  showFaults();
 }
 
 async function callback(state) {
   const answer = await doing(() => post(messagePath(selected, "/callback"), { status: state }));
   if (answer) received(answer, `Your receiver got “${state}”`);
-  sync();
 }
 
-// A toast about what the receiver answered.
+// Shows what the receiver answered, and the message as it is now.
 function received(answer, good) {
-  const code = answer.status_code ?? answer.receiver_status;
-  if (answer.error) toast(`Your receiver did not take it: ${answer.error}`, "bad");
-  else toast(code ? `${good} and answered ${code}` : good);
+  const { receiver } = answer;
+  if (receiver?.status && receiver.status < 400) toast(`${good}, and answered ${receiver.status}`);
+  else toast(receiver?.status ? `Your receiver answered ${status(receiver)}` : `Your receiver did not answer: ${receiver?.fault ?? ""}`, "bad");
+  refresh(answer.message);
+}
+
+// Shows a message as an answer brought it, without waiting for news.
+function refresh(message) {
+  if (!message) return;
+  place(message);
+  countRows();
+  if (message.id === selected) load();
 }
 
 async function replay() {
   const answer = await doing(() => post(messagePath(selected, "/replay")));
-  if (answer) toast(answer.status ? `Replayed: ${answer.status}` : "Replayed");
-  sync();
+  if (!answer) return;
+  if (answer.receiver) received(answer, "Replayed: your receiver got the message");
+  else {
+    toast(`Replayed: ${status(answer)}`, answer.status && answer.status < 400 ? "good" : "bad");
+    refresh(answer.message);
+  }
 }
 
 async function incoming(event) {
@@ -739,7 +789,7 @@ async function incoming(event) {
 
   $("incoming").close();
   received(answer, "Your receiver got the message");
-  sync();
+  select(answer.message.id, { follow: following });
 }
 
 async function rotate() {
@@ -751,7 +801,7 @@ async function rotate() {
   fill($("rotate-body"), h("p", null, "The previous secret is still accepted, and reported as such. Your client takes the new one from:"),
     lines.length ? h("div", { class: "line-to-type" }, h("pre", { class: "code", tabindex: "0" }, h("code", null, lines.join("\n"))), copyButton(lines.join("\n"), "the lines")) : null,
     h("div", { class: "dialog-actions" }, h("button", { type: "button", class: "button primary", onclick: () => $("rotate").close() }, "Done")));
-  await readStatus();
+  doing(readStatus);
 }
 
 function askRotate() {
@@ -768,31 +818,23 @@ async function clear() {
   if (!answer) return;
 
   forget();
-  await sync();
+  updateChoices();
+  countRows();
 }
 
 function forget() {
   messages.clear();
   fill($("list"));
-  cursor = null;
-  following = true;
-  select(null, { follow: true });
-  updateChoices();
-  countRows();
+  select(null, { follow: !narrow.matches });
 }
 
 // What to type, and where the sandbox is.
 function connection() {
   const urls = inbox.urls ?? {};
-  const endpoint = urls.endpoint ?? urls.endpoint_url ?? "";
-  const line = inbox.line ?? [
-    `SIMPLECONNECT_ENDPOINT_URL=${endpoint}`, `SIMPLECONNECT_KEY_ID=${inbox.key_id ?? ""}`, "SIMPLECONNECT_SECRET=sandbox-secret",
-    "simple_connect deliver order_paid --to +919812345678 --name 'Lakshmi Nair' amount=450.00"
-  ].join(" \\\n  ");
   return h("div", { class: "connection" },
-    h("div", { class: "line-to-type" }, h("pre", { class: "code", tabindex: "0", dir: "ltr" }, h("code", null, line)), copyButton(line, "the line")),
-    table("The sandbox", [["endpoint_url", endpoint], ["base_url of messages", urls.base ?? urls.base_url], ["key_id", inbox.key_id],
-      ["receiver of callbacks", inbox.receiver ?? "none: start the sandbox with --callback-url"]].filter(([, value]) => value)));
+    inbox.example ? h("div", { class: "line-to-type" }, h("pre", { class: "code", tabindex: "0", dir: "ltr" }, h("code", null, inbox.example)), copyButton(inbox.example, "the line")) : null,
+    table("The sandbox", [["endpoint_url", urls.endpoint_url], ["base_url of messages", urls.base_url], ["key_id", inbox.key_id], ["secret", inbox.secret_hint],
+      ["receiver of callbacks", inbox.receiver ?? "none: --callback-url sets it"]].filter(([, value]) => value)));
 }
 
 // -------------------------------------------------------------------------------------------------------- live
@@ -814,59 +856,37 @@ async function readStatus() {
   if (detail) showHead(detail);
 }
 
-let syncing = null;
-let again = false;
-
-// Fetches what changed. Calls during a fetch are one more fetch.
-function sync() {
-  if (syncing) {
-    again = true;
-    return syncing;
-  }
-  syncing = pull().finally(() => {
-    syncing = null;
-    if (again) {
-      again = false;
-      sync();
-    }
-  });
-  return syncing;
+async function pull() {
+  apply(await ask(cursor === null ? "inbox/messages" : `inbox/messages?${new URLSearchParams({ since: cursor })}`));
 }
 
-async function pull() {
-  const answer = await ask(cursor === null ? "inbox/messages" : `inbox/messages?${new URLSearchParams({ since: cursor })}`);
-  if (cursor !== null && answer.reset) {
-    forget();
-    again = true;
-    return;
-  }
+// Takes over what is new: of an answer, or of the stream.
+function apply(answer) {
   const first = cursor === null;
   cursor = answer.cursor;
+  inbox.faults = answer.faults;
+  showFaults();
+  if (answer.reset) forget();
   const fresh = answer.messages.filter((message) => !messages.has(message.id));
   // Oldest first, so that each goes to the top.
-  const ordered = [...answer.messages].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
-  for (const message of ordered) place(message);
-  if (answer.messages.length || first) {
-    trim();
-    updateChoices();
-    countRows();
-    if (found) search();
-    if (!first && fresh.length) $("announce").textContent = fresh.length === 1 ? `New: ${subject(fresh[0])} to ${person(fresh[0])}` : `${fresh.length} new messages`;
-    await readStatus();
-  }
-  const newest = visibleRows()[0]?.dataset.id ?? null;
-  if (following && newest !== selected) await select(newest, { follow: true, history: false });
-  else if (answer.messages.some((message) => message.id === selected) || first) await load();
-  mark();
-}
-
-// The server keeps only so many.
-function trim() {
-  const bound = inbox.bound ?? Infinity;
-  while (messages.size > bound) {
+  for (const message of [...answer.messages].reverse()) place(message);
+  // The server keeps only so many.
+  while (messages.size > answer.count) {
     const last = $("list").lastElementChild;
     messages.delete(last.dataset.id);
     last.remove();
+  }
+  if (!answer.messages.length && !answer.reset && !first) return;
+
+  updateChoices();
+  countRows();
+  if (found) search();
+  if (!first && fresh.length) $("announce").textContent = fresh.length === 1 ? `New: ${subject(fresh[0])} to ${person(fresh[0])}` : `${fresh.length} new messages`;
+  const newest = visibleRows()[0]?.dataset.id ?? null;
+  if (following && newest !== selected) select(newest, { follow: true, history: false });
+  else {
+    if (first || answer.messages.some((message) => message.id === selected)) load();
+    mark();
   }
 }
 
@@ -876,40 +896,45 @@ let stream = null;
 
 const wait = () => (failures ? Math.min(1000 * 2 ** failures, 8000) : document.hidden ? 10_000 : 1000);
 
-async function tickPoll() {
+// Asks for what is new, again and again; or once, and then listens.
+async function poll() {
   clearTimeout(timer);
   try {
-    await sync();
     if (failures || inbox.urls === undefined) await readStatus();
+    await pull();
     failures = 0;
     if (inbox.live === "sse") return listen();
     live("on", "Live", "Asks the sandbox every second");
-  } catch {
+  } catch (error) {
     failures += 1;
     lost();
+    if (!(error instanceof TypeError)) toast(error.message, "bad");
   }
-  timer = setTimeout(tickPoll, wait());
+  timer = setTimeout(poll, wait());
   return undefined;
 }
 
+function hush() {
+  clearTimeout(timer);
+  stream?.close();
+  stream = null;
+}
+
 function listen() {
-  if (stream) return;
-  stream = new EventSource("inbox/stream");
-  const changed = () => sync().catch(() => {});
+  stream = new EventSource(`inbox/stream?${new URLSearchParams({ since: cursor })}`);
   stream.onopen = () => {
     live("on", "Live", "The sandbox tells what comes");
-    changed();
-    readStatus().catch(() => {});
+    // After an interruption, the sandbox may be another one.
+    if (failures) doing(readStatus);
+    failures = 0;
   };
-  stream.onmessage = changed;
-  for (const name of ["message", "update", "clear", "status", "faults"]) if (name !== "message") stream.addEventListener(name, () => { changed(); readStatus().catch(() => {}); });
+  stream.addEventListener("change", (event) => apply(JSON.parse(event.data)));
   stream.onerror = () => {
     lost();
-    if (stream.readyState === EventSource.CLOSED) {
-      stream = null;
-      failures += 1;
-      timer = setTimeout(tickPoll, wait());
-    }
+    failures += 1;
+    if (stream.readyState !== EventSource.CLOSED) return;
+    stream = null;
+    timer = setTimeout(poll, wait());
   };
 }
 
@@ -999,7 +1024,7 @@ function start() {
   $("open-rotate").addEventListener("click", askRotate);
   $("open-connect").addEventListener("click", () => { fill($("connect-body"), connection()); $("connect").showModal(); });
   $("open-incoming").addEventListener("click", () => {
-    $("incoming-note").textContent = inbox.receiver ? `It goes to ${inbox.receiver}, signed.` : "Start the sandbox with --callback-url, so that it knows your receiver.";
+    $("incoming-note").textContent = inbox.receiver ? `It goes to ${inbox.receiver}, signed.` : `${NO_RECEIVER}.`;
     const to = detail?.recipient?.mobile_no;
     if (to) $("incoming-form").elements.mobile_no.value = to;
     $("incoming").showModal();
@@ -1015,14 +1040,17 @@ function start() {
     if (narrow.matches) $("detail").focus();
   });
   addEventListener("popstate", route);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !stream) tickPoll(); });
+  // A page that the browser keeps for the Back button would keep its stream, and a browser has only six connections.
+  addEventListener("pagehide", hush);
+  addEventListener("pageshow", (event) => { if (event.persisted) poll(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !stream) poll(); });
   const id = /^#\/(.+)$/.exec(location.hash)?.[1];
   if (id) {
     selected = decodeURIComponent(id);
     following = false;
     document.body.dataset.view = "detail";
   } else following = !narrow.matches;
-  tickPoll();
+  poll();
 }
 
 start();
