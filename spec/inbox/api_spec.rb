@@ -1,64 +1,391 @@
 # frozen_string_literal: true
 
-require "json"
-require "rack"
-require "simple_connect/sandbox"
+require "uri"
+require_relative "../support/inbox"
 
 RSpec.describe SimpleConnect::Sandbox::Inbox do
-  let(:options) { {} }
-  let(:sandbox_options) { {} }
-  let(:sandbox) { SimpleConnect::Sandbox.new(**sandbox_options) }
-  let!(:inbox) { described_class.new(sandbox, **options) }
+  include_context "with an inbox"
 
-  # Every answer passes Rack's own check of apps.
-  def ask(verb, path, body = nil, **env)
-    if body
-      env = { "CONTENT_TYPE" => "application/json", input: body.is_a?(String) ? body : JSON.generate(body),
-              **env }
-    end
-    answer = Rack::MockRequest.new(Rack::Lint.new(inbox)).request(verb, path, "HTTP_HOST" => "localhost", **env)
-    [answer.status, answer.body.empty? ? nil : JSON.parse(answer.body), answer]
-  end
+  def session(name) = { "HTTP_X_SIMPLECONNECT_SESSION" => name }
 
-  def get(path, **env) = ask("GET", path, **env)[1]
+  describe "GET /inbox/messages" do
+    it "lists what was delivered, the newest first" do
+      deliver(event("order_paid", "e1", amount: "450.00"))
+      deliver({ event: "order_sent", event_id: "e2", language: "hi", customer_mobile_no: "+919812345670" })
 
-  def deliver(key = "order_paid", id = "e1", secret: sandbox.secret, session: nil, **fields)
-    body = JSON.generate(recipient: { name: "Asha", mobile_no: "+919812345678" },
-                         event: { name: key, event_id: id, **fields })
-    headers = SimpleConnect::Signature.sign(body, secret:).merge("X-SimpleConnect-Key-Id" => sandbox.key_id)
-    headers["X-SimpleConnect-Session"] = session if session
-    env = headers.transform_keys { |name| "HTTP_#{name.upcase.tr("-", "_")}" }
-    ask("POST", "/api/v1/integrations/sandbox/events", body, **env).first(2)
-  end
-
-  describe "messages" do
-    it "are those that were delivered, the newest first" do
-      deliver("order_paid", "e1", amount: "450.00")
-      deliver("order_sent", "e2")
-
-      messages = get("/inbox/messages")["messages"]
-      expect(messages.map { |message| message["event_key"] }).to eq(%w[order_sent order_paid])
-      expect(messages.last).to include(
-        "kind" => "event", "event_id" => "e1", "recipient" => { "name" => "Asha", "mobile_no" => "+919812345678" },
-        "state" => "accepted", "tick" => "delivered", "attempts_count" => 1, "preview_text" => "amount: 450.00",
-        "message_id" => "wamid.sandbox.1"
+      json = get("/inbox/messages")
+      expect(json).to include("count" => 2, "faults" => [], "cursor" => a_string_matching(/\A0\.\d+\z/))
+      expect(json["messages"].map { |message| message.except("at", "id") }).to eq(
+        [{ "kind" => "event", "event_key" => "order_sent", "template_name" => nil, "event_id" => "e2",
+           "message_id" => "wamid.sandbox.2", "recipient" => { "name" => nil, "mobile_no" => "+919812345670" },
+           "language" => "hi", "state" => "accepted", "tick" => "delivered", "attempts_count" => 1,
+           "preview_text" => "customer_mobile_no: +919812345670" },
+         { "kind" => "event", "event_key" => "order_paid", "template_name" => nil, "event_id" => "e1",
+           "message_id" => "wamid.sandbox.1", "recipient" => { "name" => "Asha", "mobile_no" => "+919812345678" },
+           "language" => nil, "state" => "accepted", "tick" => "delivered", "attempts_count" => 1,
+           "preview_text" => "amount: 450.00" }]
       )
+      expect(Time.iso8601(json["messages"].first["at"])).to be_within(60).of(Time.now)
     end
 
-    it "have one entry for all attempts of an event" do
+    it "has one entry for all attempts of an event, and shows each" do
       ask("POST", "/inbox/faults", { kind: 429, retry_after: 7 })
-      expect(deliver.first).to eq(429)
-      expect(get("/inbox/messages")["messages"].first).to include("state" => "failed", "tick" => nil)
-      deliver
+      expect(deliver(event)).to eq([429, { "error" => "scripted by the sandbox" }])
+      expect(messages).to match([a_hash_including("state" => "failed", "tick" => nil, "message_id" => nil)])
+      deliver(event(amount: "1"))
+      deliver(event(amount: "2"))
 
-      expect(get("/inbox/messages")["messages"]).to match(
-        [a_hash_including("state" => "accepted", "attempts_count" => 2, "tick" => "delivered")]
+      expect(messages).to match([a_hash_including("state" => "duplicate", "attempts_count" => 3, "tick" => "delivered",
+                                                  "preview_text" => "amount: 1")])
+      attempts = message["attempts"]
+      expect(attempts.map { |attempt| attempt.values_at("status", "fault", "retry_after") })
+        .to eq([[429, "429", 7], [202, nil, nil], [200, nil, nil]])
+      expect(attempts.last["response_body"]).to eq(
+        '{"status":"accepted","log_id":1,"event_id":"e1","duplicate":true}'
       )
-      message = get("/inbox/messages/#{get("/inbox/messages")["messages"][0]["id"]}")
-      expect(message["attempts"]).to match(
-        [a_hash_including("status" => 429, "fault" => "429", "retry_after" => 7),
-         a_hash_including("status" => 202, "fault" => nil, "verdict" => "The signature is valid.")]
+      expect(attempts).to all(include("ms" => a_value >= 0, "request_id" => a_string_matching(/\Asandbox-\h{16}\z/),
+                                      "verdict" => "The signature is valid."))
+    end
+
+    it "keeps a message accepted, whatever fails later" do
+      deliver(event)
+      ask("POST", "/inbox/faults", { kind: 503 })
+      deliver(event)
+      expect(messages.first).to include("state" => "accepted", "attempts_count" => 2)
+    end
+
+    it "shows what was refused, and why" do
+      deliver(event, secret: "wrong")
+      deliver({ event: "order_paid" })
+      deliver("no JSON")
+      expect(messages.map { |message| message.values_at("state", "event_key") })
+        .to eq([["rejected", nil], %w[rejected order_paid], %w[rejected order_paid]])
+      expect(message["attempts"].first["response_body"]).to match(/the body is not JSON/)
+      expect(message["body"]).to eq("no JSON")
+    end
+
+    it "has a message for each recipient of a template message" do
+      deliver_template({ mobile_no: "+919812345678", name: "Asha" }, { name: "Nobody" }, { mobile_no: "+919812345670" },
+                       body: { parameters: ["450.00"] }, language_code: "hi")
+      expect(messages.map { |message| message.values_at("kind", "template_name", "message_id", "state", "language") })
+        .to eq([%w[template order_update message-2 accepted hi],
+                ["template", "order_update", nil, "rejected", "hi"],
+                %w[template order_update message-1 accepted hi]])
+      refused = message(messages[1]["id"])
+      expect(refused["attempts"]).to match([a_hash_including("status" => 200, "error" => "mobile_no is required")])
+      expect(refused["preview"]["body"]).to eq("template: order_update\nbody: {\"parameters\":[\"450.00\"]}")
+    end
+
+    it "takes a template message after a failure for the same, and after a success for another" do
+      ask("POST", "/inbox/faults", { kind: 500 })
+      3.times { deliver_template({ mobile_no: "+919812345678" }) }
+      expect(messages.map { |message| message.values_at("state", "attempts_count") })
+        .to eq([["accepted", 1], ["accepted", 2]])
+    end
+
+    it "filters, also several at once" do
+      deliver(event("order_paid", "e1", note: "Kind regards"))
+      deliver({ event: "order_sent", event_id: "e2", customer_mobile_no: "+911111111111" })
+      deliver(event("order_paid", "e3"), secret: "wrong")
+      deliver_template({ mobile_no: "+919812345678", name: "Ravi" })
+
+      {
+        "event_key=order_paid" => %w[e3 e1], "event_key=order_update" => [nil], "state=rejected" => %w[e3],
+        "kind=template" => [nil], "recipient=%2B919812345678" => [nil, "e3", "e1"],
+        "recipient=+91 98123-45678" => [nil, "e3", "e1"], "recipient=ravi" => [nil], "q=kind%20REGARDS" => %w[e1],
+        "q=e2" => %w[e2], "q=1111" => %w[e2], "recipient=asha&state=accepted" => %w[e1],
+        "event_key=" => [nil, "e3", "e2", "e1"],
+        "q=nothing" => [], "limit=1" => [nil]
+      }.each do |query, ids|
+        expect([query, messages(query.tr(" ", "+")).map { |message| message["event_id"] }]).to eq([query, ids])
+      end
+    end
+
+    it "gives what is new since a cursor, and says when to begin again" do
+      deliver(event("order_paid", "e1"))
+      first = get("/inbox/messages")["cursor"]
+      expect(get("/inbox/messages?since=#{first}")).to include("messages" => [], "cursor" => first)
+      expect(get("/inbox/messages?since=#{first}")).not_to include("reset")
+
+      deliver(event("order_sent", "e2"))
+      deliver(event("order_paid", "e1"))
+      expect(messages("since=#{first}").map { |message| message["event_id"] }).to eq(%w[e2 e1])
+      expect(messages("since=#{first}&event_key=order_sent").size).to eq(1)
+
+      ask("DELETE", "/inbox")
+      deliver(event("order_paid", "e3"))
+      [first, "nonsense", "0.999", "9" * 40].each do |cursor|
+        json = get("/inbox/messages?since=#{cursor}")
+        expect([json["reset"], json["messages"].map { |message| message["event_id"] }]).to eq([true, %w[e3]])
+      end
+    end
+
+    it "says with an ETag when nothing is new" do
+      deliver(event)
+      etag = request("GET", "/inbox/messages?q=x")["etag"]
+      answer = request("GET", "/inbox/messages?q=x", "HTTP_IF_NONE_MATCH" => etag)
+      expect([answer.status, answer.body, answer["etag"]]).to eq([304, "", etag])
+      expect(request("GET", "/inbox/messages?q=y", "HTTP_IF_NONE_MATCH" => etag).status).to eq(200)
+      ask("POST", "/inbox/faults", { kind: 500 })
+      expect(request("GET", "/inbox/messages?q=x", "HTTP_IF_NONE_MATCH" => etag).status).to eq(200)
+    end
+  end
+
+  describe "GET /inbox/messages/:id" do
+    it "shows all there is" do
+      deliver(event("order_paid", "e1", amount: "450.00"), "HTTP_COOKIE" => "secret=1", "HTTP_USER_AGENT" => "ours")
+      shown = message
+      expect(shown).to include("session" => nil, "fields" => { "amount" => "450.00" }, "callbacks" => [],
+                               "body" => JSON.generate(event("order_paid", "e1", amount: "450.00")))
+      expect(shown["preview"]).to eq("template" => false, "header" => nil, "body" => "amount: 450.00", "footer" => nil,
+                                     "buttons" => [], "unfilled" => [])
+      headers = shown["attempts"].first["request_headers"]
+      expect(headers).to include("user-agent" => "ours", "x-simpleconnect-key-id" => "wa_sec_sandbox")
+      expect(headers.keys).not_to include("cookie", "version")
+    end
+
+    it "shows no secret and no key" do
+      deliver(event)
+      deliver_template({ mobile_no: "1" })
+      deliver_template({ mobile_no: "2" }, key: "sk_wrong")
+      shown = messages.map { |each| message(each["id"]) } + [get("/inbox/status").except("example")]
+      expect(shown.to_json).not_to match(/#{sandbox.secret}|#{sandbox.api_key}|#{sandbox.webhook_secret}|sk_wrong/)
+    end
+
+    it "says that there is none" do
+      expect(ask("GET", "/inbox/messages/m9")).to eq(
+        [404, { "error" => 'no message "m9": it may have been cleared, or dropped for newer ones' }]
       )
     end
+  end
+
+  describe "faults" do
+    it "are planned, applied to deliveries in order, and shown until then" do
+      expect(ask("POST", "/inbox/faults", { kind: 503, times: 2 })[0]).to eq(201)
+      _, json = ask("POST", "/inbox/faults", { kind: "422" })
+      planned = [{ "kind" => 503, "times" => 2, "retry_after" => nil },
+                 { "kind" => 422, "times" => 1, "retry_after" => nil }]
+      expect([json["faults"], get("/inbox/status")["faults"], get("/inbox/messages")["faults"]]).to all(eq(planned))
+
+      # Looking is no delivery.
+      ask("GET", "/api/v1/integrations/sandbox/status")
+      expect(Array.new(4) { deliver(event)[0] }).to eq([503, 503, 422, 202])
+      expect(get("/inbox/status")["faults"]).to eq([])
+    end
+
+    it "can be taken back" do
+      ask("POST", "/inbox/faults", { kind: 503 })
+      expect(ask("DELETE", "/inbox/faults")).to eq([200, { "faults" => [] }])
+      expect(deliver(event)[0]).to eq(202)
+    end
+
+    it "send Retry-After" do
+      ask("POST", "/inbox/faults", { kind: 429, retry_after: 12 })
+      body = JSON.generate(event)
+      expect(request("POST", "/api/v1/integrations/sandbox/events", body)["retry-after"]).to eq("12")
+    end
+
+    it "let an event seem known, or skip its message; template messages do not take these" do
+      ask("POST", "/inbox/faults", { kind: "duplicate" })
+      ask("POST", "/inbox/faults", { kind: "skipped" })
+      expect(deliver_template({ mobile_no: "1" })[0]).to eq(200)
+      expect(deliver(event("order_paid", "e1"))).to match([200, a_hash_including("duplicate" => true)])
+      expect(deliver(event("order_paid", "e2"))[0]).to eq(202)
+      expect(messages.first(2).map { |message| message.values_at("event_id", "state", "tick", "message_id") })
+        .to eq([["e2", "skipped", nil, nil], ["e1", "duplicate", nil, nil]])
+      expect(sandbox.events.map { |event| event["status"] }).to eq(%w[skipped])
+    end
+
+    it "of `fail_next` show up, too" do
+      sandbox.fail_next(502)
+      deliver(event)
+      expect(message["attempts"]).to match([a_hash_including("status" => 502, "fault" => "502")])
+    end
+
+    {
+      {} => /\Akind must be a status from 400 to 599, or timeout, reset, /, { kind: 302 } => /\Akind must be/,
+      { kind: "explode" } => /\Akind must be/, { kind: [429] } => /\Akind must be/,
+      { kind: 429, times: 0 } => "times must be an integer from 1 to 1000",
+      { kind: 429, times: "2" } => "times must be an integer from 1 to 1000",
+      { kind: 429, retry_after: -1 } => /\Aretry_after must be an integer from 0 to 86400/,
+      { kind: "reset", retry_after: 1 } => /\Aretry_after must be .* with a status as kind/
+    }.each do |fault, error|
+      it("are checked: #{fault}") { expect(ask("POST", "/inbox/faults", fault)).to match([422, { "error" => error }]) }
+    end
+
+    it "are bounded" do
+      101.times { |number| expect(ask("POST", "/inbox/faults", { kind: 500 })[0]).to eq(number < 100 ? 201 : 422) }
+    end
+  end
+
+  describe "a session" do
+    it "keeps parallel tests apart: messages, faults, duplicates and clearing" do
+      ask("POST", "/inbox/faults", { kind: 500 }, **session("a"))
+      expect(deliver(event, **session("b"))[0]).to eq(202)
+      expect(deliver(event, **session("a"))[0]).to eq(500)
+      expect(deliver(event, **session("a"))[0]).to eq(202)
+      expect(deliver(event)[0]).to eq(202)
+
+      expect(messages.size).to eq(3)
+      expect(messages(**session("a")).map { |message| message["attempts_count"] }).to eq([2])
+      id = messages(**session("b")).first["id"]
+      expect(ask("GET", "/inbox/messages/#{id}", **session("a"))[0]).to eq(404)
+
+      expect(ask("DELETE", "/inbox", **session("a"))).to match([200, a_hash_including("cleared" => 1)])
+      expect([messages(**session("a")).size, messages.size]).to eq([0, 2])
+      expect([deliver(event, **session("a"))[0], deliver(event, **session("b"))[0]]).to eq([202, 200])
+      expect(sandbox.events.size).to eq(3)
+    end
+  end
+
+  describe "DELETE /inbox" do
+    it "forgets everything but the faults" do
+      deliver(event)
+      ask("POST", "/inbox/faults", { kind: 500 })
+      expect(ask("DELETE", "/inbox")).to match([200, { "cleared" => 1, "cursor" => a_kind_of(String) }])
+      expect([messages, sandbox.events, get("/inbox/status")["faults"].size]).to eq([[], [], 1])
+    end
+
+    it "is part of Sandbox#reset, which forgets the faults, too" do
+      deliver(event)
+      ask("POST", "/inbox/faults", { kind: 500 })
+      sandbox.reset
+      expect([messages, sandbox.events, get("/inbox/status")["faults"]]).to eq([[], [], []])
+      expect(deliver(event)[0]).to eq(202)
+    end
+  end
+
+  describe "GET /inbox/wait" do
+    it "returns what has come, or says at once that nothing has" do
+      deliver(event)
+      expect(get("/inbox/wait?event_key=order_paid")["message"]).to include("event_id" => "e1",
+                                                                            "attempts" => [anything])
+      expect(ask("GET", "/inbox/wait?event_key=order_sent&timeout=0")).to match(
+        [408, a_hash_including("error" => "no message matched within 0 s",
+                               "seen" => [a_hash_including("event_key" => "order_paid")])]
+      )
+    end
+
+    it "waits for what comes" do
+      waiting = Thread.new { ask("GET", "/inbox/wait?event_key=order_paid&q=e7&timeout=10") }
+      deliver(event("order_paid", "e6"))
+      deliver(event("order_paid", "e7"))
+      expect(waiting.value).to match([200, a_hash_including("message" => a_hash_including("event_id" => "e7"))])
+    end
+
+    it "waits for what is new since a cursor" do
+      deliver(event)
+      cursor = get("/inbox/messages")["cursor"]
+      expect(ask("GET", "/inbox/wait?since=#{cursor}&timeout=0.01")[0]).to eq(408)
+      deliver(event("order_paid", "e2"))
+      expect(get("/inbox/wait?since=#{cursor}&timeout=0")["message"]["event_id"]).to eq("e2")
+    end
+  end
+
+  describe "POST /inbox/rotate" do
+    it "makes a new secret, and accepts the old one until the next" do
+      old = sandbox.secret
+      status, json = ask("POST", "/inbox/rotate")
+      expect([status, json["key_id"], json["secret"]]).to eq([201, "wa_sec_sandbox", sandbox.secret])
+      expect(deliver(event("order_paid", "e1"),
+                     secret: json["secret"])).to match([202, hash_excluding("used_previous_secret")])
+      expect(deliver(event("order_paid", "e2"),
+                     secret: old)).to match([202, a_hash_including("used_previous_secret" => true)])
+      expect(message["attempts"].first["verdict"])
+        .to eq("The signature is valid, but made with the previous secret: switch to the new one.")
+
+      ask("POST", "/inbox/rotate")
+      expect(deliver(event("order_paid", "e3"), secret: old)[0]).to eq(401)
+      expect(deliver(event("order_paid", "e4"), secret: json["secret"])[0]).to eq(202)
+    end
+  end
+
+  describe "POST /inbox/messages/:id/replay" do
+    it "delivers the same body again, signed again" do
+      deliver(event, secret: "wrong")
+      id = messages.first["id"]
+      expect(ask("POST", "/inbox/messages/#{id}/replay")).to match(
+        [200, { "status" => 202, "message" => a_hash_including("state" => "accepted", "attempts_count" => 2) }]
+      )
+      expect(ask("POST", "/inbox/messages/#{id}/replay")[1]).to include("status" => 200)
+      expect(messages.size).to eq(1)
+      deliver_template({ mobile_no: "1" })
+      expect(ask("POST", "/inbox/messages/#{messages.first["id"]}/replay")[1]).to include("status" => 200)
+      expect(messages.size).to eq(3)
+    end
+  end
+
+  describe "GET /inbox/status" do
+    it "says what a page needs" do
+      expect(get("/inbox/status")).to match(
+        "live" => "poll", "faults" => [], "key_id" => "wa_sec_sandbox", "secret_hint" => "sa… (14 characters)",
+        "urls" => { "page" => "http://localhost/", "base_url" => "http://localhost",
+                    "endpoint_url" => "http://localhost/api/v1/integrations/sandbox/events",
+                    "messages_url" => "http://localhost/api/v1/whatsapp_messages" },
+        "receiver" => nil, "count" => 0, "bound" => 1000, "templates" => [], "cursor" => "0.0",
+        "example" => a_string_including("SIMPLECONNECT_SECRET=sandbox-secret simple_connect deliver order_paid --to"),
+        "version" => SimpleConnect::VERSION
+      )
+    end
+
+    context "with a secret of one's own" do
+      let(:sandbox_options) { { secret: "hunter2" } }
+
+      it "does not show it" do
+        expect(get("/inbox/status")).to include("secret_hint" => "(7 characters)",
+                                                "example" => a_string_including("SIMPLECONNECT_SECRET=… "))
+        expect(get("/inbox/status").to_json).not_to include("hunter2")
+      end
+    end
+  end
+
+  describe "callbacks and incoming messages" do
+    it "need a receiver" do
+      deliver(event)
+      error = { "error" => "there is no receiver: start the sandbox with --callback-url URL, or status_callback_url:" }
+      expect(ask("POST", "/inbox/messages/#{messages.first["id"]}/callback", { status: "read" })).to eq([422, error])
+      expect(ask("POST", "/inbox/incoming", { mobile_no: "+919812345678", text: "Hi" })).to eq([422, error])
+    end
+
+    {
+      ["messages/m1/callback", { status: "opened" }] => "status must be one of: delivered, read, failed",
+      ["incoming", { mobile_no: 7, text: "Hi" }] => "mobile_no must be a number, such as +919812345678",
+      ["incoming", { mobile_no: "+919812345678", text: " " }] => "text is required",
+      ["incoming", { mobile_no: "+919812345678", text: "x" * 4097 }] => "text must have at most 4096 characters"
+    }.each do |(path, body), error|
+      it("are checked: #{error}") { expect(ask("POST", "/inbox/#{path}", body)).to eq([422, { "error" => error }]) }
+    end
+  end
+
+  it "keeps the last 1,000 messages, and forgets their events with them" do
+    1_003.times { |number| deliver(event("order_paid", "e#{number}")) }
+    ids = messages.map { |message| message["event_id"] }
+    expect([ids.size, ids.first, ids.last, sandbox.events.size]).to eq([1_000, "e1002", "e3", 1_000])
+    expect(sandbox.events.last["log_id"]).to eq(1_003)
+  end
+
+  it "keeps at most 64 MiB, and the last 50 attempts of a message" do
+    70.times { |number| deliver(event("order_paid", "e#{number}", note: "x" * 1_000_000)) }
+    expect(messages.size).to be_between(50, 67)
+    60.times { deliver(event) }
+    expect([messages.first["attempts_count"], message["attempts"].size]).to eq([60, 50])
+  end
+
+  describe "the sandbox's own API" do
+    it "is served, too" do
+      deliver(event)
+      signature = SimpleConnect::Signature.sign("", secret: sandbox.secret)
+      env = signature.merge("X-SimpleConnect-Key-Id" => sandbox.key_id).transform_keys do |name|
+        "HTTP_#{name.upcase.tr("-", "_")}"
+      end
+      expect(ask("GET", "/api/v1/integrations/sandbox/events/e1", **env)).to match(
+        [200, a_hash_including("message" => a_hash_including("data" => a_hash_including("status" => "delivered")))]
+      )
+      expect(ask("GET", "/nowhere")).to eq([404, { "error" => "not found" }])
+    end
+  end
+
+  it "belongs to one sandbox, which is not started yet" do
+    expect { described_class.new(sandbox) }.to raise_error(SimpleConnect::Error, /has an inbox already/)
   end
 end

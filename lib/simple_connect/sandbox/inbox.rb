@@ -213,7 +213,7 @@ module SimpleConnect
       def fingerprint = OpenSSL::HMAC.hexdigest("SHA256", @secrets.first, "simple_connect inbox")[0, 16]
 
       def guarded(env, path)
-        refusal = @guard.refusal(env, api: path.start_with?("/inbox/"))
+        refusal = @guard.refusal(env, api: !path.empty? && !FILES.key?(path))
         status, headers, body =
           refusal ? [403, { "content-type" => "application/json" }, [JSON.generate("error" => refusal)]] : yield
         # A connection that was taken over has its own.
@@ -264,8 +264,8 @@ module SimpleConnect
           next unless index
 
           first = faults[index]
-          left = { **first, "times" => first["times"] - 1 } if first["times"] > 1
-          @store.set("faults", [*faults[0, index], *left, *faults[index + 1..]])
+          left = { **first, "times" => first["times"] - 1 }
+          @store.set("faults", [*faults[0, index], *([left] if left["times"].positive?), *faults[index + 1..]])
           first
         end
         fault && Fault.new(fault["kind"].is_a?(Integer) ? fault["kind"] : fault["kind"].to_sym, 0,

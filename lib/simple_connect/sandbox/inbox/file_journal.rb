@@ -16,7 +16,10 @@ module SimpleConnect
         HEADER = "{\"simple_connect_inbox\":1}\n"
         # The file may be this much larger than what is kept.
         SLACK = 1024 * 1024
-        private_constant :HEADER, :SLACK
+        # What each operation has.
+        OPERATIONS = { "put" => { "seq" => Integer, "id" => String }, "set" => { "seq" => Integer, "name" => String },
+                       "clear" => { "seq" => Integer }, "start" => { "seq" => Integer } }.freeze
+        private_constant :HEADER, :SLACK, :OPERATIONS
 
         # @param path [String]
         # @raise [ConfigurationError] if the file cannot be used
@@ -53,7 +56,7 @@ module SimpleConnect
 
         # See {Store::Memory}.
         def write(operations, store)
-          return replace(store) if @inode.nil? || @offset > SLACK + (4 * store.total)
+          return replace(store) if @offset.zero? || @offset > SLACK + (4 * store.total)
 
           File.open(@path, File::RDWR | File::BINARY) do |file|
             # What a process left behind that ended while it wrote.
@@ -93,7 +96,9 @@ module SimpleConnect
         # A line that cannot be read is skipped: the others are still of use.
         def parse(line)
           operation = JSON.parse(line.force_encoding(Encoding::UTF_8), max_nesting: 0, freeze: true)
-          operation if operation.is_a?(Array) && operation[1].is_a?(Hash) && operation[1]["seq"].is_a?(Integer)
+          name, value = operation if operation.is_a?(Array)
+          known = OPERATIONS.fetch(name, nil) or return
+          operation if value.is_a?(Hash) && known.all? { |member, type| value[member].is_a?(type) }
         rescue JSON::ParserError, EncodingError
           nil
         end

@@ -153,7 +153,7 @@ module SimpleConnect
           headers = headers(exchange.request)
           {
             "at" => exchange.at.utc.iso8601(3), "status" => exchange.status, "fault" => exchange.fault,
-            "ms" => exchange.seconds && (exchange.seconds * 1000).round(1), "request_id" => exchange.request_id,
+            "ms" => exchange.seconds && (exchange.seconds * 1000).round(2), "request_id" => exchange.request_id,
             "retry_after" => exchange.retry_after, "duplicate" => exchange.json&.dig("duplicate"),
             "error" => (outcome.message if outcome.is_a?(Refusal)),
             "request_headers" => headers, "response_body" => response, "signature" => steps, "verdict" => verdict,

@@ -25,17 +25,8 @@ module SimpleConnect
         # @raise [ConfigurationError] if the gem sqlite3 is missing, or the file cannot be used
         def initialize(path)
           @path = path
-          begin
-            require "sqlite3"
-          rescue LoadError
-            raise ConfigurationError, "store: needs the gem sqlite3: add gem \"sqlite3\" to your Gemfile, or run " \
-                                      "gem install sqlite3"
-          end
+          load_library
           open
-        rescue SQLite3::BusyException
-          raise ConfigurationError, "store: #{path} is in use by another process"
-        rescue SQLite3::Exception => e
-          raise ConfigurationError, "store: #{path} cannot be used: #{e.message}"
         end
 
         # See {Store::Memory}.
@@ -71,10 +62,19 @@ module SimpleConnect
 
         private
 
+        # Not needed otherwise.
+        def load_library
+          require "sqlite3"
+        rescue LoadError
+          raise ConfigurationError, "store: needs the gem sqlite3: add gem \"sqlite3\" to your Gemfile, or run " \
+                                    "gem install sqlite3"
+        end
+
         def open
           @database = SQLite3::Database.new(@path.to_s)
           @database.execute("PRAGMA locking_mode = EXCLUSIVE")
-          @database.execute("PRAGMA synchronous = NORMAL")
+          # A delivery need not wait for the disk.
+          @database.execute("PRAGMA synchronous = OFF")
           @database.transaction(:exclusive) do
             known = @database.get_first_value("PRAGMA application_id") == APPLICATION
             empty = @database.get_first_value("SELECT count(*) FROM sqlite_master").zero?
@@ -82,6 +82,10 @@ module SimpleConnect
 
             @database.execute_batch(SCHEMA) unless known
           end
+        rescue SQLite3::BusyException
+          raise ConfigurationError, "store: #{@path} is in use by another process"
+        rescue SQLite3::Exception => e
+          raise ConfigurationError, "store: #{@path} cannot be used: #{e.message}"
         end
 
         def stored(sql, *binds)

@@ -1,0 +1,197 @@
+# frozen_string_literal: true
+
+require "net/http"
+require "open3"
+require "rbconfig"
+require "tmpdir"
+require_relative "../support/inbox"
+require_relative "../support/libraries"
+require_relative "../support/rack_process"
+
+RSpec.describe SimpleConnect::Sandbox::Inbox do
+  include_context "with an inbox"
+
+  around { |example| Dir.mktmpdir { |dir| (@dir = dir) && example.run } }
+
+  let(:path) { "#{@dir}/inbox/messages.jsonl" }
+  let(:inbox_options) { { store: path } }
+
+  # As another process has it.
+  let(:other) { described_class.new(SimpleConnect::Sandbox.new, store: path) }
+
+  # Asks this inbox instead.
+  def within(app)
+    mine = inbox
+    allow(self).to receive(:inbox).and_return(app)
+    yield
+  ensure
+    allow(self).to receive(:inbox).and_return(mine)
+  end
+
+  describe "a file" do
+    it "is shared by processes: messages, duplicates, faults, secrets and clearing" do
+      other
+      deliver(event("order_paid", "e1", amount: "1"))
+      within(other) do
+        expect(messages).to match([a_hash_including("event_id" => "e1", "tick" => "delivered")])
+        expect(deliver(event("order_paid", "e1"))).to match([200, a_hash_including("duplicate" => true, "log_id" => 1)])
+        expect(deliver(event("order_paid", "e2"))).to match([202, a_hash_including("log_id" => 2)])
+        ask("POST", "/inbox/faults", { kind: 503 })
+      end
+      expect(deliver(event("order_paid", "e3"))[0]).to eq(503)
+      within(other) { expect(get("/inbox/status")["faults"]).to eq([]) }
+      expect(messages.map { |message| message.values_at("event_id", "state") })
+        .to eq([%w[e3 failed], %w[e2 accepted], %w[e1 duplicate]])
+
+      secret = within(other) { ask("POST", "/inbox/rotate")[1]["secret"] }
+      expect(deliver(event("order_paid", "e4"), secret:)[1]).not_to include("used_previous_secret")
+      expect(sandbox.secret).to eq(secret)
+
+      cursor = get("/inbox/messages")["cursor"]
+      within(other) { ask("DELETE", "/inbox") }
+      expect(get("/inbox/messages?since=#{cursor}")).to include("reset" => true, "messages" => [])
+      expect(deliver(event("order_paid", "e1"), secret:)[0]).to eq(202)
+    end
+
+    it "wakes those who wait in another process" do
+      theirs = Rack::MockRequest.new(other)
+      waiting = Thread.new { theirs.get("/inbox/wait?q=e1&timeout=10", "HTTP_HOST" => "localhost") }
+      deliver(event("order_paid", "e1"))
+      expect(waiting.value.status).to eq(200)
+    end
+
+    it "is kept over restarts, and can be read by its owner only" do
+      deliver(event)
+      expect(File.stat(path).mode & 0o777).to eq(0o600)
+      within(other) { expect(messages.size).to eq(1) }
+      expect(File.read(path)).not_to include(sandbox.secret)
+    end
+
+    it "is rewritten when most of it is outdated" do
+      other
+      30.times { deliver(event("order_paid", "e1", note: "x" * 100_000)) }
+      ask("DELETE", "/inbox")
+      20.times { |number| deliver(event("order_paid", "e#{number}", note: "x" * 100_000)) }
+      ask("DELETE", "/inbox")
+      deliver(event("order_paid", "last"))
+      expect(File.size(path)).to be < 1_500_000
+      within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[last]) }
+    end
+
+    it "may be removed, cut off or damaged while it is in use" do
+      deliver(event("order_paid", "e1"))
+      File.write(path, '["put",{"id":"m9","seq":', mode: "a")
+      other
+      within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[e1]) }
+      deliver(event("order_paid", "e2"))
+      within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[e2 e1]) }
+
+      File.write(path, "no JSON\n[1,2]\n[\"put\",{}]\n[\"leap\",{\"seq\":0}]\n", mode: "a")
+      deliver(event("order_paid", "e3"))
+      expect(messages.size).to eq(3)
+
+      File.delete(path)
+      expect(messages).to eq([])
+      deliver(event("order_paid", "e4"))
+      within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[e4]) }
+    end
+
+    it "must be one of an inbox, and usable" do
+      File.write("#{@dir}/other.txt", "something else\n")
+      {
+        "#{@dir}/other.txt" => /other.txt is another file/, "#{@dir}/other.txt/x" => %r{store: .*/x cannot be used: },
+        @dir => /cannot be used: Is a directory/, "" => 'store: must be a path or :memory, not ""', 7 => /not 7/
+      }.each do |store, error|
+        expect { described_class.new(SimpleConnect::Sandbox.new, store:) }
+          .to raise_error(SimpleConnect::ConfigurationError, error)
+      end
+      expect(File.read("#{@dir}/other.txt")).to eq("something else\n")
+    end
+
+    it "is shared by Puma's workers", skip: Libraries.missing("puma") do
+      config = <<~RUBY
+        require "simple_connect/sandbox"
+        inbox = SimpleConnect::Sandbox::Inbox.new(SimpleConnect::Sandbox.new, store: #{path.dump})
+        run ->(env) { inbox.call(env).tap { |answer| answer[1]["x-worker"] = Process.pid.to_s } }
+      RUBY
+      files = { "config.ru" => config, "config/puma.rb" => "workers 2\npreload_app!\n" }
+      RackProcess.open(files, "RACK_ENV" => "development") do |server|
+        answers = Array.new(4) do |number|
+          Array.new(10) do |index|
+            Thread.new do
+              client = SimpleConnect::Client.new(endpoint_url: "#{server.url}/api/v1/integrations/sandbox/events",
+                                                 key_id: sandbox.key_id, secret: sandbox.secret)
+              client.events.deliver("order_paid", event_id: "e#{number}_#{index % 5}")
+            end
+          end.map(&:value)
+        end.flatten
+        expect(answers.map(&:status_code).tally).to eq(202 => 20, 200 => 20)
+        expect(answers.map { |answer| answer.data.log_id }.uniq.sort).to eq([*1..20])
+        expect(answers.map { |answer| answer.headers["x-worker"] }.uniq.size).to eq(2)
+        seen = JSON.parse(Net::HTTP.get(URI("#{server.url}/inbox/messages")))["messages"]
+        expect(seen.map { |message| message["attempts_count"] }).to eq([2] * 20)
+      end
+    end
+  end
+
+  describe "SQLite", skip: Libraries.missing("sqlite3") do
+    let(:inbox_options) { { store: :memory } }
+
+    # In a process of its own, as it locks the file.
+    def process(code)
+      script = <<~RUBY
+        require "simple_connect/sandbox"
+        require "stringio"
+        sandbox = SimpleConnect::Sandbox.new
+        inbox = SimpleConnect::Sandbox::Inbox.for_command(sandbox, store: #{path.dump})
+        store = inbox.instance_variable_get(:@store)
+        deliver = lambda do |id, secret = sandbox.secret|
+          body = JSON.generate({ event: "order_paid", event_id: id })
+          headers = SimpleConnect::Signature.sign(body, secret:).merge("X-SimpleConnect-Key-Id" => sandbox.key_id)
+          env = headers.transform_keys { |name| "HTTP_\#{name.upcase.tr("-", "_")}" }
+          inbox.call("REQUEST_METHOD" => "POST", "PATH_INFO" => "/api/v1/integrations/sandbox/events",
+                     "rack.input" => StringIO.new(body), **env).first
+        end
+        ids = -> { store.read { store.messages.map { |message| message["event_id"] } } }
+        #{code}
+      RUBY
+      Open3.capture2e(RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), "-e", script).first
+    end
+
+    before { FileUtils.mkdir_p(File.dirname(path)) }
+
+    it "keeps messages, duplicates and the secret over restarts" do
+      first = process(<<~RUBY)
+        deliver.call("e1"); deliver.call("e2"); inbox.reset; 1003.times { |id| deliver.call("f\#{id}") }; deliver.call("f1002")
+        secret = inbox.rotate
+        p ids.call.size, ids.call.first, store.messages.first["attempts_count"], store.cursor, secret
+      RUBY
+      size, id, attempts, cursor, secret = first.lines.map { |line| line.chomp.delete('"') }
+      expect([size, id, attempts]).to eq(%w[1000 f1002 2])
+      second = process(<<~RUBY)
+        p ids.call.size, ids.call.first, store.messages.first["attempts_count"], store.cursor, sandbox.secret
+        p deliver.call("f1002"), deliver.call("g1"), ids.call.first, ids.call.size
+      RUBY
+      expect(second.lines.map { |line| line.chomp.delete('"') })
+        .to eq([size, id, attempts, cursor, secret, "200", "202", "g1", "1000"])
+      expect(File.binread(path)).not_to include(sandbox.secret)
+    end
+
+    it "says that it is in use, or another one, or that the gem is missing" do
+      held = process("system(RbConfig.ruby, '-I', $LOAD_PATH.first, '-r', 'simple_connect/sandbox', '-e', " \
+                     "'SimpleConnect::Sandbox::Inbox.for_command(SimpleConnect::Sandbox.new, store: ARGV[0])', " \
+                     "#{path.dump})")
+      expect(held).to match(/messages.jsonl is in use by another process \(SimpleConnect::ConfigurationError\)/)
+
+      File.delete(path)
+      system("ruby", "-r", "sqlite3", "-e", "SQLite3::Database.new(ARGV[0]).execute('CREATE TABLE users (id)')", path)
+      expect(process("")).to match(/messages.jsonl is another database, and none of an inbox/)
+
+      Dir.mkdir("#{@dir}/none")
+      File.write("#{@dir}/none/sqlite3.rb", "raise LoadError, 'cannot load such file -- sqlite3'")
+      out, = Open3.capture2e(RbConfig.ruby, "-I", "#{@dir}/none", "-I", File.expand_path("../../lib", __dir__),
+                             File.expand_path("../../exe/simple_connect", __dir__), "sandbox", "--store", path)
+      expect(out).to include('simple_connect: store: needs the gem sqlite3: add gem "sqlite3" to your Gemfile')
+    end
+  end
+end
