@@ -67,6 +67,7 @@ module SimpleConnect
       @rejected = :dead
       @named = {}
       @built = {}
+      @writers = {}
       @lock = Monitor.new
     end
 
@@ -183,6 +184,7 @@ module SimpleConnect
       built = @lock.synchronize do
         before = @built
         @built = {}
+        @writers = {}
         @outbox&.reset
         before
       end
@@ -217,6 +219,18 @@ module SimpleConnect
         drop_oldest
         client
       end
+    end
+
+    # @api private
+    # @param name [Symbol, String, nil]
+    # @return [Outbox::Writer]
+    # @raise [ConfigurationError] if no client has this name
+    def writer(name)
+      built(Client, name)
+      name = checked(name || :default)
+      return Outbox::Writer.new(self, name) unless configured?(name)
+
+      @lock.synchronize { @writers[name] ||= Outbox::Writer.new(self, name) }
     end
 
     # @api private

@@ -10,6 +10,7 @@ module SimpleConnect
     autoload :Checks, File.expand_path("doctor/checks.rb", __dir__)
     autoload :Installation, File.expand_path("doctor/installation.rb", __dir__)
     autoload :Network, File.expand_path("doctor/network.rb", __dir__)
+    autoload :OutboxTables, File.expand_path("doctor/outbox_tables.rb", __dir__)
     autoload :Report, File.expand_path("doctor/report.rb", __dir__)
     autoload :Route, File.expand_path("doctor/route.rb", __dir__)
     autoload :Service, File.expand_path("doctor/service.rb", __dir__)
@@ -28,6 +29,7 @@ module SimpleConnect
     # @param client [Symbol, nil] the name of the client to check
     def initialize(env:, configuration: nil, client: nil)
       @env = env
+      @configuration = configuration
       @settings = Settings.new(env:, configuration:, client: client || :default)
     end
 
@@ -42,7 +44,8 @@ module SimpleConnect
       unreachable = network.find { |finding| finding.level == :red }
       extension = installation.find { |finding| finding.name == "extension" && finding.level == :red }
       service = Service.new(@settings, missing: extension, unreachable:).findings
-      [*settings, *installation, *network, *service, *SidekiqRedis.new.findings]
+      [*settings, *installation, *network, *service, *SidekiqRedis.new.findings,
+       *OutboxTables.new(@configuration).findings]
     end
 
     # @return [String] without secrets

@@ -58,7 +58,7 @@ module SimpleConnect
       private
 
       def delivered(&block)
-        block ? Testing.session.deliveries_during(&block) : Testing.session.deliveries
+        block ? Testing.session.deliveries_during(&block) : Testing.session.deliveries_with_outbox
       end
     end
 

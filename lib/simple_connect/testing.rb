@@ -127,6 +127,10 @@ module SimpleConnect
       # @return [Session] the session that deliveries are recorded in
       def session = current || raise(Error, "test mode is off: call SimpleConnect.test! first")
 
+      # Remembers that there is something to drain.
+      # @api private
+      def outbox_written = session.outbox_written
+
       # @api private
       # @return [Exchange, nil] answers a call instead of the server; nil if it is sent
       def exchange(target, response_class) = current&.exchange(target, response_class)

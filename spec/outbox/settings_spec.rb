@@ -10,7 +10,7 @@ RSpec.describe "config.outbox", unchecked: true do
   it "has defaults, and is the same object each time" do
     expect(config).not_to be_outbox
     expect(outbox).to have_attributes(base: "ActiveRecord::Base", allow_no_transaction: false, encrypt: false,
-                                      park_after: 86_400, keep_parked: 2_592_000, concurrency: 8, job: nil, queue: nil)
+                                      park_after: 3600, keep_parked: 2_592_000, concurrency: 8, job: nil, queue: nil)
     expect(config.outbox).to equal(outbox)
     expect(config).to be_outbox
   end
@@ -68,7 +68,7 @@ RSpec.describe "config.outbox", unchecked: true do
 
     it "are the same for a recipient of a client, however the number is written" do
       one = lanes.of("default", mobile_no: "+919812345678")
-      expect(one).to match(/\A\h{64}\z/)
+      expect(one).to match(/\A\h{32}:\h{32}\z/)
       expect(lanes.of("default", mobile_no: "+91 98123-45678")).to eq(one)
       others = [lanes.of("billing", mobile_no: "+919812345678"), lanes.of("default", mobile_no: "+919812345679"),
                 lanes.of("default", lane: "+919812345678"), lanes.of("default", mobile_no: "none"),
@@ -94,19 +94,19 @@ RSpec.describe "config.outbox", unchecked: true do
     let(:body) { %({"event":{"name":"order_paid","note":"नमस्ते"},"recipient":{"mobile_no":"+919812345678"}}) }
 
     it "are stored as they are" do
-      expect(outbox.bodies.seal(body)).to equal(body)
-      opened = outbox.bodies.open(body.b)
+      expect(outbox.bodies.encrypt(body)).to equal(body)
+      opened = outbox.bodies.decrypt(body.b)
       expect([opened, opened.encoding]).to eq([body, Encoding::UTF_8])
     end
 
     it "are encrypted where that is wanted, and opened also when it is not any more" do
       outbox.encryption_key = key
       outbox.encrypt = true
-      sealed = outbox.bodies.seal(body)
+      sealed = outbox.bodies.encrypt(body)
       expect(sealed).not_to match(/order_paid|98123/)
-      expect(outbox.bodies.seal(body)).not_to eq(sealed)
+      expect(outbox.bodies.encrypt(body)).not_to eq(sealed)
       outbox.encrypt = false
-      opened = outbox.bodies.open(sealed.b)
+      opened = outbox.bodies.decrypt(sealed.b)
       expect([opened, opened.encoding]).to eq([body, Encoding::UTF_8])
     end
 
@@ -114,18 +114,18 @@ RSpec.describe "config.outbox", unchecked: true do
       outbox.encryption_key = key
       outbox.encrypt = true
       body = %({"_rails":{"message":"eA==","exp":null,"pur":"other"}})
-      expect(outbox.bodies.open(outbox.bodies.seal(body))).to eq(body)
+      expect(outbox.bodies.decrypt(outbox.bodies.encrypt(body))).to eq(body)
     end
 
     it "are opened by the keys before, and by no other" do
       outbox.encrypt = true
       outbox.encryption_key = key
-      sealed = outbox.bodies.seal(body)
+      sealed = outbox.bodies.encrypt(body)
       outbox.encryption_key = "n" * 32
-      expect { outbox.bodies.open(sealed) }
+      expect { outbox.bodies.decrypt(sealed) }
         .to raise_error(SimpleConnect::ConfigurationError, /\Ano key opens this event of the outbox: set /)
       outbox.previous_encryption_keys = ["o" * 32, key]
-      expect(outbox.bodies.open(sealed)).to eq(body)
+      expect(outbox.bodies.decrypt(sealed)).to eq(body)
     end
   end
 end

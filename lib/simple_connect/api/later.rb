@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../errors"
+require_relative "../internal/autoload"
 require_relative "../internal/job_queue"
 
 module SimpleConnect
@@ -18,7 +19,8 @@ module SimpleConnect
       # @param options [Hash] see {Events#later}
       # @return [Later]
       def self.of(events, configuration, client, **options)
-        new(events, JobQueue.new(configuration, client, **options))
+        queue = configuration&.job == :outbox ? Outbox::LaterQueue : JobQueue
+        new(events, queue.new(configuration, client, **options))
       end
 
       # @api private

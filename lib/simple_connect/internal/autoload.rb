@@ -60,6 +60,21 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     # @example
     #   SimpleConnect.messages.deliver(template_name: "order_update", recipients: [{ mobile_no: "+919812345678" }])
     def messages(name = nil) = configuration.built(MessagesClient, name)
+
+    # Returns the outbox of the client of this process, or of the configured client of that name. Events that you write
+    # into it are stored in your database, within your transaction, and delivered afterwards: see docs/outbox.md.
+    #
+    # @param name [Symbol, String, nil] see {.client}
+    # @return [Outbox::Writer]
+    # @raise [ConfigurationError] if no client has this name
+    # @raise [ArgumentError] for a blank name
+    # @example
+    #   Payment.transaction do
+    #     payment = Payment.create!(amount: "450.00")
+    #     SimpleConnect.outbox.deliver("customer_payment_received", recipient: { mobile_no: "+919812345678" },
+    #                                                               event: { event_id: "payment_#{payment.id}" })
+    #   end
+    def outbox(name = nil) = configuration.writer(name)
   end
 
   # Calls a hook after each event; docs/observability.md lists names and payloads. An error in the hook is reported and

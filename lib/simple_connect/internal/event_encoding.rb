@@ -31,6 +31,19 @@ module SimpleConnect
       body_of(event_key, **arguments)
     end
 
+    # @api private
+    # @param item [Array, Hash] see {Api::DeliverAll#deliver_all}
+    # @return [Array(Object, Hash)] the event key and the other arguments
+    def arguments_of(item)
+      pair = item if item.is_a?(Array) && item.size == 2
+      arguments = Checks.hash(pair ? pair.last : item)&.transform_keys(&:to_sym)
+      return [pair.first, arguments] if pair && arguments
+      return [arguments[:event_key], arguments.except(:event_key)] if arguments && !item.is_a?(Array)
+
+      raise ArgumentError, "a delivery must be [event_key, { recipient: { … }, event: { … } }] or " \
+                           "{ event_key: …, recipient: { … }, event: { … } }, not #{item.class}"
+    end
+
     private
 
     def encode(event_key, fields, event_id, language, occurred_at, keywords)
@@ -50,16 +63,6 @@ module SimpleConnect
         refuse_nested_event if keywords[:event].is_a?(Hash)
         Codec.flat_event(event_key, event_id, occurred_at, language, members(fields, "fields"), keywords)
       end
-    end
-
-    def arguments_of(item)
-      pair = item if item.is_a?(Array) && item.size == 2
-      arguments = Checks.hash(pair ? pair.last : item)&.transform_keys(&:to_sym)
-      return [pair.first, arguments] if pair && arguments
-      return [arguments[:event_key], arguments.except(:event_key)] if arguments && !item.is_a?(Array)
-
-      raise ArgumentError, "a delivery must be [event_key, { recipient: { … }, event: { … } }] or " \
-                           "{ event_key: …, recipient: { … }, event: { … } }, not #{item.class}"
     end
 
     def known?(event_key) = !event_key.empty? && (@event_keys.nil? || @event_keys.include?(event_key))

@@ -36,16 +36,22 @@ module SimpleConnect
 
     # @param configuration [Configuration, nil]
     # @param client [Symbol, nil] its name
+    # @raise [ConfigurationError] if a job could not find the client
+    def self.check_client(configuration, client)
+      return if configuration && client
+
+      raise ConfigurationError, "a job finds its client by name: configure one (SimpleConnect.configure), and call " \
+                                "SimpleConnect.client.events.deliver_later, or SimpleConnect.client(:name) for " \
+                                "another; options of client.with apply only to calls without a job"
+    end
+
+    # @param configuration [Configuration, nil]
+    # @param client [Symbol, nil] its name
     # @param options [Hash] `queue:`, `wait:` and `priority:`; values can be nil
     # @raise [ConfigurationError] if a job could not find the client, or there is no queue
     # @raise [ArgumentError] for invalid options
     def initialize(configuration, client, **options)
-      unless configuration && client
-        raise ConfigurationError, "a job finds its client by name: configure one (SimpleConnect.configure), and call " \
-                                  "SimpleConnect.client.events.deliver_later, or SimpleConnect.client(:name) for " \
-                                  "another; options of client.with apply only to calls without a job"
-      end
-
+      JobQueue.check_client(configuration, client)
       @client = client
       @options = checked(options.compact)
       @job_class = job_class(configuration.job)

@@ -25,12 +25,12 @@ module SimpleConnect
       # @param body [String] JSON
       # @return [String] what to store
       # @raise [ConfigurationError] without a key
-      def seal(body) = @settings.encrypt ? encryptor.encrypt_and_sign(body.b) : body
+      def encrypt(body) = @settings.encrypt ? encryptor.encrypt_and_sign(body.b) : body
 
       # @param stored [String]
       # @return [String] JSON
       # @raise [ConfigurationError] if no key opens it
-      def open(stored)
+      def decrypt(stored)
         return stored.dup.force_encoding(Encoding::UTF_8) if stored.start_with?(JSON_BEGINS)
 
         encryptor.decrypt_and_verify(stored).force_encoding(Encoding::UTF_8)

@@ -5,13 +5,14 @@ require_relative "../internal/autoload"
 
 module SimpleConnect
   module Outbox
-    # Computes the keys of lanes. A key is 64 hex digits: 32 that depend only on the recipient, so that all of a
-    # recipient's events can be found and erased, and 32 that depend on what else separates lanes. Both are HMACs,
-    # because a plain digest of a phone number can be guessed.
+    # Computes the keys of lanes. A key has two parts, with a colon between them: one that depends only on the
+    # recipient, so that all of a recipient's events can be found and erased, and one that depends on what else
+    # separates lanes. Both are HMACs, because a plain digest of a phone number can be guessed.
     # @api private
     class LaneKeys
-      HALF = 32
-      private_constant :HALF
+      # The number of hex digits of each part.
+      DIGITS = 32
+      private_constant :DIGITS
 
       # @param key [String]
       # @param purpose [String]
@@ -30,13 +31,13 @@ module SimpleConnect
       # @return [String]
       def of(client, mobile_no: nil, lane: nil, event_id: nil)
         key = @keys.first
-        first = lane || mobile_no ? prefix(key, mobile_no:, lane:) : half(key, "event", client, event_id)
-        first + half(key, "client", client, event_id)
+        first = lane || mobile_no ? prefix(key, mobile_no:, lane:) : part(key, "event", client, event_id)
+        "#{first}:#{part(key, "client", client, event_id)}"
       end
 
       # @param mobile_no [String, nil]
       # @param lane [String, nil]
-      # @return [Array<String>] how the keys begin, for each of the keys
+      # @return [Array<String>] the first part, for each of the keys
       def prefixes(mobile_no: nil, lane: nil) = @keys.map { |key| prefix(key, mobile_no:, lane:) }
 
       # @return [String]
@@ -45,7 +46,7 @@ module SimpleConnect
       private
 
       def prefix(key, mobile_no:, lane:)
-        lane ? half(key, "lane", lane) : half(key, "recipient", digits(mobile_no))
+        lane ? part(key, "lane", lane) : part(key, "recipient", digits(mobile_no))
       end
 
       # However the number is written.
@@ -55,8 +56,8 @@ module SimpleConnect
       end
 
       # Each part with its length, so that two lists of parts never become the same text.
-      def half(key, *parts)
-        OpenSSL::HMAC.hexdigest("SHA256", key, parts.map { |part| "#{part.to_s.bytesize}:#{part}" }.join)[0, HALF]
+      def part(key, *parts)
+        OpenSSL::HMAC.hexdigest("SHA256", key, parts.map { |part| "#{part.to_s.bytesize}:#{part}" }.join)[0, DIGITS]
       end
     end
   end

@@ -26,9 +26,9 @@ module SimpleConnect
       attr_reader :allow_no_transaction
       # @return [Boolean] whether bodies are encrypted in the database
       attr_reader :encrypt
-      # @return [Numeric] how many seconds an event may fail, while other events succeed, before it is parked (a day)
+      # @return [Numeric] how many seconds an event may fail, while other events succeed, before it is parked (an hour)
       attr_reader :park_after
-      # @return [Numeric, nil] how many seconds parked events are kept (30 days); nil for ever
+      # @return [Numeric, nil] how many seconds after they were written parked events are kept (30 days); nil for ever
       attr_reader :keep_parked
       # @return [Integer] how many events a relay sends at a time (8)
       attr_reader :concurrency
@@ -43,7 +43,7 @@ module SimpleConnect
         @base = "ActiveRecord::Base"
         @allow_no_transaction = false
         @encrypt = false
-        @park_after = 24 * 3600
+        @park_after = 3600
         @keep_parked = 30 * 24 * 3600
         @concurrency = 8
         @previous_encryption_keys = []
@@ -105,7 +105,7 @@ module SimpleConnect
       # @param seconds [Numeric] see {#park_after}
       # @raise [ConfigurationError] if it is not a positive number
       def park_after=(seconds)
-        @park_after = Checks.seconds("config.outbox.park_after", seconds, 86_400, finite: true)
+        @park_after = Checks.seconds("config.outbox.park_after", seconds, 3600, finite: true)
       end
 
       # @param seconds [Numeric, nil] see {#keep_parked}
@@ -198,7 +198,7 @@ module SimpleConnect
       # Not by Rails' key generator, whose digest depends on `config.load_defaults`.
       def rails_key
         app = ::Rails.application if defined?(::Rails) && ::Rails.respond_to?(:application)
-        return LaneKeys.derive(app.secret_key_base, "rails") if app
+        return app.secret_key_base if app
 
         raise ConfigurationError, "config.outbox.encryption_key is not set, and there is no Rails application whose " \
                                   "secret_key_base it could come from: set it to a String of at least #{SHORTEST} bytes"

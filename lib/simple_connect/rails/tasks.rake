@@ -18,4 +18,14 @@ namespace :simple_connect do
   task clean_endpoints: :environment do
     puts "Deleted #{SimpleConnect::Endpoints.clean} events."
   end
+
+  desc "Deliver what is in SimpleConnect's outbox, until the process gets TERM or INT"
+  task relay: :environment do
+    SimpleConnect::Outbox.relay
+  end
+
+  desc "Show what is in SimpleConnect's outbox"
+  task outbox: :environment do
+    puts SimpleConnect::Outbox.summary
+  end
 end

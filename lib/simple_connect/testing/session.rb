@@ -79,6 +79,7 @@ module SimpleConnect
           @messages = []
           @requests = []
           @scripts = []
+          @outbox = false
         end
         nil
       end
@@ -87,11 +88,28 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{deliveries.size} deliveries, #{messages.size} messages>"
 
       # @api private
-      # @return [Array<Delivery>] the deliveries made while the block ran
+      # @return [Array<Delivery>] the deliveries made while the block ran, those of its events in the outbox included
       def deliveries_during
-        before = deliveries.size
+        before = deliveries_with_outbox.size
         yield
-        deliveries.drop(before)
+        deliveries_with_outbox.drop(before)
+      end
+
+      # @api private
+      # @return [Array<Delivery>]
+      def deliveries_with_outbox
+        if @outbox
+          @outbox = false
+          Outbox::Testing.drain
+        end
+        deliveries
+      end
+
+      # @api private
+      # @return [void]
+      def outbox_written
+        @outbox = true
+        nil
       end
 
       # @api private

@@ -1,0 +1,90 @@
+# frozen_string_literal: true
+
+require_relative "../errors"
+require_relative "../internal/after_commit"
+require_relative "../internal/autoload"
+require_relative "../internal/clock"
+require_relative "../internal/log"
+require_relative "../internal/transport"
+
+module SimpleConnect
+  module Outbox
+    # Enqueues the relay's job after a commit, at most twice in {EVERY} seconds: at once, and once more for what is
+    # written meanwhile. This only makes deliveries faster: what guarantees them is the application's schedule.
+    # @api private
+    module Wake
+      EVERY = 1
+      # As in {JobQueue}.
+      JOBS = { active_job: [-> { RelayJob }, -> { defined?(::ActiveJob::Base) }, "ActiveJob"],
+               sidekiq: [-> { Sidekiq::RelayJob }, -> { defined?(::Sidekiq::Job) }, "Sidekiq"] }.freeze
+      private_constant :JOBS
+
+      @lock = Mutex.new
+
+      class << self
+        # @return [void]
+        def after_commit = AfterCommit.call { now }
+
+        # @return [void]
+        def now
+          # Testing.drain and the matchers deliver it.
+          return Transport.testing.outbox_written if Transport.testing&.enabled?
+
+          job = job_class or return
+          wait = turn or return
+          job.enqueue_relay(wait)
+        rescue StandardError, NotImplementedError => e
+          # The event is stored; it must not look to the caller as if it were not.
+          Log.report(e, "the job that wakes the outbox's relay")
+        end
+
+        # @return [Class, nil] nil if there is none
+        # @raise [ConfigurationError] if the configured one cannot be used
+        def job_class
+          job = SimpleConnect.configuration.outbox.job
+          return named(job) if job.is_a?(String)
+
+          name = job.nil? ? JOBS.keys.find { |key| JOBS[key][1].call } : job
+          return unless name
+
+          job_class, loaded, library = JOBS.fetch(name)
+          return job_class.call if loaded.call
+
+          raise ConfigurationError, "config.outbox.job is #{job.inspect}, but #{library} is not loaded: require it " \
+                                    "first"
+        end
+
+        # @return [void]
+        def reset = @lock.synchronize { @next = nil }
+
+        private
+
+        # @return [Float, nil] the seconds to wait; nil if a job that starts later is enqueued already
+        def turn
+          now = Clock.now
+          @lock.synchronize do
+            wait = (@next || now) - now
+            if wait.positive? && wait <= EVERY
+              @next += EVERY
+              wait
+            elsif wait <= 0
+              @next = now + EVERY
+              0
+            end
+          end
+        end
+
+        def named(name)
+          job = Object.const_get(name)
+          return job if job.respond_to?(:enqueue_relay)
+
+          raise ConfigurationError, "config.outbox.job is #{name.inspect}, which must be a class that inherits from " \
+                                    "SimpleConnect::Outbox::RelayJob or SimpleConnect::Sidekiq::RelayJob"
+        rescue NameError => e
+          raise ConfigurationError, "config.outbox.job is #{name.inspect}, which cannot be loaded: " \
+                                    "#{e.message.lines.first&.chomp}"
+        end
+      end
+    end
+  end
+end
