@@ -31,6 +31,9 @@ module SimpleConnect
   sig { params(name: T.nilable(T.any(::Symbol, ::String))).returns(::SimpleConnect::MessagesClient) }
   def self.messages(name = T.unsafe(nil)); end
 
+  sig { params(name: T.nilable(T.any(::Symbol, ::String))).returns(::SimpleConnect::Outbox::Writer) }
+  def self.outbox(name = T.unsafe(nil)); end
+
   sig do
     type_parameters(:R).params(
       block: T.nilable(T.proc.params(session: ::SimpleConnect::Testing::Session).returns(T.type_parameter(:R)))
@@ -1719,6 +1722,71 @@ class SimpleConnect::Outbound::Router
 end
 
 module SimpleConnect::Outbox
+  sig { returns(T::Hash[::Symbol, T.untyped]) }
+  def self.stats; end
+
+  sig do
+    params(
+      client: T.nilable(T.any(::Symbol, ::String))
+    ).returns(T::Enumerator[::SimpleConnect::Outbox::ParkedEvent, T.untyped])
+  end
+  def self.parked(client: T.unsafe(nil)); end
+
+  sig { params(events: T.untyped, old: T::Boolean).returns(::Integer) }
+  def self.retry_parked(events, old: T.unsafe(nil)); end
+
+  sig { params(events: T.untyped).returns(::Integer) }
+  def self.purge_parked(events); end
+
+  sig { params(client: T.any(::Symbol, ::String)).returns(T.any()) }
+  def self.resume(client = T.unsafe(nil)); end
+
+  sig do
+    params(
+      mobile_no: T.nilable(::String),
+      lane: T.nilable(T.any(::String, ::Symbol, ::Integer))
+    ).returns(::Integer)
+  end
+  def self.erase(mobile_no: T.unsafe(nil), lane: T.unsafe(nil)); end
+
+  sig { returns(::Integer) }
+  def self.clean; end
+
+  sig { params(seconds: T.nilable(::Numeric)).returns(T::Boolean) }
+  def self.relay(seconds: T.unsafe(nil)); end
+end
+
+class SimpleConnect::Outbox::ParkedEvent < ::Struct
+  extend T::Generic
+  Elem = type_member { { fixed: T.untyped } }
+
+
+  sig { returns(::Integer) }
+  attr_reader :id
+
+  sig { returns(::String) }
+  attr_reader :client
+
+  sig { returns(::String) }
+  attr_reader :event_id
+
+  sig { returns(T.nilable(::String)) }
+  attr_reader :event_key
+
+  sig { returns(::Integer) }
+  attr_reader :attempts
+
+  sig { returns(T.nilable(::Integer)) }
+  attr_reader :status
+
+  sig { returns(T.nilable(::String)) }
+  attr_reader :error
+
+  sig { returns(::Time) }
+  attr_reader :created_at
+
+  sig { returns(::Float) }
+  def age; end
 end
 
 class SimpleConnect::Outbox::Settings
@@ -1781,6 +1849,35 @@ class SimpleConnect::Outbox::Settings
 
   sig { returns(::String) }
   def to_s; end
+end
+
+module SimpleConnect::Outbox::Testing
+  sig { returns(T.any()) }
+  def self.drain; end
+end
+
+class SimpleConnect::Outbox::Writer
+  sig do
+    params(
+      event_key: T.any(::String, ::Symbol, ::Integer),
+      fields: T.untyped,
+      recipient: T.untyped,
+      event: T.untyped,
+      event_id: T.nilable(T.any(::String, ::Symbol, ::Integer)),
+      language: T.nilable(T.any(::String, ::Symbol, ::Integer)),
+      occurred_at: T.untyped,
+      expires_at: T.untyped,
+      ordered: T::Boolean,
+      lane: T.nilable(T.any(::String, ::Symbol, ::Integer))
+    ).returns(::String)
+  end
+  def deliver(event_key, fields = T.unsafe(nil), recipient: T.unsafe(nil), event: T.unsafe(nil), event_id: T.unsafe(nil), language: T.unsafe(nil), occurred_at: T.unsafe(nil), expires_at: T.unsafe(nil), ordered: T.unsafe(nil), lane: T.unsafe(nil)); end
+
+  sig { params(deliveries: T.untyped).returns(::Integer) }
+  def deliver_all(deliveries); end
+
+  sig { returns(::String) }
+  def inspect; end
 end
 
 class SimpleConnect::PermanentError < ::SimpleConnect::DeliveryError

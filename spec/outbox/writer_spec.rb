@@ -17,7 +17,7 @@ RSpec.describe "SimpleConnect.outbox", unchecked: true do
       expect { SimpleConnect.outbox(:other) }.to raise_error(SimpleConnect::ConfigurationError, /configured as :other/)
       expect { SimpleConnect.outbox("") }.to raise_error(ArgumentError, /\Aname must be/)
       config.client("c" * 101) { nil }
-      expect { SimpleConnect.outbox("c" * 101) }.to raise_error(ArgumentError, /has 101 bytes: the outbox takes up to 100/)
+      expect { SimpleConnect.outbox("c" * 101) }.to raise_error(ArgumentError, /has 101 bytes: the outbox takes up to/)
     end
 
     it "raises for mistakes as a delivery does, before anything else" do
@@ -70,8 +70,8 @@ RSpec.describe "SimpleConnect.outbox", unchecked: true do
 
     it "raises outside a transaction, and in that around a test, and says what to write" do
       call = -> { outbox.deliver("order_paid", recipient:) }
-      text = "SimpleConnect.outbox.deliver must be within a transaction of OutboxBase, so that the event is stored if " \
-             "your change is, and only then: write OutboxBase.transaction { … }"
+      text = "SimpleConnect.outbox.deliver must be within a transaction of OutboxBase, so that the event is stored " \
+             "if your change is, and only then: write OutboxBase.transaction { … }"
       expect(&call).to raise_error(SimpleConnect::NoTransactionError, text)
       connection.begin_transaction(joinable: false)
       expect(&call).to raise_error(SimpleConnect::NoTransactionError)
@@ -114,7 +114,8 @@ RSpec.describe "SimpleConnect.outbox", unchecked: true do
       expect(OutboxBase.transaction { outbox.deliver_all(items) }).to eq(1500)
       expect(rows.map { |row| row["lane_key"] }.uniq.size).to eq(751)
       bad = [{ event_key: "a", recipient:, lane: "l" }, ["b", { recipient: {} }]]
-      expect { OutboxBase.transaction { outbox.deliver_all(bad) } }.to raise_error(ArgumentError, /\Adelivery 1: .*mobile/)
+      expect { OutboxBase.transaction { outbox.deliver_all(bad) } }
+        .to raise_error(ArgumentError, /\Adelivery 1: .*mobile/)
       expect(rows.size).to eq(1500)
     end
 

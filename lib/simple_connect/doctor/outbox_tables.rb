@@ -25,7 +25,7 @@ module SimpleConnect
       def findings
         return [] unless @configuration && active_record?
 
-        tables = check("outbox", slow: "check whether the database works") { connected { tables } }
+        tables = check("outbox", slow: "check whether the database works") { tables }
         return [tables].compact if tables.nil? || tables.level == :red
 
         [tables, check("outbox key", slow: "check whether a Proc in config.outbox blocks") { key },
@@ -44,18 +44,21 @@ module SimpleConnect
 
       # Nil if the application has no outbox.
       def tables
-        connection = Outbox.base.connection
+        connected { |connection| judged(connection) }
+      rescue ConfigurationError => e
+        red("outbox", e.message, "change that")
+      rescue StandardError => e
+        # The message may contain a password.
+        red("outbox", "its database did not answer: #{e.class}", "see config/database.yml") if @configuration.outbox?
+      end
+
+      def judged(connection)
         missing = TABLES.reject { |name| connection.table_exists?(name) }
         return if missing.size == TABLES.size && !@configuration.outbox?
         return absent(missing) unless missing.empty?
 
         Outbox.check_engine(connection)
         green("outbox", "its tables are in the database of #{@configuration.outbox.base}")
-      rescue ConfigurationError => e
-        red("outbox", e.message, "change that")
-      rescue StandardError => e
-        # The message may contain a password.
-        red("outbox", "its database did not answer: #{e.class}", "see config/database.yml") if @configuration.outbox?
       end
 
       def absent(missing)

@@ -59,7 +59,7 @@ module SimpleConnect
       # @param rows [Array<Hash>] `client:`, `event_id:`, `event_key:`, `body:`, `lane_key:`, `expires_at:` and
       #   `traceparent:`. The lane key of an unordered event is the recipient's, a colon, and something unique
       # @return [Integer] the number of new ones; the others were there, with the same body
-      # @raise [ArgumentError] if an event is there with another body
+      # @raise [EventConflictError] if an event is there with another body
       def insert(rows)
         with do |db|
           rows.each_slice(SLICE).sum do |slice|
@@ -580,14 +580,15 @@ module SimpleConnect
         rows.group_by { |row| row.fetch(:client).to_s }.each do |client, group|
           there = db.rows("SELECT event_id, body FROM #{EVENTS} WHERE client = :client AND event_id IN (:ids)",
                           client:, ids: group.map { |row| row.fetch(:event_id) })
-          there = there.transform_keys(&:b)
+          there = there.to_h.transform_keys(&:b)
           group.each do |row|
             body = there[row.fetch(:event_id).b] or next
             body = @cipher.decrypt(body) if @cipher
             next if significant(body) == significant(row.fetch(:body))
 
-            raise ArgumentError, "the event_id #{row.fetch(:event_id).inspect} is in the outbox with another body: " \
-                                 "derive it from what happened, so that two events differ"
+            event_id = row.fetch(:event_id)
+            raise EventConflictError.new("the event_id #{event_id.inspect} is in the outbox with another body: " \
+                                         "derive it from what happened, so that two events differ", client:, event_id:)
           end
         end
       end
