@@ -84,7 +84,7 @@ module SimpleConnect
       # @raise [ConfigurationError] if a planned fault must cut the connection, and this server does not support that
       def call(env)
         path = env["PATH_INFO"].to_s.b
-        return guarded(env, path) { to_slash(env) } if path.empty?
+        return guarded(env, path) { to_slash(env) } if path.empty? || slash_missing?(env, path)
         return guarded(env, path) { file(env, path) } if FILES.key?(path)
         return guarded(env, path) { @api.call(env, path) } if path.match?(%r{\A/inbox(/|\z)})
 
@@ -218,6 +218,12 @@ module SimpleConnect
           refusal ? [403, { "content-type" => "application/json" }, [JSON.generate("error" => refusal)]] : yield
         # A connection that was taken over has its own.
         [status, { **Guard::HEADERS, **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : body]
+      end
+
+      # Rails adds the slash to the path that it passes on, but not in the browser.
+      def slash_missing?(env, path)
+        asked = env["ORIGINAL_FULLPATH"] || env["REQUEST_URI"]
+        path == "/" && !env["SCRIPT_NAME"].to_s.empty? && !asked.nil? && !asked.b[/\A[^?]*/n].end_with?("/")
       end
 
       # The page's addresses are relative.
