@@ -278,11 +278,14 @@ module Databases
       end
     end
 
+    # Closes the connections, such as before a fork. The next use opens new ones.
+    def disconnect = @base&.connection_pool&.disconnect!
+
     # Disconnects, and deletes the database.
     def close
       return unless @config
 
-      @base&.connection_pool&.disconnect!
+      disconnect
       server.drop(name)
       @config = @base = @name = nil
     end

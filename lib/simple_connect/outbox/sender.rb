@@ -9,6 +9,14 @@ module SimpleConnect
     # Sends an event once, through the configured client of its name. Keys and URLs may change between attempts.
     # @api private
     class Sender
+      # @return [Numeric] the seconds that {call} takes at most
+      attr_reader :timeout
+
+      # @param timeout [Numeric]
+      def initialize(timeout: 30.0)
+        @timeout = timeout
+      end
+
       # @param event [Store::Event]
       # @param body [String] the bytes to send
       # @param batch [Batch] that the request belongs to
@@ -20,12 +28,6 @@ module SimpleConnect
       rescue MalformedResponseError => e
         Outcome.new(:done, e.result&.status_code)
       end
-
-      # @return [Float] the seconds that {call} takes at most
-      def timeout = TIMEOUT
-
-      TIMEOUT = 30.0
-      private_constant :TIMEOUT
 
       private
 
@@ -40,10 +42,10 @@ module SimpleConnect
       end
 
       def bounded(client)
-        client.with(max_attempts: 1, total_timeout: TIMEOUT).tap(&:events)
+        client.with(max_attempts: 1, total_timeout: timeout).tap(&:events)
       rescue ConfigurationError
         # A custom `retryable:` has no `max_attempts:` and decides for itself.
-        client.with(total_timeout: TIMEOUT)
+        client.with(total_timeout: timeout)
       end
     end
   end
