@@ -405,7 +405,7 @@ function showNothing(text) {
   $("empty").hidden = false;
   fill($("empty"), text || messages.size
     ? h("p", { class: "empty-title" }, text ?? "Choose a message on the left.")
-    : [h("div", { class: "empty-mark" }, icon("reply")), h("h2", null, "No messages yet"),
+    : [h("div", { class: "empty-mark" }, icon("chat")), h("h2", null, "No messages yet"),
       h("p", null, "Send an event from another terminal. It shows up here by itself."), connection()]);
 }
 
@@ -466,11 +466,11 @@ function why(message, attempts, failed) {
   const sentences = [];
   if (message.tick === "failed") sentences.push("Your receiver was told that this message failed.");
   const forced = attempts.findLast((attempt) => attempt.fault && succeeded(attempt));
-  if (forced) sentences.push(`The answer “${forced.fault}” was planned here, on this page.`);
+  if (forced) sentences.push(`The answer “${forced.fault}” was planned in this inbox.`);
   else if (message.state === "duplicate") sentences.push("This event was accepted before, so nothing is sent a second time.");
   else if (message.state === "skipped") sentences.push("The service skips this event: nothing is sent.");
   const planned = failed.filter((attempt) => attempt.fault);
-  if (planned.length) sentences.push(`${list(planned.map(status))} ${planned.length === 1 ? "was" : "were"} planned here, on this page.`);
+  if (planned.length) sentences.push(`${list(planned.map(status))} ${planned.length === 1 ? "was" : "were"} planned in this inbox.`);
   const own = failed.findLast((attempt) => !attempt.fault);
   if (own) sentences.push(`${status(own)}: ${reason(own)}`);
   if (failed.length && succeeded(last)) {
@@ -531,7 +531,7 @@ function showPhone(message) {
         : h("div", { class: "bubble-body" }, "No fields"));
   }
   bubble.append(h("span", { class: "bubble-time" }, minutes.format(at), incoming ? null : tick(message.tick)));
-  const buttons = (preview?.buttons ?? []).map((button) => h("div", { class: "bubble-button" }, icon(buttonIcon(button)), bdi(buttonText(button))));
+  const buttons = (preview?.buttons ?? []).map((button) => h("div", { class: "bubble-button" }, icon(buttonIcon(button)), bdi(button.text)));
   fill($("phone"), h("div", { class: "phone-day" }, today(at) ? "Today" : day.format(at)),
     message.state === "rejected" || message.state === "failed"
       ? h("div", { class: "phone-never" }, message.state === "rejected" ? "Rejected: no phone gets this." : "Not accepted yet: no phone has this.") : null,
@@ -547,10 +547,8 @@ function showPhone(message) {
   fill($("phone-note"), ...notes);
 }
 
-const buttonText = (button) => (typeof button === "string" ? button : button?.text ?? button?.title ?? button?.label ?? "");
 function buttonIcon(button) {
-  const type = String(button?.type ?? "").toLowerCase();
-  return /url|link/.test(type) || button?.url ? "link" : /phone|call/.test(type) ? "phone" : /copy|code/.test(type) ? "copy" : "reply";
+  return button.url ? "link" : button.phone ? "phone" : "reply";
 }
 
 // -------------------------------------------------------------------------------------------------------- the tabs
@@ -624,6 +622,7 @@ function showSignature(message) {
   const attempt = attempts[index];
   const steps = (attempt.signature ?? []).filter((step) => step.step !== "verdict");
   const failed = steps.some((step) => step.ok === false);
+  const headers = Object.entries(attempt.request_headers ?? {});
   fill(panel,
     attempts.length > 1 ? h("label", { class: "attempt-choice" }, "Attempt ", h("select", {
       id: "attempt-choice", onchange: (event) => { attemptShown = Number(event.target.value); showSignature(message); $("attempt-choice").focus(); }
@@ -634,7 +633,7 @@ function showSignature(message) {
       h("div", { class: "step" }, h("h4", null, plain(String(step.title ?? step.step ?? ""))),
         step.value === null || step.value === undefined || step.value === "" ? null : h("pre", { class: "value", dir: "ltr", tabindex: "0" }, plain(String(step.value))))))) : null,
     message.kind === "incoming" ? h("p", { class: "note" }, "The sandbox signed this message, as the service does, and sent it to your receiver.") : null,
-    h("h3", null, "Request headers"), table("", Object.entries(attempt.request_headers ?? {})));
+    headers.length ? [h("h3", null, "Request headers"), table("", headers)] : null);
 }
 
 function showAttempts(message) {
@@ -831,8 +830,9 @@ function forget() {
 // What to type, and where the sandbox is.
 function connection() {
   const urls = inbox.urls ?? {};
+  const line = (inbox.example ?? "").replace(/ (?=SIMPLECONNECT_|simple_connect )/g, " \\\n");
   return h("div", { class: "connection" },
-    inbox.example ? h("div", { class: "line-to-type" }, h("pre", { class: "code", tabindex: "0", dir: "ltr" }, h("code", null, inbox.example)), copyButton(inbox.example, "the line")) : null,
+    line ? h("div", { class: "line-to-type" }, h("pre", { class: "code", tabindex: "0", dir: "ltr" }, h("code", null, line)), copyButton(line, "the line")) : null,
     table("The sandbox", [["endpoint_url", urls.endpoint_url], ["base_url of messages", urls.base_url], ["key_id", inbox.key_id], ["secret", inbox.secret_hint],
       ["receiver of callbacks", inbox.receiver ?? "none: --callback-url sets it"]].filter(([, value]) => value)));
 }
@@ -1040,6 +1040,7 @@ function start() {
     if (narrow.matches) $("detail").focus();
   });
   addEventListener("popstate", route);
+  narrow.addEventListener("change", () => { if (!selected) route(); });
   // A page that the browser keeps for the Back button would keep its stream, and a browser has only six connections.
   addEventListener("pagehide", hush);
   addEventListener("pageshow", (event) => { if (event.persisted) poll(); });

@@ -1,0 +1,444 @@
+# frozen_string_literal: true
+
+require "json"
+require "rack"
+require "simple_connect/sandbox"
+require "simple_connect/webhooks"
+require "tempfile"
+require_relative "../support/browser"
+
+# The page in Chromium, with a sandbox and a receiver on real sockets.
+RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.missing do
+  templates = <<~YAML
+    - event_key: order_paid
+      header: "Payment received ✅"
+      body: "Hi *{{name}}*, we received _₹ {{amount}}_.\\n\\n- order {{order}}\\n- due {{due_on}}"
+      footer: Green Valley Dairy
+      buttons: [Thank you, { text: Track, url: "https://shop.example/{{order}}" }]
+    - event_key: order_sent
+      language: ar
+      body: "مرحباً {{name}}، تم إرسال طلبك."
+  YAML
+
+  before(:all) do
+    @calls = Queue.new
+    app = SimpleConnect::Webhooks::App.new(secret: "sandbox-webhook-secret")
+    %w[message.status message.incoming].each { |event| app.register(event, version: 1) { |payload, _| @calls << payload } }
+    @receiver = SimpleConnect.const_get(:Server).new(app, "the receiver", "127.0.0.1", 0)
+    @templates = Tempfile.create(["templates", ".yml"])
+    @templates.write(templates)
+    @templates.close
+    @sandbox = SimpleConnect::Sandbox.new(status_callback_url: "#{@receiver.url}/v/1/webhooks/message.status")
+    SimpleConnect::Sandbox::Inbox.new(@sandbox, templates: @templates.path)
+    @sandbox.start
+  end
+
+  after(:all) do
+    @sandbox&.stop
+    @receiver&.stop
+    File.delete(@templates.path) if @templates
+  end
+
+  let(:browser) { Browser.instance }
+  let(:ravi) { { name: "Ravi Kumar", mobile_no: "+919900112233" } }
+  let(:client) { client_with(@sandbox.secret) }
+
+  before do
+    @sandbox.reset
+    @calls.clear
+    browser.open("#{@sandbox.url}/")
+    browser.see("#live[data-state=on]")
+  end
+
+  # Each example ends without an error on the console, and without a violation of the content security policy.
+  after do
+    expect(browser.violations).to eq([])
+    expect(browser.logged).to eq([])
+  end
+
+  def client_with(secret, url = @sandbox.endpoint_url)
+    SimpleConnect::Client.new(endpoint_url: url, key_id: @sandbox.key_id, secret:, max_attempts: 1)
+  end
+
+  def deliver(key = "order_paid", to: ravi, with: client, **event)
+    with.events.deliver(key, recipient: to, event: { amount: "450.00", order: 7, **event })
+  end
+
+  def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+  def names = browser.all(".row:not([hidden]) .row-name").map(&:text)
+
+  it "shows what to type as long as there is nothing, and that line works" do
+    expect(browser.text("#empty")).to include("No messages yet", @sandbox.endpoint_url)
+    line = browser.text("#empty .line-to-type code")
+    bin = File.expand_path("../../exe", __dir__)
+    lib = File.expand_path("../../lib", __dir__)
+    expect(system({ "RUBYLIB" => lib, "PATH" => "#{bin}:#{ENV.fetch("PATH")}" }, "sh", "-c", line, out: File::NULL)).to be(true)
+    browser.see("#message")
+  end
+
+  it "shows what comes within a second, by itself" do
+    seconds = Array.new(3) do |count|
+      started = now
+      deliver(to: { name: "Number #{count}", mobile_no: "+9198" })
+      browser.see(".row:first-child .row-name", text: /Number #{count}/)
+      browser.see("#who", text: /Number #{count}/)
+      now - started
+    end
+    expect(seconds.min).to be < 1
+    expect(names).to eq(["Number 2", "Number 1", "Number 0"])
+  end
+
+  it "shows a message as a phone does, and marks variables without a value" do
+    deliver
+    expect(browser.text(".bubble-header")).to eq("Payment received ✅")
+    expect(browser.text(".bubble-body strong")).to eq("Ravi Kumar")
+    expect(browser.text(".bubble-body em")).to eq("₹ 450.00")
+    expect(browser.all(".bubble-body li").map(&:text)).to eq(["order 7", "due {{due_on}}"])
+    expect(browser.text(".bubble-body mark")).to eq("{{due_on}}")
+    expect(browser.text(".bubble-footer")).to eq("Green Valley Dairy")
+    expect(browser.all(".bubble-button").map(&:text)).to eq(%w[Thank\ you Track])
+    expect(browser.text("#phone-note")).to include("1 variable without a value: {{due_on}}")
+    browser.see(".bubble-time .tick-delivered")
+  end
+
+  it "writes Arabic from right to left" do
+    client.events.deliver("order_sent", recipient: { name: "فاطمة", mobile_no: "+9715" }, event: { language: "ar" })
+    browser.see(".bubble-body", text: /مرحباً فاطمة/)
+    expect(browser.run("return getComputedStyle(document.querySelector('.bubble-body')).direction")).to eq("rtl")
+  end
+
+  it "shows the fields of an event without a template" do
+    deliver("order_lost", tags: %w[a b])
+    browser.see("#who", text: /Ravi/)
+    expect(browser.text(".bubble-fields")).to include("amount\n450.00", "tags[1]\nb")
+    expect(browser.text("#phone-note")).to include("No template")
+    expect(browser.text("#panel-fields")).to match(/tags\[0\]\s+a\n/)
+  end
+
+  it "makes the next delivery fail at a click, and tells what happened" do
+    browser.click("[data-kind='429']")
+    browser.see("#armed", text: /The next delivery gets a 429, Retry-After 2 s/)
+    result = deliver(event_id: "evt_1")
+    expect([result.status_code, result.retry_after]).to eq([429, 2])
+    browser.see("#why", text: /429 Too Many Requests was planned in this inbox.*not tried again yet/m)
+    browser.eventually { !browser.sees?("#armed") }
+    expect(deliver(event_id: "evt_1").status_code).to eq(202)
+
+    browser.see("#why", text: /was accepted with attempt 2/)
+    expect(browser.text(".row .tries")).to eq("2 attempts")
+    browser.click("#tab-attempts")
+    expect(browser.all("#panel-attempts strong").map(&:text)).to eq(["429 Too Many Requests", "202 Accepted"])
+    expect(browser.text("#panel-attempts")).to include("planned", "Retry-After 2 s")
+  end
+
+  it "plans several answers in a row, and forgets them" do
+    %w[500 reset 500].each do |kind|
+      browser.click("[data-kind='#{kind}']")
+      browser.see("[data-kind='#{kind}'][aria-pressed=true]")
+    end
+    browser.see("#armed", text: /gets a 500, then Reset, 500/)
+    expect(deliver.status_code).to eq(500)
+    browser.see("#armed", text: /is cut, then 500/)
+    browser.click("#cancel-faults")
+    browser.eventually { !browser.sees?("#armed") }
+    expect(deliver.status_code).to eq(202)
+  end
+
+  { "422" => 422, "duplicate" => 200 }.each do |kind, status|
+    it "answers the next delivery with #{kind}" do
+      browser.click("[data-kind='#{kind}']")
+      browser.see("#armed")
+      expect(deliver.status_code).to eq(status)
+      browser.see("#badges .state", text: kind == "422" ? /Rejected/ : /Duplicate/)
+    end
+  end
+
+  it "explains step by step why a signature is refused" do
+    expect(deliver(with: client_with("another")).status_code).to eq(401)
+    browser.see("#badges .state", text: /Rejected/)
+    browser.see("#why", text: /401 Unauthorized: The signature does not match/)
+    browser.click("#why button")
+    browser.see("#panel-signature .verdict.bad", text: /The signature does not match/)
+    expect(browser.all(".steps li.good h4").map(&:text)).to include("Key id", "Timestamp")
+    expect(browser.all(".steps li.bad h4").map(&:text)).to include("Signature that came")
+    expect(browser.text("#panel-signature")).to include("x-simpleconnect-timestamp")
+    expect(browser.run("return document.getElementById('message').outerHTML")).not_to include(@sandbox.secret)
+  end
+
+  it "sends a status to a receiver that runs" do
+    deliver
+    message_id = browser.see("#what .mono") && @sandbox.events.last["event_id"]
+    expect(message_id).to be_a(String)
+    browser.see("#message .tick-delivered")
+    @calls.clear
+    browser.click("[data-status=read]")
+    browser.see(".toast", text: /Your receiver got “read”/)
+    expect(@calls.pop(true)).to include("data" => include("status" => "read"))
+    browser.see("#badges .ticked", text: /Read/)
+    browser.see(".row .tick-read")
+  end
+
+  it "sends an incoming message to a receiver that runs" do
+    browser.click("#open-incoming")
+    browser.see("#incoming textarea").tap(&:clear).send_keys("Where is it? *now* <b>")
+    browser.click("#incoming [type=submit]")
+    browser.see(".bubble.own", text: /Where is it\? now <b>/)
+    browser.see(".toast")
+    calls = Array.new(@calls.size) { @calls.pop }
+    expect(calls.to_json).to include("Where is it? *now* <b>")
+  end
+
+  it "rotates the secret" do
+    before = @sandbox.secret
+    browser.click("#open-rotate")
+    browser.click("#do-rotate")
+    line = browser.text("#rotate .line-to-type code")
+    browser.click("#rotate button", text: /Done/)
+    secret = line[/SIMPLECONNECT_SECRET=(\S+)/, 1]
+    expect(secret).not_to eq(before)
+    expect(deliver(with: client_with(secret)).data.used_previous_secret?).to be(false)
+    expect(deliver(with: client_with(before)).data.used_previous_secret?).to be(true)
+  end
+
+  it "replays a message" do
+    deliver(event_id: "evt_1")
+    browser.see("#message")
+    browser.click("#replay")
+    browser.see(".toast", text: /Replayed/)
+    browser.see(".row .tries", text: /2 attempts/)
+  end
+
+  it "copies a message as code" do
+    browser.cdp("Browser.grantPermissions", origin: @sandbox.url, permissions: %w[clipboardReadWrite clipboardSanitizedWrite])
+    deliver
+    browser.see("#message")
+    copied = %w[curl ruby rspec].map do |name|
+      browser.click("[data-copy=#{name}]")
+      browser.see(".toast:last-child", text: /as #{name}/i)
+      browser.wait_for("return navigator.clipboard.readText()")
+    end
+    expect(copied).to match([/^curl .*openssl/m, /client\.events\.deliver\(\s*"order_paid"/, /deliver_event\("order_paid"\)/])
+  end
+
+  it "searches and filters" do
+    deliver("order_paid", order: "INV-1042")
+    deliver("order_sent", to: { name: "Asha", mobile_no: "+9111" })
+    deliver("order_lost", to: { name: "Asha", mobile_no: "+9111" }, with: client_with("another"))
+    browser.eventually { names.size == 3 }
+    browser.see("#search").send_keys("inv-1042")
+    browser.eventually { names == ["Ravi Kumar"] }
+    expect(browser.text("#count")).to eq("1 of 3 messages")
+    browser.type(:escape)
+    browser.eventually { names.size == 3 }
+    choose = ->(id, value) { browser.run("const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'));", id, value) }
+    choose.("by-recipient", "+9111")
+    expect(names).to eq(%w[Asha Asha])
+    choose.("by-state", "rejected")
+    expect(browser.all(".row:not([hidden]) .tag").map(&:text)).to eq(["order_lost"])
+    choose.("by-state", "")
+    choose.("by-event", "order_sent")
+    expect(browser.all(".row:not([hidden]) .tag").map(&:text)).to eq(["order_sent"])
+  end
+
+  it "clears, also when another does" do
+    2.times { deliver }
+    browser.see("#message")
+    browser.click("#open-clear")
+    browser.click("#do-clear")
+    browser.see("#empty", text: /No messages yet/)
+    expect(@sandbox.events).to eq([])
+    deliver
+    browser.see("#message")
+    @sandbox.reset
+    browser.see("#empty", text: /No messages yet/)
+    expect(names).to eq([])
+  end
+
+  it "shows what is hostile as text" do
+    evil = "<script>window.hit = 1</script><img src=x onerror='window.hit = 1'>"
+    client.events.deliver("order_paid", recipient: { name: evil, mobile_no: "+91\u202e98" },
+                                        event: { amount: "\"onmouseover=\"hit=1", order: "*#{evil}*", "<b>": "javascript:hit()", event_id: "'><svg onload=hit=1>" })
+    browser.see("#who", text: /<script>window.hit = 1/)
+    %w[fields json signature attempts].each { |tab| browser.click("#tab-#{tab}") }
+    expect(browser.run("return window.hit")).to be_nil
+    expect(browser.run("return document.querySelectorAll('main script, main img, main [onload], main [onerror]').length")).to eq(0)
+    expect(browser.all("a[href^='javascript']")).to eq([])
+    # What reorders text is spelled out where one looks closely, and isolated elsewhere.
+    browser.click("#tab-json")
+    expect(browser.text("#panel-json .invisible")).to eq("U+202E")
+    expect(browser.run("return getComputedStyle(document.querySelector('.number bdi')).unicodeBidi")).to include("isolate")
+  end
+
+  it "is used with the keyboard" do
+    3.times { |count| deliver(to: { name: "Number #{count}", mobile_no: "+9198" }) }
+    browser.see("#who", text: /Number 2/)
+    browser.eventually { names.size == 3 }
+    browser.type("j")
+    browser.see("#who", text: /Number 1/)
+    browser.type("jjk")
+    browser.see("#who", text: /Number 1/)
+    expect(browser.text(".row a[aria-current=true]")).to include("Number 1")
+    browser.type("2")
+    browser.see("#panel-json")
+    browser.type("/x")
+    expect(browser.run("return document.activeElement.id")).to eq("search")
+    browser.type(:escape, "?")
+    browser.see("#help")
+    browser.type(:escape)
+    browser.eventually { !browser.sees?("#help") }
+    browser.type(:escape)
+    browser.see("#who", text: /Number 2/)
+    browser.see("#tab-json").send_keys(:arrow_right)
+    expect(browser.run("return document.activeElement.id")).to eq("tab-signature")
+  end
+
+  it "keeps the address of the message that is shown" do
+    2.times { |count| deliver(to: { name: "Number #{count}", mobile_no: "+9198" }) }
+    browser.eventually { names.size == 2 }
+    browser.click(".row:last-child a")
+    browser.see("#who", text: /Number 0/)
+    browser.run("location.reload()")
+    browser.see("#who", text: /Number 0/)
+    deliver
+    browser.see(".row .row-name", text: /Ravi/)
+    expect(browser.text("#who")).to include("Number 0")
+  end
+
+  it "shows list and message one after the other on a narrow screen" do
+    browser.size(390, 844)
+    browser.see("#empty .line-to-type")
+    deliver
+    browser.click(".row a")
+    browser.see("#message .bubble")
+    expect(browser.sees?(".row")).to be(false)
+    expect(browser.run("return document.documentElement.scrollWidth")).to be <= 390
+    browser.click("#back")
+    browser.see(".row")
+    expect(browser.sees?("#detail")).to be(false)
+    expect(browser.run("return document.documentElement.scrollWidth")).to be <= 390
+  end
+
+  # Each piece of text that can be seen, against the colour behind it, as WCAG 2 computes it.
+  contrast = <<~JS
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgba = (colour) => {
+      canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+      return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const over = (top, below) => top.slice(0, 3).map((value, at) => (value * top[3] + below[at] * (255 - top[3])) / 255);
+    const behind = (element) => {
+      if (!element) return [255, 255, 255];
+      const colour = rgba(getComputedStyle(element).backgroundColor);
+      return colour[3] === 255 ? colour : over(colour, behind(element.parentElement));
+    };
+    const light = (colour) => colour.slice(0, 3).map((value) => value / 255)
+      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const bad = new Set();
+    let seen = 0;
+    while (walker.nextNode()) {
+      const element = walker.currentNode.parentElement;
+      if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(":disabled, .hidden-text, option")) continue;
+      const below = behind(element);
+      const style = getComputedStyle(element);
+      const [one, two] = [light(over(rgba(style.color), below)), light(below)].sort((a, b) => b - a);
+      const ratio = (one + 0.05) / (two + 0.05);
+      seen += 1;
+      if (ratio < 4.5) bad.add(`${element.className || element.localName}: ${ratio.toFixed(2)}`);
+    }
+    return [seen, [...bad]];
+  JS
+
+  %w[light dark].each do |scheme|
+    it "has the contrast of WCAG AA in the #{scheme} scheme" do
+      deliver(event_id: "evt_1")
+      deliver(event_id: "evt_1")
+      deliver(with: client_with("another"))
+      browser.click("[data-kind='500']")
+      deliver("order_lost", event_id: "evt_2")
+      browser.click("[data-kind='429']")
+      browser.see("#armed")
+      browser.scheme(scheme)
+      browser.eventually { names.size == 3 }
+      3.times do
+        %w[fields json signature attempts].each do |tab|
+          browser.click("#tab-#{tab}")
+          seen, bad = browser.run(contrast)
+          expect(seen).to be > 50
+          expect(bad).to eq([])
+        end
+        browser.type("j")
+        sleep 0.1
+      end
+      dark = browser.run("return getComputedStyle(document.body).backgroundColor")
+      expect(dark).to eq(scheme == "dark" ? "rgb(14, 20, 18)" : "rgb(244, 246, 245)")
+    end
+  end
+
+  it "has a name for each control, and one heading of the first level" do
+    deliver
+    browser.see("#message")
+    nameless = browser.run(<<~JS)
+      return [...document.querySelectorAll("button, input, select, textarea, a, [role=tab], dialog, section")].filter((element) => {
+        const label = element.getAttribute("aria-label") ?? document.getElementById(element.getAttribute("aria-labelledby"))?.textContent
+          ?? element.labels?.[0]?.textContent ?? element.textContent;
+        return !label.trim();
+      }).map((element) => element.outerHTML);
+    JS
+    expect(nameless).to eq([])
+    expect(browser.run("return document.querySelectorAll('h1').length")).to eq(1)
+    ids = browser.run("return [...document.querySelectorAll('[id]')].map((element) => element.id)")
+    expect(ids.tally.select { |_, count| count > 1 }).to eq({})
+  end
+
+  table = JSON.parse(File.read(File.expand_path("../conformance/own/formatting.json", __dir__)))["texts"]
+
+  it "formats texts as the table has it" do
+    html = browser.wait_for(<<~JS, table)
+      const { format } = await import(new URL("inbox.js", location.href));
+      return parameters[0].map(({ text, unfilled }) => {
+        const element = document.createElement("div");
+        element.append(format(text, unfilled));
+        return element.innerHTML;
+      });
+    JS
+    expect(table.map { |each| each["name"] }.zip(html)).to eq(table.map { |each| each.values_at("name", "html") })
+  end
+
+  describe "mounted in another server" do
+    around do |example|
+      sandbox = SimpleConnect::Sandbox.new
+      inbox = SimpleConnect::Sandbox::Inbox.new(sandbox)
+      server = SimpleConnect.const_get(:Server).new(Rack::URLMap.new("/deep/inbox" => inbox), "it", "127.0.0.1", 0)
+      @url = "#{server.url}/deep/inbox"
+      example.run
+    ensure
+      server&.stop
+    end
+
+    it "asks for what is new every second, and does all below its path" do
+      browser.open("#{@url}/")
+      browser.see("#live[data-state=on][title*=second]")
+      browser.click("[data-kind='500']")
+      browser.see("#armed")
+      client = client_with("sandbox-secret", "#{@url}/api/v1/integrations/sandbox/events")
+      expect(deliver(with: client).status_code).to eq(500)
+      browser.see("#why", text: /500 Internal Server Error was planned/)
+    end
+  end
+
+  it "says so when the sandbox is gone, and goes on when it is back" do
+    server = SimpleConnect::Sandbox.new.tap { |sandbox| SimpleConnect::Sandbox::Inbox.new(sandbox) }.start
+    browser.open("#{server.url}/")
+    browser.see("#live[data-state=on]")
+    server.stop
+    browser.see("#live[data-state=off]", text: /Offline/)
+    server.start(port: Integer(server.url[/\d+\z/]))
+    browser.see("#live[data-state=on]")
+    # Chromium reports each failed request.
+    expect(browser.logged).to all(include("ERR_"))
+  ensure
+    server&.stop
+  end
+end
