@@ -28,7 +28,7 @@ Gem::Specification.new do |spec|
   spec.files = Dir.chdir(__dir__) do
     Dir["lib/**/*.{rb,rake,tt,html,css,js}", "sig/**/*.rbs", "rbi/*.rbi", "exe/*", "src/**/*.rs", "ext/**/*.rs",
         "ext/**/Cargo.toml", "ext/{requirements,leftovers}/*",
-        "Cargo.{toml,lock}", "{README,UPGRADING,SECURITY,CHANGELOG}.md", "docs/*.md",
+        "Cargo.{toml,lock}", "{README,UPGRADING,SECURITY,CHANGELOG}.md", "docs/*.md", "docs/images/*.png",
         "LICENSE.txt", ".yardopts", "docs/yard.rb"]
   end
   spec.bindir = "exe"

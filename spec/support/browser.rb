@@ -58,7 +58,10 @@ class Browser
     @driver.navigate.to(url)
   end
 
-  def size(width, height) = cdp("Emulation.setDeviceMetricsOverride", width:, height:, deviceScaleFactor: 1, mobile: false)
+  def size(width, height)
+    cdp("Emulation.setDeviceMetricsOverride", width:, height:, deviceScaleFactor: 1, mobile: false)
+  end
+
   def scheme(name) = cdp("Emulation.setEmulatedMedia", features: [{ name: "prefers-color-scheme", value: name }])
   def cdp(command, **parameters) = @driver.execute_cdp(command, **parameters)
   def run(script, *arguments) = @driver.execute_script(script, *arguments)
@@ -81,16 +84,27 @@ class Browser
   end
 
   def sees?(css) = @driver.find_elements(css:).any?(&:displayed?)
+
+  def style(css, name)
+    run("return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", css, name)
+  end
+
+  # Chooses an option of a select.
+  def choose(id, value)
+    run("const select = document.getElementById(arguments[0]); select.value = arguments[1]; " \
+        "select.dispatchEvent(new Event('change'));", id, value)
+  end
+
   def all(css) = @driver.find_elements(css:)
   def click(css, text: nil) = retrying { see(css, text:).click }
   def text(css) = retrying { see(css).text }
   def type(*keys) = @driver.action.send_keys(*keys).perform
 
   # Waits until the block gives something.
-  def eventually(what = "this")
+  def eventually(what = "this", &block)
     deadline = now + PATIENCE
     loop do
-      value = retrying { yield }
+      value = retrying(&block)
       return value if value
       raise "did not come within #{PATIENCE} s: #{what}" if now > deadline
 

@@ -833,6 +833,7 @@ function connection() {
   const line = (inbox.example ?? "").replace(/ (?=SIMPLECONNECT_|simple_connect )/g, " \\\n");
   return h("div", { class: "connection" },
     line ? h("div", { class: "line-to-type" }, h("pre", { class: "code", tabindex: "0", dir: "ltr" }, h("code", null, line)), copyButton(line, "the line")) : null,
+    line.includes("SECRET=…") ? h("p", { class: "note" }, "Write your secret for the three dots.") : null,
     table("The sandbox", [["endpoint_url", urls.endpoint_url], ["base_url of messages", urls.base_url], ["key_id", inbox.key_id], ["secret", inbox.secret_hint],
       ["receiver of callbacks", inbox.receiver ?? "none: --callback-url sets it"]].filter(([, value]) => value)));
 }
