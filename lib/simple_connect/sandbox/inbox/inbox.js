@@ -117,7 +117,7 @@ function inline(text, names, depth) {
     const char = text[at];
     if (char === "`") {
       const [code, end] = mono(text, at);
-      if (code !== null) put(h("code", { class: code.includes("\n") ? "block" : null }, code), end);
+      if (code !== null) put(h("code", { class: code.includes("\n") ? "block" : null }, variables(code, names)), end);
       else at = end;
     } else if (MARKS[char] && depth < DEPTH && opens(text, at)) {
       const close = closing(text, at);
@@ -125,7 +125,7 @@ function inline(text, names, depth) {
       else at += 1;
     } else if (char === "{" && names.size) {
       const name = match(VARIABLE, text, at);
-      if (name && names.has(name[1])) put(h("mark", { title: "This variable has no value" }, name[0]), at + name[0].length);
+      if (name && names.has(name[1])) put(variable(name[0]), at + name[0].length);
       else at += 1;
     } else if (char === "h" && !wordBefore(text, at)) {
       const link = match(LINK, text, at)?.[0].replace(/[.,!?:;)\]}*_~'`]+$/, "");
@@ -141,6 +141,14 @@ function inline(text, names, depth) {
 function match(pattern, text, at) {
   pattern.lastIndex = at;
   return pattern.exec(text);
+}
+
+const variable = (text) => h("mark", { title: "This variable has no value" }, text);
+
+// The text inside of backticks, where nothing else has a meaning.
+function variables(text, names) {
+  const parts = text.split(/(\{\{\s*[^{}\n]{1,64}?\s*\}\})/);
+  return parts.map((part, at) => (at % 2 && names.has(part.slice(2, -2).trim()) ? variable(part) : part));
 }
 
 // What stands between the backticks from `at`, and where it ends; or null, and where the backticks end.
