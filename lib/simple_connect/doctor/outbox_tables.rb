@@ -25,7 +25,7 @@ module SimpleConnect
       def findings
         return [] unless @configuration && active_record?
 
-        tables = check("outbox", slow: "check whether the database works") { tables }
+        tables = check("outbox", slow: "check whether the database works") { look_for_tables }
         return [tables].compact if tables.nil? || tables.level == :red
 
         [tables, check("outbox key", slow: "check whether a Proc in config.outbox blocks") { key },
@@ -43,7 +43,7 @@ module SimpleConnect
       def connected(&) = Outbox.base.connection_pool.with_connection(&)
 
       # Nil if the application has no outbox.
-      def tables
+      def look_for_tables
         connected { |connection| judged(connection) }
       rescue ConfigurationError => e
         red("outbox", e.message, "change that")

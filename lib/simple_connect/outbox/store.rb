@@ -414,10 +414,11 @@ module SimpleConnect
         end
       end
 
-      # What loads a schema makes no rows.
+      # What loads a schema makes no rows, and tests delete them.
       def lock_row(db)
-        @lock_row ||= db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK) ||
-                      db.insert_new(CLIENTS, "name", ["('')"])
+        return if db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK)
+
+        db.insert_new(CLIENTS, "name", ["('')"])
       end
 
       def writing(&)
