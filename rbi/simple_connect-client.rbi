@@ -2505,10 +2505,11 @@ module SimpleConnect::Signature
       body: ::String,
       secret: T.any(::String, T::Array[::String]),
       scheme: T.any(::Symbol, ::String),
-      timestamp: T.untyped
+      timestamp: T.untyped,
+      id: T.nilable(::String)
     ).returns(T::Hash[::String, ::String])
   end
-  def self.sign(body, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil)); end
+  def self.sign(body, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil), id: T.unsafe(nil)); end
 
   sig do
     params(
@@ -3187,20 +3188,22 @@ module SimpleConnect::Webhooks::TestHelpers
       body: ::String,
       secret: T.any(::String, T::Array[::String]),
       scheme: T.any(::Symbol, ::String),
-      timestamp: T.untyped
+      timestamp: T.untyped,
+      id: T.nilable(::String)
     ).returns(T::Hash[::String, ::String])
   end
-  def self.signed_headers(body, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil)); end
+  def self.signed_headers(body, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil), id: T.unsafe(nil)); end
 
   sig do
     params(
       body: ::String,
       secret: T.any(::String, T::Array[::String]),
       scheme: T.any(::Symbol, ::String),
-      timestamp: T.untyped
+      timestamp: T.untyped,
+      id: T.nilable(::String)
     ).returns(T::Hash[::String, ::String])
   end
-  def self.signed_env(body, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil)); end
+  def self.signed_env(body, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil), id: T.unsafe(nil)); end
 
   sig do
     params(
@@ -3209,8 +3212,9 @@ module SimpleConnect::Webhooks::TestHelpers
       version: T.any(::String, ::Symbol, ::Integer),
       secret: T.any(::String, T::Array[::String]),
       scheme: T.any(::Symbol, ::String),
-      timestamp: T.untyped
+      timestamp: T.untyped,
+      id: T.nilable(::String)
     ).returns(T.untyped)
   end
-  def post_webhook(event, payload, version:, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil)); end
+  def post_webhook(event, payload, version:, secret:, scheme: T.unsafe(nil), timestamp: T.unsafe(nil), id: T.unsafe(nil)); end
 end

@@ -24,7 +24,7 @@ use simple_connect_core::http::transport::Transport;
 use simple_connect_core::http::trust::Trust;
 use simple_connect_core::http::url::{Target, Url};
 use simple_connect_core::http::wait::{Interest, ResolveError, Wait, poll_with};
-use simple_connect_core::signature::{Scheme, Signer};
+use simple_connect_core::signature::Signer;
 use zeroize::Zeroizing;
 
 const SECRET: &str = "S3CR3TS3CR3T";
@@ -177,7 +177,7 @@ fn a_secret_that_is_not_wiped_is_found() {
 fn signers_are_wiped() {
     let secret = Zeroizing::new(format!("{SECRET}-of-hmac"));
     let signer = clean("Signer::new", || Signer::new(secret.as_bytes()));
-    clean("a signature", || signer.sign_as(Scheme::SimpleConnect, b"1", b"body"));
+    clean("a signature", || signer.sign(1, b"body"));
     clean("the end of a signer", || drop(signer));
 }
 

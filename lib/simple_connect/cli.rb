@@ -60,7 +60,8 @@ module SimpleConnect
           --store FILE                 keep the inbox over restarts, in a database of SQLite
 
         sign FILE [options]            print the headers that sign a webhook's body; - for stdin
-          --scheme NAME                simple_connect (default), kiket or simplyq
+          --scheme NAME                simple_connect (default), kiket, simplyq
+                                       or standard_webhooks
           --timestamp N                the time to sign, in seconds since 1970; default: now
 
         webhooks serve [options]       receive and print webhooks, until Ctrl-C

@@ -205,7 +205,7 @@ module SimpleConnect
   # The signature of a request is missing, does not match, or is too old or too new.
   class SignatureVerificationError < Error
     # @return [Symbol] `:missing_signature`, `:missing_timestamp`, `:malformed_timestamp`, `:mismatch`, `:too_old` or
-    #   `:too_new`
+    #   `:too_new`; with Standard Webhooks also `:missing_id` or `:malformed_id`
     attr_reader :reason
 
     # @param reason [Symbol]

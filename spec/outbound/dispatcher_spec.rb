@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "openssl"
 require "psych"
 require "timeout"
 require "simple_connect/webhooks"
@@ -59,20 +60,74 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher do
       end
     end
 
-    it "signs with each of several secrets where the scheme has a list, and with the first elsewhere" do
-      { simplyq: %w[new old], simple_connect: %w[new], kiket: %w[new] }.each do |scheme, signing|
+    it "signs with each of several secrets if the scheme has a list" do
+      secrets = %w[whsec_bmV3 whsec_b2xk whsec_b3RoZXI=]
+      %i[simplyq standard_webhooks].each do |scheme|
         serve do |server|
-          dispatcher(endpoint(server, secret: %w[new old]), scheme:).publish(event)
+          dispatcher(endpoint(server, secret: secrets.first(2)), scheme:).publish(event)
           request = server.requests.first
-          signed = %w[new old other].select do |secret|
+          signed = secrets.select do |secret|
             SimpleConnect::Signature.valid?(request.body, request.headers, secret:, scheme:)
           end
-          expect(signed).to eq(signing)
+          expect(signed).to eq(secrets.first(2))
         end
       end
     end
 
-    %i[simple_connect kiket].each do |scheme|
+    it "refuses several secrets if the scheme has one signature, and names the endpoint" do
+      %i[simple_connect kiket].each do |scheme|
+        expect { dispatcher(endpoint("https://acme.example", uid: "one", secret: %w[hush-new hush-old]), scheme:) }
+          .to raise_error(SimpleConnect::ConfigurationError,
+                          "the endpoint one cannot be used: several secrets, but only one can sign with the scheme " \
+                          "#{scheme.inspect}: pass the one that the receiver accepts")
+        expect(dispatcher(endpoint("https://acme.example", secret: ["hush"]), scheme:)).to be_a(described_class)
+      end
+    end
+
+    describe "by Standard Webhooks" do
+      secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+      it "sends the three headers, with the event's uid as the id of all attempts" do
+        serve({ "status" => 500 }, { "status" => 200 }) do |server|
+          sender = dispatcher(endpoint(server, secret:), scheme: :standard_webhooks)
+          event = event(uid: "msg_p5jXN8AQM9LWM0D4loKWxJek", version: "1")
+          sender.retry(sender.publish(event).first, event)
+          server.requests.each do |request|
+            id, timestamp, signature = request.headers.values_at("webhook-id", "webhook-timestamp", "webhook-signature")
+            signed = OpenSSL::HMAC.digest("SHA256", secret[6..].unpack1("m"), "#{event.uid}.#{timestamp}.#{event.body}")
+            expect([id, signature]).to eq([event.uid, "v1,#{[signed].pack("m0")}"])
+            expect(request.headers.keys.grep(/webhook-|simplyq/).map { |name| name.delete_prefix("webhook-") })
+              .to match_array(%w[id timestamp signature event-type event-version])
+          end
+          expect(server.requests.size).to eq(2)
+        end
+      end
+
+      it "refuses a secret that is not base64, without showing it, and a uid that cannot be an id" do
+        expect { dispatcher(endpoint("https://acme.example", uid: "one", secret: "hush!"), scheme: :standard_webhooks) }
+          .to raise_error(SimpleConnect::ConfigurationError,
+                          "the endpoint one cannot be used: secret: with the scheme :standard_webhooks, it must be " \
+                          "whsec_ and base64, such as whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        serve do |server|
+          sender = dispatcher(endpoint(server, secret:), scheme: :standard_webhooks)
+          ["parcel.7", "parcel 7", "ü"].each do |uid|
+            expect { sender.publish(event(uid:)) }
+              .to raise_error(ArgumentError, /\Athe event's uid is its webhook-id: id: must be .+, not "#{uid}"\z/)
+          end
+          expect(server.requests).to eq([])
+        end
+      end
+
+      it "keeps the id of an endpoint's own headers out" do
+        %w[webhook-id Webhook-Signature WEBHOOK-TIMESTAMP webhook-event-type].each do |name|
+          refused = endpoint("https://acme.example", headers: { headers: { name => "x" } })
+          expect(refused.errors).to eq(["headers: #{name.inspect} is set by this gem: leave it out"])
+        end
+        expect(endpoint("https://acme.example", headers: { headers: { "webhook-token" => "x" } })).to be_valid
+      end
+    end
+
+    %i[simple_connect kiket standard_webhooks].each do |scheme|
       it "signs by #{scheme}, too: our own receiver takes it", skip: Libraries.missing("puma") do
         received = []
         app = SimpleConnect::Webhooks::App.new(secret: "hush", scheme:)

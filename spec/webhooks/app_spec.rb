@@ -428,7 +428,8 @@ RSpec.describe SimpleConnect::Webhooks::App do
   describe "options that cannot work" do
     {
       {} => "secret is required, and must not be blank",
-      { secret: "s", scheme: :md5 } => "scheme: must be one of :simple_connect, :kiket, :simplyq, not :md5",
+      { secret: "s", scheme: :md5 } =>
+        "scheme: must be one of :simple_connect, :kiket, :simplyq, :standard_webhooks, not :md5",
       { secret: "s", max_body_bytes: 0 } => "max_body_bytes: must be a positive Integer, not 0",
       { secret: "s", replay: :ignore } => "replay: must be :answer or :reject, not :ignore",
       { secret: "s", replay_guard: Class.new { def first_time?(_) = true }.new } =>

@@ -149,7 +149,7 @@ RSpec.describe SimpleConnect::CLI do
       %w[webhooks send a --secret hunter2] => /\Awebhooks send has no option --secret /,
       %w[sign] => /\Awrite: simple_connect sign FILE /,
       %w[sign /nonexistent] => %r{\A/nonexistent: No such file or directory$},
-      %w[sign - --scheme md5] => /\Ascheme: must be one of :simple_connect, :kiket, :simplyq, not "md5"/,
+      %w[sign - --scheme md5] => /\Ascheme: must be one of .+, :simplyq, :standard_webhooks, not "md5"/,
       %w[sign - --timestamp -1] => /\Atimestamp: must be a Time, or the seconds since 1970/,
       %w[sandbox --callback-url ftp://x] => /\Astatus_callback_url: .* is not an http or https URL/
     }.each do |arguments, message|

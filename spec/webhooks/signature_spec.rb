@@ -14,18 +14,29 @@ end
 
 RSpec.describe SimpleConnect::Signature do
   table = JSON.parse(File.read(File.expand_path("../conformance/own/signatures.json", __dir__)))
+  names = %w[Id Signature Timestamp]
   schemes = { simple_connect: "X-SimpleConnect", kiket: "X-Kiket", simplyq: "X-Simplyq" }
+            .transform_values { |prefix| names.to_h { |name| [name, "#{prefix}-#{name}"] } }
+            .merge(standard_webhooks: names.to_h { |name| [name, "webhook-#{name.downcase}"] })
   bytes = ->(value) { value.is_a?(Hash) ? value["$bytes"].unpack1("m") : value }
 
   # As Ruby's own OpenSSL signs; the engine is not asked.
-  def self.by_openssl(scheme, secret, timestamp, body)
+  def self.by_openssl(scheme, key, timestamp, body)
     separator = scheme == :simplyq ? "" : "."
-    mac = OpenSSL::HMAC.digest("SHA256", secret, "#{timestamp}#{separator}".b + body.b)
-    { simple_connect: "sha256=#{mac.unpack1("H*")}", kiket: mac.unpack1("H*"), simplyq: [mac].pack("m0") }.fetch(scheme)
+    id = "msg_7." if scheme == :standard_webhooks
+    mac = OpenSSL::HMAC.digest("SHA256", key, "#{id}#{timestamp}#{separator}".b + body.b)
+    { simple_connect: "sha256=#{mac.unpack1("H*")}", kiket: mac.unpack1("H*"), simplyq: [mac].pack("m0"),
+      standard_webhooks: "v1,#{[mac].pack("m0")}" }.fetch(scheme)
   end
 
-  define_method(:headers_of) do |scheme, signature, timestamp|
-    { "#{schemes.fetch(scheme)}-Signature" => signature, "#{schemes.fetch(scheme)}-Timestamp" => timestamp }.compact
+  # The secret with this key.
+  def self.secret(scheme, key) = scheme == :standard_webhooks ? "whsec_#{[key].pack("m0")}" : key
+
+  # The id that `by_openssl` signs, where the scheme has one.
+  def self.message(scheme) = scheme == :standard_webhooks ? { id: "msg_7" } : {}
+
+  define_method(:headers_of) do |scheme, signature, timestamp, id = self.class.message(scheme)[:id]|
+    schemes.fetch(scheme).values.zip([id, signature, timestamp]).to_h.compact
   end
 
   def reason_of(...)
@@ -41,9 +52,9 @@ RSpec.describe SimpleConnect::Signature do
     timestamp = answer["timestamp"]
 
     it "gives the known answer of #{scheme} for #{body.inspect} at #{timestamp}, and takes it" do
-      signed = described_class.sign(body, secret: answer["secret"], scheme:, timestamp:)
+      signed = described_class.sign(body, secret: answer["secret"], scheme:, timestamp:, id: answer["id"])
 
-      expect(signed).to eq(headers_of(scheme, answer["signature"], timestamp.to_s))
+      expect(signed).to eq(headers_of(scheme, answer["signature"], timestamp.to_s, answer["id"]))
       expect(described_class.verify!(body, signed, secret: answer["secret"], scheme:, now: timestamp)).to eq(0)
     end
   end
@@ -54,7 +65,7 @@ RSpec.describe SimpleConnect::Signature do
 
     it "finds #{verdict} with #{scheme}: #{row["name"]}" do
       body = bytes[row["body"]]
-      headers = headers_of(scheme, bytes[row["signature"]], bytes[row["timestamp"]])
+      headers = headers_of(scheme, bytes[row["signature"]], bytes[row["timestamp"]], bytes[row["id"]])
       options = { secret: row["secrets"], scheme:, tolerance: row["tolerance"], now: row["now"] }
 
       if verdict.is_a?(Symbol)
@@ -72,7 +83,9 @@ RSpec.describe SimpleConnect::Signature do
     expect(reasons.transform_values { |rows| rows.filter_map { |row| row["reason"] }.uniq.sort }).to eq(
       "simple_connect" => %w[malformed_timestamp mismatch missing_signature missing_timestamp too_new too_old],
       "kiket" => %w[malformed_timestamp mismatch missing_signature missing_timestamp too_new too_old],
-      "simplyq" => %w[mismatch missing_signature missing_timestamp too_new too_old]
+      "simplyq" => %w[mismatch missing_signature missing_timestamp too_new too_old],
+      "standard_webhooks" => %w[malformed_id malformed_timestamp mismatch missing_id missing_signature missing_timestamp
+                                too_new too_old]
     )
   end
 
@@ -81,14 +94,15 @@ RSpec.describe SimpleConnect::Signature do
       seed = Random.new_seed
       random = Random.new(seed)
       200.times do
-        secret = "sec-#{random.bytes(random.rand(150))}"
+        key = "sec-#{random.bytes(random.rand(150))}"
+        secret = self.class.secret(scheme, key)
         body = random.bytes(1 + random.rand(300))
         timestamp = random.rand(10**12)
-        signature = self.class.by_openssl(scheme, secret, timestamp, body)
+        signature = self.class.by_openssl(scheme, key, timestamp, body)
         options = { scheme:, now: timestamp, tolerance: 10**12 }
 
-        signed = described_class.sign(body, secret:, scheme:, timestamp:)
-        expect(signed.values).to eq([signature, timestamp.to_s]), "seed #{seed}"
+        signed = described_class.sign(body, secret:, scheme:, timestamp:, **self.class.message(scheme))
+        expect(signed).to eq(headers_of(scheme, signature, timestamp.to_s)), "seed #{seed}"
         expect(described_class.verify!(body, signed, secret:, **options)).to eq(0), "seed #{seed}"
 
         flip = lambda do |text|
@@ -96,7 +110,8 @@ RSpec.describe SimpleConnect::Signature do
           text.dup.tap { |copy| copy.setbyte(place, copy.getbyte(place) ^ (1 << random.rand(8))) }
         end
         expect(reason_of(flip[body], signed, secret:, **options)).to eq(:mismatch), "body, seed #{seed}"
-        expect(reason_of(body, signed, secret: flip[secret], **options)).to eq(:mismatch), "secret, seed #{seed}"
+        other = self.class.secret(scheme, flip[key])
+        expect(reason_of(body, signed, secret: other, **options)).to eq(:mismatch), "secret, seed #{seed}"
         expect(reason_of(body, headers_of(scheme, flip[signature], timestamp.to_s), secret:, **options))
           .to eq(:mismatch), "signature, seed #{seed}"
         other = timestamp.to_s.tap { |digits| digits.setbyte(-1, digits.getbyte(-1) ^ 1) }
@@ -108,9 +123,67 @@ RSpec.describe SimpleConnect::Signature do
 
   it "takes no scheme's signature for another's, but that of simple_connect for kiket's" do
     schemes.keys.product(schemes.keys).each do |signed, asked|
-      signature, timestamp = described_class.sign("{}", secret: "s", scheme: signed, timestamp: 7).values
-      taken = described_class.valid?("{}", headers_of(asked, signature, timestamp), secret: "s", scheme: asked, now: 7)
+      sent = described_class.sign("{}", secret: "c2Vj", scheme: signed, timestamp: 7, **self.class.message(signed))
+      signature, timestamp = sent.values_at(*schemes[signed].values_at("Signature", "Timestamp"))
+      headers = headers_of(asked, signature, timestamp)
+      taken = described_class.valid?("{}", headers, secret: "c2Vj", scheme: asked, now: 7)
       expect(taken).to eq(signed == asked || [signed, asked] == %i[simple_connect kiket]), "#{signed} as #{asked}"
+    end
+  end
+
+  describe "with Standard Webhooks" do
+    options = { secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", scheme: :standard_webhooks }
+
+    it "gives a message an id of its own where none is passed" do
+      ids = Array.new(2) { described_class.sign("{}", **options)["webhook-id"] }
+      expect(ids).to all(match(/\Amsg_\h{24}\z/))
+      expect(ids.uniq.size).to eq(2)
+    end
+
+    it "signs with all of several secrets, and each of them is enough" do
+      both = described_class.sign("{}", **options, secret: %w[whsec_bmV3 whsec_b2xk], timestamp: 7)
+      expect(both["webhook-signature"]).to match(/\Av1,\S{44} v1,\S{44}\z/)
+      %w[whsec_bmV3 whsec_b2xk b2xk].each do |secret|
+        expect(described_class.verify!("{}", both, **options, secret:, now: 7)).to eq(0)
+      end
+    end
+
+    it "refuses a secret that is not base64, without showing it" do
+      ["whsec_hunter2!", "hunter two", "whsec_", "\xFF", "whsec_abc-def_"].each do |secret|
+        expect { described_class.sign("{}", **options, secret:) }.to raise_error(
+          SimpleConnect::ConfigurationError,
+          "secret: with the scheme :standard_webhooks, it must be whsec_ and base64, such as " \
+          "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        )
+      end
+    end
+
+    it "refuses an id that could be exchanged with the body, or cannot be a header; and any for other schemes" do
+      ["", "a.b", "a b", "a\n", "é", "x" * 256].each do |id|
+        expect { described_class.sign("{}", **options, id:) }
+          .to raise_error(ArgumentError, /\Aid: must be a String of 1 to 255 visible ASCII characters without a dot/)
+      end
+      expect { described_class.sign("{}", secret: "s", id: "msg_7") }
+        .to raise_error(ArgumentError, "id: is only for the scheme :standard_webhooks")
+    end
+
+    it "names its headers in errors, and finds them in a Rack env" do
+      signed = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", **options, id: "msg_7")
+      expect(described_class.verify!("{}", signed, **options)).to eq(0)
+      signed.delete("HTTP_WEBHOOK_ID")
+      expect { described_class.verify!("{}", signed, **options) }.to raise_error do |error|
+        expect(error.to_h).to eq(error: "webhook-id is missing", reason: :missing_id)
+      end
+    end
+
+    it "tells requests apart by their ids, and knows a copy" do
+      app = SimpleConnect::Webhooks::App.new(**options)
+      app.register("order.paid", version: "1") { { taken: true } }
+      answers = %w[msg_7 msg_7 msg_8].map do |id|
+        env = SimpleConnect::Webhooks::TestHelpers.signed_env("{}", **options, id:, timestamp: Time.now)
+        Rack::MockRequest.new(app).post("/v/1/webhooks/order.paid", input: "{}", **env).body
+      end
+      expect(answers).to eq(['{"taken":true}', '{"ok":true,"duplicate":true}', '{"taken":true}'])
     end
   end
 
@@ -199,7 +272,8 @@ RSpec.describe SimpleConnect::Signature do
       { secret: [] } => "secret is required",
       { secret: ["s", ""] } => "secret is required, and must not be blank",
       { secret: 7 } => "secret: must be a String, or several in an Array, not Integer",
-      { secret: "s", scheme: :md5 } => "scheme: must be one of :simple_connect, :kiket, :simplyq, not :md5",
+      { secret: "s", scheme: :md5 } =>
+        "scheme: must be one of :simple_connect, :kiket, :simplyq, :standard_webhooks, not :md5",
       { secret: "s", tolerance: -1 } => "tolerance: must be a number of seconds, such as 300, not -1",
       { secret: "s", tolerance: "5" } => 'tolerance: must be a number of seconds, such as 300, not "5"',
       { secret: "s", tolerance: Float::NAN } => "tolerance: must be a number of seconds, such as 300, not NaN"

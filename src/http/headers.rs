@@ -4,8 +4,8 @@ use http::HeaderName;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-/// Fields that frame a request or control its connection. Users cannot set them.
-const RESERVED: [&str; 11] = [
+/// Fields that frame a request, control its connection or sign a webhook. Users cannot set them.
+const RESERVED: [&str; 14] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -17,11 +17,14 @@ const RESERVED: [&str; 11] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
 ];
 /// Fields that a client sets in each request. Only endpoints of webhooks may set them.
 const OF_CLIENTS: [&str; 4] = ["accept", "authorization", "content-type", "user-agent"];
 /// Prefixes of further reserved names, which include the signature's.
-const RESERVED_PREFIXES: [&str; 3] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-"];
+const RESERVED_PREFIXES: [&str; 4] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-", "webhook-event-"];
 
 /// The maximum length of a sensitive value, in bytes. Answers are searched for every sensitive value.
 pub const MAX_SENSITIVE: usize = 8192;
@@ -111,6 +114,12 @@ impl HeaderLines {
     /// Whether there is a field with this name; ignores case.
     pub fn has(&self, name: &str) -> bool {
         self.names().any(|other| other.eq_ignore_ascii_case(name))
+    }
+
+    /// The value of the field with this name; ignores case.
+    pub fn value(&self, wanted: &str) -> Option<&str> {
+        let line = self.text.lines().find(|line| name(line).eq_ignore_ascii_case(wanted))?;
+        line.split_once(": ").map(|(_, value)| value)
     }
 
     /// The names of the fields, in the order they were added.

@@ -14,7 +14,7 @@ use crate::http::settings::{Credentials, Settings, Timeouts};
 use crate::http::stats::{Stats, Totals};
 use crate::process::per_process::PerProcess;
 use crate::secret::Secret;
-use crate::signature::header_value;
+use crate::signature::{Stamp, header_value};
 
 /// A setting that is not a valid header value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -143,10 +143,14 @@ impl Transport {
         let origin = if proxy.is_some() && !endpoint.tls { endpoint.origin() } else { String::new() };
         let signature = match credentials {
             Credentials::Signed { scheme, signers, .. } => {
-                let (prefix, timestamp) = (scheme.header_prefix(), timestamp.to_string());
-                let signature =
-                    header_value(*scheme, signers, timestamp.as_bytes(), body).unwrap_or_default();
-                format!("{prefix}-Timestamp: {timestamp}\r\n{prefix}-Signature: {signature}\r\n")
+                let timestamp = timestamp.to_string();
+                // It is one of the request's own fields, as it is the same for each attempt.
+                let id =
+                    headers.filter(|_| scheme.has_id()).and_then(|lines| lines.value(&scheme.header("Id")));
+                let stamp = Stamp { id: id.unwrap_or_default().as_bytes(), timestamp: timestamp.as_bytes() };
+                let signature = header_value(*scheme, signers, stamp, body).unwrap_or_default();
+                let [at, by] = ["Timestamp", "Signature"].map(|name| scheme.header(name));
+                format!("{at}: {timestamp}\r\n{by}: {signature}\r\n")
             }
             Credentials::Bearer(_) | Credentials::Anonymous => String::new(),
         };

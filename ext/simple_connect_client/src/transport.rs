@@ -22,7 +22,7 @@ use simple_connect_core::http::trust::Trust;
 use simple_connect_core::http::url::{Target, Url, segment};
 use simple_connect_core::process::fork::generation;
 use simple_connect_core::retry::{Next, Retry, Verdict};
-use simple_connect_core::signature::{Scheme, Signer};
+use simple_connect_core::signature::Scheme;
 use zeroize::Zeroizing;
 
 use crate::drive::{drive, poll, seconds, stay_in};
@@ -30,6 +30,7 @@ use crate::error::{argument_error, error, explain, guard, remedy};
 use crate::headers::{HeaderLines, lines};
 use crate::interceptor::{Interception, intercept};
 use crate::raw::{with_bytes, with_text};
+use crate::signature::signers;
 use crate::wakers::collect_garbage;
 
 static NOW: LazyId = LazyId::new("now");
@@ -118,15 +119,12 @@ impl Transport {
                 None => endpoint,
             };
             let secrets: Option<RArray> = option(options, "secret")?;
-            let signer = |secret: Value| Ok(with_bytes(RString::try_convert(secret)?, Signer::new));
-            let signers = secrets
-                .map(|secrets| secrets.into_iter().map(signer).collect::<Result<_, Error>>())
-                .transpose()?;
             let api_key: Option<RString> = option(options, "api_key")?;
             let scheme = match option::<Option<String>>(options, "scheme")? {
                 Some(name) => Scheme::named(&name).ok_or_else(|| invalid("scheme", &"is unknown"))?,
                 None => Scheme::SimpleConnect,
             };
+            let signers = secrets.map(|secrets| signers(ruby, scheme, secrets)).transpose()?;
             let credentials = match (api_key, signers) {
                 (Some(api_key), _) => Credentials::Bearer(Zeroizing::new(api_key.to_string()?)),
                 (None, Some(signers)) => {

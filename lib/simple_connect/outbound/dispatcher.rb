@@ -35,8 +35,8 @@ module SimpleConnect
     #
     # The request body is the event's payload. The headers are those of the endpoint; the event's uid, type and version
     # in `X-Simplyq-Event-Uid`, `-Event-Type` and `-Event-Version`; and a signature in `X-Simplyq-Signature` and
-    # `X-Simplyq-Timestamp` (with another `scheme:`, that scheme's names and signature). An endpoint can get an event
-    # twice, and must recognize it by its uid.
+    # `X-Simplyq-Timestamp` (with another `scheme:`, that scheme's names and signature; with `:standard_webhooks`, the
+    # uid is the `webhook-id`). An endpoint can get an event twice, and must recognize it by its uid.
     #
     # Several endpoints get an event at the same time, in one thread: a slow endpoint, or one that waits for its rate
     # limit, does not delay the others.
@@ -63,12 +63,14 @@ module SimpleConnect
       # The number of endpoints whose idle connections are kept, and of connections for each.
       KEPT = 100
       POOL_SIZE = 2
+      # Valid in all schemes.
+      ANY_SECRET = "whsec_c2VjcmV0"
       EVENT = "dispatch.simple_connect"
       EVENTS = [EVENT].freeze
       # The job queues, and whether each is loaded. This must not load ActiveJob::Base: later initializers of a Rails
       # application could no longer configure it.
       JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
-      private_constant :EVENT, :EVENTS, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
+      private_constant :ANY_SECRET, :EVENT, :EVENTS, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
       # The dispatchers that jobs can use, by the uid of the application.
       @dispatchers = {}
@@ -107,7 +109,7 @@ module SimpleConnect
       attr_reader :application
 
       # @param application [Application]
-      # @param scheme [:simplyq, :simple_connect, :kiket] the signature scheme, see {Signature}
+      # @param scheme [:simplyq, :simple_connect, :kiket, :standard_webhooks] the signature scheme, see {Signature}
       # @param jobs [:sidekiq, :active_job, false, nil] the job queue for later attempts; nil for Sidekiq, or else
       #   ActiveJob, if loaded; false for none
       # @param queue [String, Symbol, nil] the queue of these jobs; nil for the default
@@ -140,8 +142,9 @@ module SimpleConnect
         @connection = { timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, pool_size: POOL_SIZE, user_agent: nil,
                         **connection, **guarded(guard, allow_private, allow_http) }
         # Opens a transport with any URL, to report invalid options now.
-        @keys = SigningKeys.of("any", scheme)
-        connect("https://endpoint.example", "any", nil)
+        @keys = SigningKeys.of(ANY_SECRET, scheme)
+        connect("https://endpoint.example", ANY_SECRET, nil)
+        check_secrets
         @router = Router.new(application.endpoints)
         @limiters = limiters
         @transports = {}
@@ -154,14 +157,16 @@ module SimpleConnect
       # @param event [Event]
       # @return [Array<DeliveryAttempt>] one for each endpoint, in their order. An attempt is pending if its rate limit
       #   is busy for more than {LONGEST_WAIT} seconds
-      # @raise [ArgumentError] if `event` is not an Event
+      # @raise [ArgumentError] if `event` is not an Event, or its uid cannot be the `webhook-id` of Standard Webhooks
       # @raise [QueueError] if the job queue did not accept a job. All endpoints got the event, `on_attempt:` was called
       #   for all attempts, and the error has them
       # @example
       #   dispatcher.publish(event).map(&:status) # => [:success, :failure]
       def publish(event)
         now = Time.now
-        pending = @router.route(event).map do |endpoint|
+        endpoints = @router.route(event)
+        check_uid(event)
+        pending = endpoints.map do |endpoint|
           attempt(event, endpoint, endpoint.uid, retry_count: 0, scheduled_at: now, trigger_type: :automatic)
         end
         unqueued = []
@@ -270,6 +275,26 @@ module SimpleConnect
         return hook if hook.nil? || hook.respond_to?(:call)
 
         raise ConfigurationError, "on_attempt: must respond to call, as ->(attempt) { … }, not #{hook.class}"
+      end
+
+      # A receiver that knows only one of two secrets would refuse half of the rotation.
+      def check_secrets
+        application.endpoints.each do |endpoint|
+          if Array(endpoint.secret).size > 1 && !@keys.list?
+            raise ConfigurationError, "several secrets, but only one can sign with the scheme #{@scheme.inspect}: " \
+                                      "pass the one that the receiver accepts"
+          end
+
+          SigningKeys.of(endpoint.secret, @scheme)
+        rescue ConfigurationError => e
+          raise ConfigurationError, "the endpoint #{endpoint.uid} cannot be used: #{e.message}"
+        end
+      end
+
+      def check_uid(event)
+        @keys.checked_id(event.uid) if @keys.id?
+      rescue ArgumentError => e
+        raise ArgumentError, "the event's uid is its webhook-id: #{e.message}"
       end
 
       # Other processes generate other values: their jobs would find no endpoint, and sign with another secret.
@@ -384,8 +409,8 @@ module SimpleConnect
       end
 
       def event_headers(event)
-        { "Event-Uid" => event.uid, "Event-Type" => event.event_type, "Event-Version" => event.version }
-          .compact.transform_keys { |name| @keys.header(name) }
+        { @keys.id? ? "Id" : "Event-Uid" => event.uid, "Event-Type" => event.event_type,
+          "Event-Version" => event.version }.compact.transform_keys { |name| @keys.header(name) }
       end
 
       # Records an attempt and enqueues the next. The record comes first, because a job queue can be down.

@@ -66,8 +66,8 @@ module SimpleConnect
       # @param rate_limit [Integer, nil] the maximum number of events per second; nil for the application's default
       # @param headers [Hash, nil] `headers:`, up to 10 headers to send with each event, and `sensitive:`, up to 10 more
       #   of up to 8 KiB each, whose values are never shown again. A Content-Type replaces `application/json`
-      # @param secret [String, Array<String>, nil] signs its events; several during a rotation: each one signs if the
-      #   scheme has a list of signatures, as `:simplyq` does, otherwise the first. If nil, one is generated for this
+      # @param secret [String, Array<String>, nil] signs its events; several during a rotation, if the dispatcher's
+      #   scheme has a list of signatures, as `:simplyq` and `:standard_webhooks` do. If nil, one is generated for this
       #   process
       # @param allow_private [Boolean, Array<String>, nil] which private addresses the URL may contain, as for
       #   {Dispatcher#initialize}; nil for `config.allow_private`. Only the dispatcher decides what it connects to

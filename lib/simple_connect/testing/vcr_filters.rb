@@ -14,6 +14,7 @@ module SimpleConnect
         "X-SimpleConnect-Key-Id" => "<SIMPLECONNECT_KEY_ID>",
         "X-SimpleConnect-Signature" => "<SIMPLECONNECT_SIGNATURE>",
         "X-Simplyq-Signature" => "<SIMPLYQ_SIGNATURE>",
+        "webhook-signature" => "<WEBHOOK_SIGNATURE>",
         "X-Kiket-API-Key" => "<KIKET_API_KEY>"
       }.freeze
       BEARER = { "Authorization" => "Bearer <SIMPLECONNECT_API_KEY>" }.freeze

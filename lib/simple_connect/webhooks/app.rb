@@ -14,8 +14,8 @@ module SimpleConnect
     # version. Mount it in Rails, run it with any Rack server, or call {#run!}. Threads may share it.
     #
     # `POST /webhooks/<event>` and `POST /v/<version>/webhooks/<event>` receive events; `GET /health` returns 200. If
-    # the path has no version, it comes from the header `X-SimpleConnect-Event-Version` (`X-Kiket-…` or `X-Simplyq-…` by
-    # the scheme), then from the query's `version`.
+    # the path has no version, it comes from the header `X-SimpleConnect-Event-Version` (`X-Kiket-…`, `X-Simplyq-…` or
+    # `webhook-event-version` by the scheme), then from the query's `version`.
     #
     # All responses are JSON:
     #
@@ -74,7 +74,7 @@ module SimpleConnect
       attr_reader :max_body_bytes
 
       # @param secret [String, Array<String>] the signing secret; several during a rotation
-      # @param scheme [:simple_connect, :kiket, :simplyq] the signature scheme, see {Signature}
+      # @param scheme [:simple_connect, :kiket, :simplyq, :standard_webhooks] the signature scheme, see {Signature}
       # @param registry [Registry, #find] the handlers; several apps may share one
       # @param tolerance [Numeric] the maximum difference between a timestamp and now, in seconds, in either direction
       # @param replay_guard [#begin, #finish, #forget, false, nil] remembers requests, see {ReplayGuard}; or a cache

@@ -23,8 +23,9 @@ module SimpleConnect
       #
       # @param body [String]
       # @param secret [String, Array<String>]
-      # @param scheme [:simple_connect, :kiket, :simplyq]
+      # @param scheme [:simple_connect, :kiket, :simplyq, :standard_webhooks]
       # @param timestamp [Time, Integer] the time of sending
+      # @param id [String, nil] the message's id, as for {Signature.sign}
       # @return [Hash{String => String}] the headers of {Signature.sign}, and a Content-Type
       # @raise [ConfigurationError] see {Signature.sign}
       # @raise [ArgumentError] see {Signature.sign}
@@ -32,8 +33,8 @@ module SimpleConnect
       #   body = { order: 7 }.to_json
       #   headers = SimpleConnect::Webhooks::TestHelpers.signed_headers(body, secret: "s3cret")
       #   post "/webhooks", params: body, headers: headers
-      def self.signed_headers(body, secret:, scheme: :simple_connect, timestamp: Time.now)
-        { "Content-Type" => "application/json", **Signature.sign(body, secret:, scheme:, timestamp:) }
+      def self.signed_headers(body, secret:, scheme: :simple_connect, timestamp: Time.now, id: nil)
+        { "Content-Type" => "application/json", **Signature.sign(body, secret:, scheme:, timestamp:, id:) }
       end
 
       # Returns the same headers as entries of a Rack env.
