@@ -98,6 +98,8 @@ module SimpleConnect
       too_old: ["Timestamp", "%<header>s is more than %<tolerance>d s old"],
       too_new: ["Timestamp", "%<header>s is more than %<tolerance>d s in the future"]
     }.freeze
+    # A secret that is valid in all schemes.
+    ANY = "whsec_c2VjcmV0"
     # Timestamps with up to 12 digits.
     TIMESTAMPS = (0...(10**12))
     # A dot would let parts of the body move into the id.

@@ -88,7 +88,7 @@ module SimpleConnect
         errors.add(:uid, "cannot be changed") if persisted? && uid_changed?
         error = Checks.rate_limit_error(rate_limit)
         errors.add(:rate_limit, error.delete_prefix("rate_limit: ")) if error
-        SigningKeys.new(scheme.to_sym, ["any"])
+        SigningKeys.of(SigningKeys::ANY, scheme.to_sym)
         schedule
       rescue ConfigurationError => e
         errors.add(e.message.include?("scheme") ? :scheme : :retry_schedule, e.message)

@@ -78,7 +78,7 @@ module SimpleConnect
       # @param scheme [Symbol] see {#scheme}
       # @raise [ConfigurationError] if there is no such scheme
       def scheme=(scheme)
-        SigningKeys.new(scheme, ["any"])
+        SigningKeys.of(SigningKeys::ANY, scheme)
         @scheme = scheme
       end
 

@@ -63,14 +63,12 @@ module SimpleConnect
       # The number of endpoints whose idle connections are kept, and of connections for each.
       KEPT = 100
       POOL_SIZE = 2
-      # Valid in all schemes.
-      ANY_SECRET = "whsec_c2VjcmV0"
       EVENT = "dispatch.simple_connect"
       EVENTS = [EVENT].freeze
       # The job queues, and whether each is loaded. This must not load ActiveJob::Base: later initializers of a Rails
       # application could no longer configure it.
       JOBS = { sidekiq: -> { defined?(::Sidekiq::Job) }, active_job: -> { defined?(::ActiveJob::Base) } }.freeze
-      private_constant :ANY_SECRET, :EVENT, :EVENTS, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
+      private_constant :EVENT, :EVENTS, :CONCURRENCY, :TIMEOUT, :TOTAL_TIMEOUT, :KEPT, :POOL_SIZE, :JOBS
 
       # The dispatchers that jobs can use, by the uid of the application.
       @dispatchers = {}
@@ -142,8 +140,8 @@ module SimpleConnect
         @connection = { timeout: TIMEOUT, total_timeout: TOTAL_TIMEOUT, pool_size: POOL_SIZE, user_agent: nil,
                         **connection, **guarded(guard, allow_private, allow_http) }
         # Opens a transport with any URL, to report invalid options now.
-        @keys = SigningKeys.of(ANY_SECRET, scheme)
-        connect("https://endpoint.example", ANY_SECRET, nil)
+        @keys = SigningKeys.of(SigningKeys::ANY, scheme)
+        connect("https://endpoint.example", SigningKeys::ANY, nil)
         check_secrets
         @router = Router.new(application.endpoints)
         @limiters = limiters
