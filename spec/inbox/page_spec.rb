@@ -280,7 +280,8 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
   end
 
   it "shows JSON with line breaks, and all else as it was sent" do
-    body = '{"event" : {"name":"a\u0041", "amount":450.00,"n":12345678901234567890},"none":[ ],"n":{},"n":[1,{"a":null}]}'
+    body = '{"event" : {"name":"a\u0041", "amount":450.00,"n":12345678901234567890},' \
+           '"none":[ ],"n":{},"n":[1,{"a":null}]}'
     headers = { "Content-Type" => "application/json", "X-SimpleConnect-Key-Id" => @sandbox.key_id,
                 **SimpleConnect::Signature.sign(body, secret: "another") }
     Net::HTTP.post(URI(@sandbox.endpoint_url), body, headers)
