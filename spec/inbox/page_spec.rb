@@ -339,6 +339,18 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
     expect(browser.run("return document.activeElement.id")).to eq("tab-signature")
   end
 
+  it "ends its stream while nobody looks" do
+    browser.run("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }); " \
+                "document.dispatchEvent(new Event('visibilitychange'))")
+    deliver
+    sleep 0.5
+    expect(names).to eq([])
+    browser.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    browser.eventually { names == ["Ravi Kumar"] }
+    deliver
+    browser.eventually { names.size == 2 }
+  end
+
   it "keeps the address of the message that is shown" do
     2.times { |count| deliver(to: { name: "Number #{count}", mobile_no: "+9198" }) }
     browser.eventually { names.size == 2 }

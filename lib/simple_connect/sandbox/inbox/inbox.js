@@ -918,25 +918,33 @@ let stream = null;
 
 const wait = () => (failures ? Math.min(1000 * 2 ** failures, 8000) : document.hidden ? 10_000 : 1000);
 
-// Asks for what is new, again and again; or once, and then listens.
+let round = 0;
+
+// Asks for what is new, again and again; or once, and then listens. Another call, or `hush`, ends it.
 async function poll() {
-  clearTimeout(timer);
+  hush();
+  const own = round;
   try {
     if (failures || inbox.urls === undefined) await readStatus();
     await pull();
+    if (own !== round) return;
     failures = 0;
-    if (inbox.live === "sse") return listen();
+    if (inbox.live === "sse" && !document.hidden) {
+      listen();
+      return;
+    }
     live("on", "Live", "Asks the sandbox every second");
   } catch (error) {
+    if (own !== round) return;
     failures += 1;
     lost();
     if (!(error instanceof TypeError)) toast(error.message, "bad");
   }
   timer = setTimeout(poll, wait());
-  return undefined;
 }
 
 function hush() {
+  round += 1;
   clearTimeout(timer);
   stream?.close();
   stream = null;
@@ -955,7 +963,6 @@ function listen() {
     lost();
     failures += 1;
     if (stream.readyState !== EventSource.CLOSED) return;
-    stream = null;
     timer = setTimeout(poll, wait());
   };
 }
@@ -1063,10 +1070,17 @@ function start() {
   });
   addEventListener("popstate", route);
   narrow.addEventListener("change", () => { if (!selected) route(); });
-  // A page that the browser keeps for the Back button would keep its stream, and a browser has only six connections.
+  // A browser has only six connections to a server: a page that nobody looks at, or that the browser keeps for the Back
+  // button, must not hold one.
   addEventListener("pagehide", hush);
   addEventListener("pageshow", (event) => { if (event.persisted) poll(); });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !stream) poll(); });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) poll();
+    else if (stream) {
+      hush();
+      timer = setTimeout(poll, wait());
+    }
+  });
   const id = /^#\/(.+)$/.exec(location.hash)?.[1];
   if (id) {
     selected = decodeURIComponent(id);
