@@ -1467,16 +1467,16 @@ end
 class SimpleConnect::Outbound::Dispatcher
   LONGEST_WAIT = T.let(T.unsafe(nil), ::Float)
 
-  sig { returns(::SimpleConnect::Outbound::Application) }
-  attr_reader :application
-
   sig do
     params(
-      application: ::SimpleConnect::Outbound::Application,
+      application: T.any(::SimpleConnect::Outbound::Application, ::String),
+      store: T.untyped,
       scheme: ::Symbol,
       jobs: T.nilable(T.any(::Symbol, T::Boolean)),
       queue: T.nilable(T.any(::String, ::Symbol)),
       on_attempt: T.untyped,
+      on_exhausted: T.untyped,
+      limiter: T.untyped,
       timeout: ::Numeric,
       open_timeout: T.nilable(::Numeric),
       write_timeout: T.nilable(::Numeric),
@@ -1494,10 +1494,16 @@ class SimpleConnect::Outbound::Dispatcher
       allow_http: T.nilable(T::Boolean)
     ).void
   end
-  def initialize(application, scheme: T.unsafe(nil), jobs: T.unsafe(nil), queue: T.unsafe(nil), on_attempt: T.unsafe(nil), timeout: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), user_agent: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil), guard: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
+  def initialize(application, store: T.unsafe(nil), scheme: T.unsafe(nil), jobs: T.unsafe(nil), queue: T.unsafe(nil), on_attempt: T.unsafe(nil), on_exhausted: T.unsafe(nil), limiter: T.unsafe(nil), timeout: T.unsafe(nil), open_timeout: T.unsafe(nil), write_timeout: T.unsafe(nil), read_timeout: T.unsafe(nil), total_timeout: T.unsafe(nil), user_agent: T.unsafe(nil), ip_version: T.unsafe(nil), proxy: T.unsafe(nil), ca_file: T.unsafe(nil), pool_size: T.unsafe(nil), idle_timeout: T.unsafe(nil), max_response_bytes: T.unsafe(nil), guard: T.unsafe(nil), allow_private: T.unsafe(nil), allow_http: T.unsafe(nil)); end
+
+  sig { returns(::SimpleConnect::Outbound::Application) }
+  def application; end
 
   sig { params(event: ::SimpleConnect::Outbound::Event).returns(T::Array[::SimpleConnect::Outbound::DeliveryAttempt]) }
   def publish(event); end
+
+  sig { params(event: ::SimpleConnect::Outbound::Event).returns(T::Array[::SimpleConnect::Outbound::DeliveryAttempt]) }
+  def publish_later(event); end
 
   sig { params(attempt: ::SimpleConnect::Outbound::DeliveryAttempt).returns(T.nilable(::Time)) }
   def next_attempt(attempt); end

@@ -41,7 +41,8 @@ module SimpleConnect
       # @return [Array<Outbound::DeliveryAttempt>] one for each endpoint, in their order. An attempt is pending if it is
       #   sent later
       # @raise [ConfigurationError] if there is no such application, or it is invalid
-      # @raise [ArgumentError] if the uid was published with another body, or is longer than 255 characters
+      # @raise [ArgumentError] if the uid was published with another body, is longer than 255 characters, or cannot be
+      #   the `webhook-id` of Standard Webhooks
       # @example
       #   SimpleConnect::Endpoints.publish("shop", event).map(&:status) # => [:success, :failure]
       def publish(application_uid, event) = relay.publish(application_uid, event, now: true)
@@ -52,7 +53,8 @@ module SimpleConnect
       # @param event [Outbound::Event]
       # @return [Array<Outbound::DeliveryAttempt>] all pending
       # @raise [ConfigurationError] if there is no such application, or it is invalid
-      # @raise [ArgumentError] if the uid was published with another body, or is longer than 255 characters
+      # @raise [ArgumentError] if the uid was published with another body, is longer than 255 characters, or cannot be
+      #   the `webhook-id` of Standard Webhooks
       # @example
       #   SimpleConnect::Endpoints.publish_later("shop", event)
       def publish_later(application_uid, event) = relay.publish(application_uid, event, now: false)
@@ -92,7 +94,7 @@ module SimpleConnect
       def rotate_encryption_key
         count = 0
         Endpoint.find_each do |endpoint|
-          endpoint.with_lock { endpoint.seal_again }
+          endpoint.seal_again
           count += 1
         end
         count

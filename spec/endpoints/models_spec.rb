@@ -137,6 +137,14 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         expect(described_class.find_application("shop").endpoint("a").secret).to eq(["fourth"])
       end
 
+      it "has Standard Webhooks' secrets, and refuses others" do
+        shop = application(scheme: "standard_webhooks")
+        endpoint = shop.endpoints.create!(uid: "a", url: "https://a.example")
+        expect([endpoint.secret, endpoint.rotate_secret!]).to all(start_with("whsec_"))
+        expect(shop.endpoints.build(url: "https://a.example",
+                                    secret: "plain").tap(&:valid?).errors[:secret].size).to eq(1)
+      end
+
       it "refuses an overlap where only one can sign" do
         endpoint = application(scheme: "kiket").endpoints.create!(uid: "a", url: "https://a.example", secret: "old")
         expect { endpoint.rotate_secret! }.to raise_error(SimpleConnect::ConfigurationError, /pass overlap: 0/)

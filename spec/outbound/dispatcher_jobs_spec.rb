@@ -154,7 +154,7 @@ RSpec.describe "Outbound::Dispatcher and job queues", unchecked: true do
       ScriptedServer.open([{ "status" => 200 }]) do |server|
         file = initializer("sidekiq", server, limit: "1")
         pending = ruby(file, <<~RUBY, "REDIS_URL" => redis.url)
-          limiter = DISPATCHER.instance_variable_get(:@limiters).fetch("one")
+          limiter = DISPATCHER.__send__(:limiter, "one", 1)
           12.times { limiter.reserve }
           DISPATCHER.publish(EVENT)
         RUBY

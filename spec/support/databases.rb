@@ -150,10 +150,7 @@ module Databases
 
     def socket = "#{folder}/socket"
 
-    # When it starts, MariaDB deletes the temporary tables of others in the same folder.
-    def options
-      "--no-defaults #{"--user=root" if Process.uid.zero?} --datadir=#{folder}/data --tmpdir=#{folder}"
-    end
+    def options = "--no-defaults #{"--user=root" if Process.uid.zero?} --datadir=#{folder}/data"
 
     def initialization
       "mariadb-install-db #{options} --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve"

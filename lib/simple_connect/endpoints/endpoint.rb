@@ -21,12 +21,10 @@ module SimpleConnect
       # The names of what is encrypted: for the vault.
       SECRET = "secret of an endpoint"
       HEADERS = "sensitive header of an endpoint"
-      # Schemes whose signatures are a list.
-      LISTS = %w[simplyq standard_webhooks].freeze
       # How many deliveries {#replay} and {#enable!} update at a time.
       SLICE = 1000
       DAY = 24 * 3600
-      private_constant :SECRET, :HEADERS, :LISTS, :SLICE, :DAY
+      private_constant :SECRET, :HEADERS, :SLICE, :DAY
 
       belongs_to :application, class_name: "SimpleConnect::Endpoints::Application", inverse_of: :endpoints
       has_many :attempts, class_name: "SimpleConnect::Endpoints::Attempt", dependent: nil
@@ -97,7 +95,7 @@ module SimpleConnect
         overlap = Checks.seconds("overlap:", overlap.to_f, DAY, zero: true)
         check_overlap(overlap)
         secret ||= Endpoints.new_secret(application.scheme)
-        with_lock do
+        locked do
           ends = Time.now.to_f + overlap
           previous = signing.map { |each, till| [each, [till, ends].compact.min] }
           self.secret = secret
@@ -118,7 +116,7 @@ module SimpleConnect
       # @example
       #   endpoint.enable!(replay: true) # => 17
       def enable!(replay: false)
-        with_lock do
+        locked do
           update!(disabled_at: nil, disabled_reason: nil, failures: 0, failing_since: nil, warned: 0, not_before: 0)
         end
         missed = Delivery.where(endpoint_id: id, state: "kept")
@@ -170,15 +168,28 @@ module SimpleConnect
       # Encrypts what is stored with the first key.
       # @return [void]
       def seal_again
-        vault = Vault.current
-        changes = { sealed_secrets: vault.seal(vault.open(sealed_secrets, SECRET), SECRET) }
-        changes[:sealed_headers] = vault.seal(sensitive, HEADERS) if sealed_headers
-        update_columns(changes)
+        locked do
+          vault = Vault.current
+          changes = { sealed_secrets: vault.seal(vault.open(sealed_secrets, SECRET), SECRET) }
+          changes[:sealed_headers] = vault.seal(sensitive, HEADERS) if sealed_headers
+          update_columns(changes)
+        end
       end
 
       private
 
       def shown = to_h
+
+      # The block can run again, if another transaction was faster.
+      def locked
+        again = false
+        Endpoints.store.transaction do
+          restore_attributes if again
+          again = true
+          lock!
+          yield
+        end
+      end
 
       def check
         errors.add(:uid, "cannot be changed") if persisted? && uid_changed?
@@ -186,6 +197,13 @@ module SimpleConnect
           name, _, text = error.partition(": ")
           errors.add(name.to_sym, text)
         end
+        check_secrets if application
+      end
+
+      def check_secrets
+        SigningKeys.of(signing.map(&:first), application.scheme.to_sym)
+      rescue ConfigurationError => e
+        errors.add(:secret, e.message.delete_prefix("secret: "))
       end
 
       def storable?(entered)
@@ -214,7 +232,7 @@ module SimpleConnect
       def sensitive = sealed_headers ? Vault.current.open(sealed_headers, HEADERS) : {}
 
       def check_overlap(overlap)
-        return if overlap.zero? || LISTS.include?(application.scheme)
+        return if overlap.zero? || SigningKeys.of(SigningKeys::ANY, application.scheme.to_sym).list?
 
         raise ConfigurationError, "overlap: the scheme #{application.scheme} has one signature only, so two secrets " \
                                   "cannot sign at once: pass overlap: 0, and change the receiver's secret now"

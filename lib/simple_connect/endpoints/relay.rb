@@ -42,6 +42,7 @@ module SimpleConnect
         endpoints = entry.router.route(event)
         return [] if endpoints.empty?
 
+        courier(entry.scheme).check_uid(event)
         token = SecureRandom.hex(16) if now && !@store.in_transaction?
         deliveries = @store.record(entry, event, endpoints, token && [token, LEASE])
         attempts = deliveries.to_h { |delivery| [delivery.endpoint_id, attempt(entry, delivery)] }
@@ -165,8 +166,8 @@ module SimpleConnect
         return later(delivery, attempt, wait, state, waiting: true) if wait.positive?
         return attempt unless still_mine?(delivery, state)
 
-        attempt, result = courier(delivery).exchange(attempt, delivery.event.to_event, endpoint, batch,
-                                                     replay: delivery.replay)
+        attempt, result = courier(delivery.scheme.to_sym).exchange(attempt, delivery.event.to_event, endpoint, batch,
+                                                                   replay: delivery.replay)
         settle(delivery, entry, attempt, result, state)
       end
 
@@ -246,8 +247,9 @@ module SimpleConnect
         changes = { **changes, retry_count: delivery.retry_count + 1 }
         if disabled?(delivery, entry, result, done)
           @store.release(delivery, state: "kept", **changes)
-        elsif (wait = next_wait(delivery, entry, attempt))
-          later(delivery, attempt, [wait, hold_back(delivery, result)].max, state, **changes)
+        elsif (time = courier(delivery.scheme.to_sym).next_time(attempt, entry.application))
+          wait = [time - attempt.attempted_at, hold_back(delivery, result)].max
+          later(delivery, attempt, wait, state, **changes)
         elsif @store.release(delivery, state: "failed", **changes)
           done << -> { exhausted(attempt) }
         end
@@ -260,16 +262,6 @@ module SimpleConnect
       end
 
       def micros(time) = (time.to_r * 1_000_000).to_i
-
-      def next_wait(delivery, entry, attempt)
-        # The guard would refuse it again.
-        return if attempt.network_error == :guarded
-
-        schedule = entry.application.retry_schedule
-        number = delivery.retry_count + 1
-        planned = schedule.next_at(attempt.started_at, number) or return
-        [planned - attempt.attempted_at, [schedule.delay(1), schedule.delay(number)].min].max
-      end
 
       # The seconds that the endpoint asks for, for all its events.
       def hold_back(delivery, result)
@@ -287,12 +279,10 @@ module SimpleConnect
       end
 
       # Sends with a scheme.
-      def courier(delivery)
+      def courier(scheme)
+        options = { scheme:, jobs: false, **Endpoints.settings.connection }
         @lock.synchronize do
-          @couriers[delivery.scheme] ||= Outbound::Dispatcher.new(
-            Outbound::Application.new(name: "stored"), scheme: delivery.scheme.to_sym, jobs: false,
-                                                       **Endpoints.settings.connection
-          )
+          @couriers[scheme] ||= Outbound::Dispatcher.new(Outbound::Application.new(name: "stored"), **options)
         end
       end
     end

@@ -19,7 +19,7 @@ module SimpleConnect
       EXCERPT = 4096
       UID_LENGTH = 255
       # Of a transaction.
-      ATTEMPTS = 5
+      ATTEMPTS = 8
       private_constant :SECOND, :NOW, :SLICE, :PAUSE, :EXCERPT, :UID_LENGTH, :ATTEMPTS
 
       # @return [Integer]
@@ -46,21 +46,19 @@ module SimpleConnect
           raise ArgumentError, "uid: must have at most #{UID_LENGTH} characters, not #{event.uid.length}"
         end
 
-        connected do
-          Event.transaction do
-            time = now
-            token, seconds = lease
-            due = time + ((seconds || 0) * SECOND).to_i
-            stored = event_row(entry, event, time)
-            rows = endpoints.map do |endpoint|
-              kept = entry.disabled[endpoint.uid]
-              { event_id: stored.id, endpoint_id: entry.ids.fetch(endpoint.uid), scheme: entry.scheme.name,
-                state: kept ? "kept" : "pending", next_attempt_at: due, created_at: time,
-                lease_token: kept ? nil : token }
-            end
-            Delivery.insert_all(rows) unless rows.empty?
-            Delivery.where(event_id: stored.id).to_a.each { |delivery| delivery.event = stored }
+        transaction do
+          time = now
+          token, seconds = lease
+          due = time + ((seconds || 0) * SECOND).to_i
+          stored = event_row(entry, event, time)
+          rows = endpoints.map do |endpoint|
+            kept = entry.disabled[endpoint.uid]
+            { event_id: stored.id, endpoint_id: entry.ids.fetch(endpoint.uid), scheme: entry.scheme.name,
+              state: kept ? "kept" : "pending", next_attempt_at: due, created_at: time,
+              lease_token: kept ? nil : token }
           end
+          Delivery.insert_all(rows) unless rows.empty?
+          Delivery.where(event_id: stored.id).to_a.each { |delivery| delivery.event = stored }
         end
       end
 
@@ -120,9 +118,10 @@ module SimpleConnect
           begin
             isolation = :read_committed unless connection.adapter_name.match?(/sqlite/i)
             Delivery.transaction(isolation:, &)
-          rescue ::ActiveRecord::TransactionRollbackError
-            raise if (attempts += 1) == ATTEMPTS
+          rescue ::ActiveRecord::StatementInvalid => e
+            raise unless lost?(e) && (attempts += 1) < ATTEMPTS
 
+            sleep(rand * 0.02 * attempts)
             retry
           end
         end
@@ -197,6 +196,12 @@ module SimpleConnect
       end
 
       private
+
+      # Whether the same statements can succeed later. SQLite is busy if another process has written since this one has
+      # read.
+      def lost?(error)
+        error.is_a?(::ActiveRecord::TransactionRollbackError) || error.cause.class.name.end_with?("BusyException")
+      end
 
       def clock(connection)
         NOW.find { |adapter, _| connection.adapter_name.match?(adapter) }&.last or
