@@ -21,12 +21,11 @@ module SimpleConnect
       # @api private
       # @param wait [Numeric] seconds
       # @return [void]
-      def self.enqueue_relay(wait)
-        wait.zero? ? perform_later : set(wait:).perform_later
-      rescue NotImplementedError
-        # An adapter that cannot wait, such as :inline.
-        perform_later
-      end
+      def self.enqueue_relay(wait) = wait.zero? ? perform_later : set(wait:).perform_later
+
+      # @api private
+      # @return [Boolean] whether it runs within {enqueue_relay}
+      def self.at_once? = queue_adapter.is_a?(::ActiveJob::QueueAdapters::InlineAdapter)
 
       # @api private
       # @return [void]

@@ -23,7 +23,8 @@ module SimpleConnect
 
       # @return [Array<Finding>] none without an outbox
       def findings
-        return [] unless @configuration && active_record?
+        # The application has started, so this may load it.
+        return [] unless @configuration && defined?(::ActiveRecord::Base)
 
         tables = check("outbox", slow: "check whether the database works") { look_for_tables }
         return [tables].compact if tables.nil? || tables.level == :red
@@ -36,9 +37,6 @@ module SimpleConnect
       def inspect = "#<#{self.class.name}>"
 
       private
-
-      # Loading it here could keep an initializer from configuring it.
-      def active_record? = defined?(::ActiveRecord::Base) && !::ActiveRecord.autoload?(:Base)
 
       def connected(&) = Outbox.base.connection_pool.with_connection(&)
 

@@ -114,6 +114,11 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
       Outbound => %i[Application DeliveryAttempt Dispatcher Endpoint Event RetrySchedule Router] }.each do |home, names|
       names.each { |name| home.const_get(name) }
     end
+    return unless configuration.outbox?
+
+    %i[Bodies Database LaneKeys LaterQueue Outcome Relay Sender Store Wake Writer].each do |name|
+      Outbox.const_get(name)
+    end
   end
 
   # Turns test mode on: nothing is sent. Each request is encoded, signed and recorded, and answered as by the service;

@@ -31,8 +31,9 @@ module SimpleConnect
           return Transport.testing.outbox_written if Transport.testing&.enabled?
 
           job = job_class or return
-          wait = turn or return
-          job.enqueue_relay(wait)
+          # An adapter that runs jobs at once has no later.
+          wait = job.at_once? ? 0 : turn
+          job.enqueue_relay(wait) if wait
         rescue StandardError, NotImplementedError => e
           # The event is stored; it must not look to the caller as if it were not.
           Log.report(e, "the job that wakes the outbox's relay")

@@ -3,8 +3,8 @@
 require "active_support/log_subscriber"
 
 module SimpleConnect
-  # Writes to Rails' log what the clients do not log: received webhooks, attempts to send webhooks, and deliveries that
-  # the previous secret signed.
+  # Writes to Rails' log what the clients do not log: received webhooks, attempts to send webhooks, deliveries that the
+  # previous secret signed, and what the outbox's relay does.
   # @api private
   class LogSubscriber < ::ActiveSupport::LogSubscriber
     # @param event [ActiveSupport::Notifications::Event]
@@ -30,11 +30,39 @@ module SimpleConnect
       warn("[SimpleConnect] failing #{shown.map { |field, value| "#{field}=#{value}" }.join(" ")}")
     end
 
+    # @param event [ActiveSupport::Notifications::Event]
+    def relay(event)
+      payload = event.payload
+      info("#{shown("relay", payload, %i[client event_key event_id outcome status error attempts])} " \
+           "lag=#{payload[:lag].round(1)}s")
+    end
+
+    # @param event [ActiveSupport::Notifications::Event]
+    def park(event)
+      warn(shown("park", event.payload, %i[client event_key event_id status error]))
+    end
+
+    # @param event [ActiveSupport::Notifications::Event]
+    def pause(event)
+      payload = event.payload
+      warn("#{shown(payload[:paused] ? "pause" : "hold back", payload, %i[client reason status])} " \
+           "for=#{payload[:seconds].round}s")
+    end
+
+    # @param event [ActiveSupport::Notifications::Event]
+    def lease_lost(event)
+      warn(shown("lease_lost", event.payload, %i[client event_key event_id]))
+    end
+
     private
 
     def line(name, payload, fields)
-      shown = payload.slice(*fields).compact.map { |field, value| "#{field}=#{value}" }
-      info("[SimpleConnect] #{name} #{shown.join(" ")} ms=#{(payload[:elapsed] * 1000).round(1)}")
+      info("#{shown(name, payload, fields)} ms=#{(payload[:elapsed] * 1000).round(1)}")
+    end
+
+    def shown(name, payload, fields)
+      pairs = payload.slice(*fields).compact.map { |field, value| "#{field}=#{value}" }
+      "[SimpleConnect] #{name} #{pairs.join(" ")}"
     end
   end
 end

@@ -26,6 +26,10 @@ module SimpleConnect
       end
 
       # @api private
+      # @return [Boolean] whether it runs within {enqueue_relay}
+      def self.at_once? = false
+
+      # @api private
       # @return [void]
       def perform
         self.class.enqueue_relay(0) if Outbox.relay_in_job
