@@ -285,7 +285,7 @@ module SimpleConnect
         return lost(work) unless parked || @store.renew(lane, lease: @lease)
 
         report(work.event, outcome, :parked)
-        publish("park", **facts(work.event), status: outcome.status, error: outcome.error)
+        publish("park.simple_connect", **facts(work.event), status: outcome.status, error: outcome.error)
         work.finished
       end
 
@@ -295,7 +295,7 @@ module SimpleConnect
         return lost(work) unless parked || @store.renew(work.lane, lease: @lease)
 
         @counters[:parked] += 1
-        publish("park", **facts(work.event), status: nil, error: "expired")
+        publish("park.simple_connect", **facts(work.event), status: nil, error: "expired")
         work.finished
         go_on(work)
         false
@@ -337,7 +337,8 @@ module SimpleConnect
         report(work.event, outcome, paused ? :paused : :held_back)
         return unless stopped
 
-        publish("pause", client: lane.client, paused:, reason: outcome.error, status: outcome.status, seconds:)
+        publish("pause.simple_connect", client: lane.client, paused:, reason: outcome.error, status: outcome.status,
+                                        seconds:)
       end
 
       # After any answer that is about the event, not the client.
@@ -375,7 +376,7 @@ module SimpleConnect
       def lost(work)
         forget(work)
         @counters[:lease_lost] += 1
-        publish("lease_lost", client: work.lane.client, **(work.event ? facts(work.event) : {}))
+        publish("lease_lost.simple_connect", client: work.lane.client, **(work.event ? facts(work.event) : {}))
         false
       end
 
@@ -416,14 +417,14 @@ module SimpleConnect
 
       def report(event, outcome, name)
         @counters[name] += 1
-        publish("relay", **facts(event), outcome: name, status: outcome.status, error: outcome.error,
-                                         attempts: event.attempts + 1,
-                                         lag: (database_time - event.created_at) / 1_000_000.0)
+        publish("relay.simple_connect", **facts(event), outcome: name, status: outcome.status, error: outcome.error,
+                                                        attempts: event.attempts + 1,
+                                                        lag: (database_time - event.created_at) / 1_000_000.0)
       end
 
       def facts(event) = { client: event.client, event_id: event.event_id, event_key: event.event_key }
 
-      def publish(name, **payload) = Instrumentation.publish("#{name}.simple_connect", payload)
+      def publish(name, **payload) = Instrumentation.publish(name, payload)
 
       def logger = SimpleConnect.configuration.find(:logger)&.last
     end
