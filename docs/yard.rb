@@ -6,6 +6,8 @@ require "English"
 # renders, too. YARD knows neither the paths of files nor the names that GitHub gives to headings.
 module GuideLinks
   LINK = %r{\]\((?!\w+:)(?:[\w./-]*/)?(?<name>[\w.-]+)\.(?:md|txt)(?<anchor>#[^)]*)?\)}
+  # Pictures are copied next to the pages: see .yardopts.
+  PICTURE = %r{\]\((?:docs/)?(?=images/[\w.-]+\.png\))}
   HEADING = %r{<h([1-6])[^>]*>(.*?)</h\1>}m
 
   # @param heading [String] HTML
@@ -18,7 +20,7 @@ module GuideLinks
   # @return [String] HTML
   def html_markup_markdown(text)
     linked = text.gsub(LINK) { "](file.#{$LAST_MATCH_INFO[:name]}.html#{$LAST_MATCH_INFO[:anchor]})" }
-    super(linked).gsub(HEADING) do
+    super(linked.gsub(PICTURE, "](")).gsub(HEADING) do
       level, heading = $LAST_MATCH_INFO.captures
       # Newer versions of RDoc link a heading to the name that they give to it.
       heading = heading.gsub(%r{</?(?:a|span)\b[^>]*>|&para;|&uarr;}, "").strip

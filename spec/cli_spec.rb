@@ -290,7 +290,7 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
         exports = Array.new(3) { Shellwords.split(out.gets) }
         exports = exports.to_h { |_, pair| pair.split("=", 2) }
         url = exports["SIMPLECONNECT_ENDPOINT_URL"][%r{\Ahttp://[^/]+/}]
-        expect(err.gets + err.gets).to eq("The inbox is at #{url}\nThe sandbox is running; Ctrl-C stops it.\n")
+        expect(err.gets).to eq("The sandbox is running; Ctrl-C stops it. Its inbox is at #{url}\n")
         block.call(exports, pid)
       end
     end

@@ -89,6 +89,13 @@ RSpec.describe "headers:" do
       end
     end
 
+    it "can name the test that a sandbox keeps apart" do
+      expect do
+        SimpleConnect::Client.new(endpoint_url: "https://app.example/events", key_id: "k", secret: "s",
+                                  headers: { "X-SimpleConnect-Session" => "7" })
+      end.not_to raise_error
+    end
+
     it "refuse User-Agent with the option that there is for it" do
       expect(refusal({ "user-agent" => "1" }))
         .to eq('headers: "user-agent" is set by this gem: pass user_agent: instead')

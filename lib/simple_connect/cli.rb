@@ -420,7 +420,7 @@ module SimpleConnect
         variables.each do |option, name|
           @out.print("export #{name}=#{Shellwords.escape(sandbox.public_send(option))}\n")
         end
-        @err.puts(["The inbox is at #{sandbox.url}/", "The sandbox is running; Ctrl-C stops it."])
+        @err.puts("The sandbox is running; Ctrl-C stops it. Its inbox is at #{sandbox.url}/")
         yield "#{sandbox.url}/"
       end
       OK

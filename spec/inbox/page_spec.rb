@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "net/http"
 require "rack"
 require "simple_connect/sandbox"
 require "simple_connect/webhooks"
@@ -278,6 +279,43 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
     expect(browser.style(".number bdi", "unicodeBidi")).to include("isolate")
   end
 
+  it "shows JSON with line breaks, and all else as it was sent" do
+    body = '{"event" : {"name":"a\u0041", "amount":450.00,"n":12345678901234567890},' \
+           '"none":[ ],"n":{},"n":[1,{"a":null}]}'
+    headers = { "Content-Type" => "application/json", "X-SimpleConnect-Key-Id" => @sandbox.key_id,
+                **SimpleConnect::Signature.sign(body, secret: "another") }
+    Net::HTTP.post(URI(@sandbox.endpoint_url), body, headers)
+    browser.see("#badges .state", text: /Rejected/)
+    browser.click("#tab-json")
+    expect(browser.run("return document.querySelector('#panel-json code').textContent")).to eq(<<~'JSON'.chomp)
+      {
+        "event": {
+          "name": "a\u0041",
+          "amount": 450.00,
+          "n": 12345678901234567890
+        },
+        "none": [],
+        "n": {},
+        "n": [
+          1,
+          {
+            "a": null
+          }
+        ]
+      }
+    JSON
+  end
+
+  it "says when a message is no longer there, and leads to the others" do
+    deliver
+    browser.open("#{@sandbox.url}/#/m0")
+    browser.see("#empty", text: /no longer there/)
+    browser.click("#empty button")
+    browser.see("#who", text: /Ravi/)
+    # Chromium reports the answer 404.
+    expect(browser.logged).to all(include("404"))
+  end
+
   it "is used with the keyboard" do
     3.times { |count| deliver(to: { name: "Number #{count}", mobile_no: "+9198" }) }
     browser.see("#who", text: /Number 2/)
@@ -446,6 +484,21 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
       client = client_with("sandbox-secret", "#{@url}/api/v1/integrations/sandbox/events")
       expect(deliver(with: client).status_code).to eq(500)
       browser.see("#why", text: /500 Internal Server Error was planned/)
+    end
+
+    it "asks less often while nobody looks" do
+      browser.open("#{@url}/")
+      browser.see("#live[data-state=on]")
+      browser.run("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
+      asked = "return performance.getEntriesByType('resource').filter(({ name }) => name.includes('since=')).length"
+      # The last time before it notices.
+      before = browser.eventually { browser.run(asked).then { |count| count if count.positive? } }
+      sleep 2.5
+      expect(browser.run(asked)).to be <= before + 1
+      client = client_with("sandbox-secret", "#{@url}/api/v1/integrations/sandbox/events")
+      deliver(with: client)
+      browser.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+      browser.see(".row")
     end
   end
 

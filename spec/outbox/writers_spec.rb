@@ -148,7 +148,7 @@ RSpec.describe "Writers of the outbox", unchecked: true do
       expect(outbox.count).to eq(0)
     end
 
-    it "are unknown to the claim, which finds lanes by its index" do
+    it "do not slow down the claim: it finds the lanes that are due by their index, among many that wait" do
       outbox.transaction { outbox.store.insert(Array.new(500) { |number| outbox.row(number, "event #{number}") }) }
       outbox.store.intake(500)
       outbox.base.connection.execute(<<~SQL)
@@ -156,11 +156,13 @@ RSpec.describe "Writers of the outbox", unchecked: true do
         WHERE id > (SELECT few.id FROM (SELECT MIN(id) + 10 AS id FROM simple_connect_outbox_lanes) AS few)
       SQL
       outbox.analyze
-      claiming = statements { expect(outbox.store.claim(5, owner: "a spec", lease: 60).size).to eq(5) }
-      claim = claiming.grep(/\bFOR UPDATE SKIP LOCKED|\bRETURNING /).first
-      expect(outbox.explain(claim)).to include("index_simple_connect_outbox_lanes_on_due")
-      # A plan that sorts reads, and on MySQL locks, all lanes that are due.
-      expect(outbox.explain(claim)).not_to match(/sort|temp b-tree/i)
+      searches = statements { expect(outbox.store.claim(5, owner: "a spec", lease: 60).size).to eq(5) }
+      plans = searches.grep(/next_attempt_at <=/).map { |search| outbox.explain(search) }
+      expect(plans.size).to be >= 2
+      # By both columns, whose keys have 17 bytes in MySQL's plans, and without sorting, which would read, and on MySQL
+      # lock, all lanes that are due.
+      expect(plans).to all(match(/index_simple_connect_outbox_lanes_on_due.*(next_attempt_at *<|^17$)/m))
+      expect(plans.last).not_to match(/sort|temp b-tree/i)
     end
 
     it "have their events finished by the relay that holds the lane, not by one that slept through its lease" do

@@ -17,7 +17,9 @@ class Browser
     --disable-background-networking --disable-component-update --disable-sync --disable-extensions
     --disable-default-apps --disable-domain-reliability --disable-breakpad --no-pings --no-proxy-server
     --force-device-scale-factor=1 --window-size=1440,900
-  ].push("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1").freeze
+    --disable-client-side-phishing-detection --metrics-recording-only
+    --disable-features=OptimizationHints,NetworkTimeServiceQuerying,AutofillServerCommunication,MediaRouter
+  ].push("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1").freeze # no name is looked up
   # How many seconds something may take to show.
   PATIENCE = Integer(ENV.fetch("PATIENCE", 20))
   # Violations of the content security policy, from before the page's own script runs.
@@ -40,7 +42,7 @@ class Browser
     options = Selenium::WebDriver::Chrome::Options.new(binary: BINARY, args: ARGUMENTS + ["--user-data-dir=#{@home}"])
     options.add_option("goog:loggingPrefs", { browser: "ALL" })
     service = Selenium::WebDriver::Service.chrome(path: DRIVER)
-    @driver = Selenium::WebDriver.for(:chrome, capabilities: options, service:)
+    @driver = Selenium::WebDriver.for(:chrome, options:, service:)
     cdp("Page.addScriptToEvaluateOnNewDocument", source: VIOLATIONS)
   end
 

@@ -150,7 +150,10 @@ module Databases
 
     def socket = "#{folder}/socket"
 
-    def options = "--no-defaults #{"--user=root" if Process.uid.zero?} --datadir=#{folder}/data"
+    # When it starts, MariaDB deletes the temporary tables of others in the same folder.
+    def options
+      "--no-defaults #{"--user=root" if Process.uid.zero?} --datadir=#{folder}/data --tmpdir=#{folder}"
+    end
 
     def initialization
       "mariadb-install-db #{options} --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve"

@@ -25,6 +25,8 @@ const RESERVED: [&str; 14] = [
 const OF_CLIENTS: [&str; 4] = ["accept", "authorization", "content-type", "user-agent"];
 /// Prefixes of further reserved names, which include the signature's.
 const RESERVED_PREFIXES: [&str; 4] = ["x-simpleconnect-", "x-kiket-", "x-simplyq-", "webhook-event-"];
+/// The name of a test, by which a sandbox keeps parallel tests apart. It has a reserved prefix, but users set it.
+const SESSION: &str = "x-simpleconnect-session";
 
 /// The maximum length of a sensitive value, in bytes. Answers are searched for every sensitive value.
 pub const MAX_SENSITIVE: usize = 8192;
@@ -227,7 +229,7 @@ fn longer(value: &[u8], borders: &[usize], mut matched: usize, next: u8) -> usiz
 pub fn check_name(name: &str) -> Result<(), HeaderLinesError> {
     let lower = name.to_ascii_lowercase();
     let reserved = RESERVED.contains(&lower.as_str())
-        || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+        || (lower != SESSION && RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)));
     if reserved { Err(HeaderLinesError::Reserved(name.to_owned())) } else { Ok(()) }
 }
 
@@ -274,7 +276,7 @@ mod tests {
             assert_eq!(check_name(name), Ok(()));
             assert_eq!(check_name_for_client(name), Err(HeaderLinesError::Reserved(name.to_owned())));
         }
-        for name in ["X-Simply", "traceparent", "Accept-Language"] {
+        for name in ["X-Simply", "traceparent", "Accept-Language", "X-SimpleConnect-Session"] {
             assert_eq!((check_name(name), check_name_for_client(name)), (Ok(()), Ok(())));
         }
     }

@@ -121,6 +121,10 @@ module SimpleConnect
       # @return [Array<Integer>] those that an UPDATE does not wait for
       def unlocked(_table, ids) = ids
 
+      # @param selects [Array<String>] with a LIMIT each
+      # @return [String] the rows of all; without temporary tables, which MariaDB writes to disk for bodies
+      def union(selects) = selects.map { |select| "(#{select})" }.join(" UNION ALL ")
+
       # Before the relay uses the connection for long.
       # @return [Object] the block's value
       def session = yield
@@ -268,6 +272,9 @@ module SimpleConnect
             RETURNING #{columns}
           SQL
         end
+
+        # See {Database#union}.
+        def union(selects) = selects.map { |select| "SELECT * FROM (#{select})" }.join(" UNION ALL ")
 
         # See {Database#lock}.
         def lock(columns, table, where, **values)

@@ -87,14 +87,13 @@ module SimpleConnect
       # @return [Array<Client>]
       def clients
         with do |db|
-          due = "EXISTS (SELECT 1 FROM #{LANES} l WHERE l.client_id = c.id AND l.next_attempt_at <= #{db.class::NOW})"
           rows = db.rows(<<~SQL, name: LOCK)
             SELECT id, name, probe_at, paused_reason, failures, stopped_since, stopped_for, last_success_at,
-              CASE WHEN #{due} THEN 1 ELSE 0 END, CASE WHEN probe_at <= #{db.class::NOW} THEN 1 ELSE 0 END,
-              #{db.class::NOW}
-            FROM #{CLIENTS} c WHERE name <> :name ORDER BY id
+              CASE WHEN probe_at <= #{db.class::NOW} THEN 1 ELSE 0 END, #{db.class::NOW}
+            FROM #{CLIENTS} WHERE name <> :name ORDER BY id
           SQL
-          rows.map { |row| read(Client.new(*row)) }
+          due = rows.map(&:first).each_slice(100).flat_map { |ids| with_due_lanes(db, ids) }
+          rows.map { |row| utf8(Client.new(*row[..7], due.include?(row.first), row[8] == 1, row.last)) }
         end
       end
 
@@ -125,11 +124,11 @@ module SimpleConnect
 
         columns = "id, lane_id, client, event_id, event_key, body, attempts, first_attempt_at, expires_at, " \
                   "created_at, traceparent"
-        each = lanes.map.with_index do |lane, index|
-          "SELECT * FROM (SELECT #{columns} FROM #{EVENTS} WHERE lane_id = #{Integer(lane.id)} AND " \
-            "state = #{PENDING} ORDER BY id LIMIT #{Integer(limit)}) q#{index}"
+        each = lanes.map do |lane|
+          "SELECT #{columns} FROM #{EVENTS} WHERE lane_id = #{Integer(lane.id)} AND state = #{PENDING} ORDER BY id " \
+            "LIMIT #{Integer(limit)}"
         end
-        events = with { |db| db.rows(each.join(" UNION ALL ")) }.map { |row| utf8(Event.new(*row)) }
+        events = with { |db| db.rows(db.union(each)) }.map { |row| utf8(Event.new(*row)) }
         events.sort_by!(&:id)
         events.group_by(&:lane_id)
       end
@@ -436,11 +435,12 @@ module SimpleConnect
         struct
       end
 
-      def read(client)
-        utf8(client)
-        client.due = client.due == 1
-        client.probe_due = client.probe_due == 1
-        client
+      # One search for each: MariaDB would read all lanes of a client to find one that is due in a subquery.
+      def with_due_lanes(db, ids)
+        db.rows(db.union(ids.map do |id|
+          "SELECT #{Integer(id)} FROM #{LANES} WHERE client_id = #{Integer(id)} AND next_attempt_at <= " \
+            "#{db.class::NOW} LIMIT 1"
+        end)).flatten
       end
 
       # The database's clock, but it stands still while the client is stopped.

@@ -412,7 +412,7 @@ function showNothing(text) {
   $("message").hidden = true;
   $("empty").hidden = false;
   fill($("empty"), text || messages.size
-    ? h("p", { class: "empty-title" }, text ?? "Choose a message on the left.")
+    ? [h("p", null, text ?? "Choose a message on the left."), text ? h("button", { type: "button", class: "button", onclick: escape }, "Show the others") : null]
     : [h("div", { class: "empty-mark" }, icon("chat")), h("h2", null, "No messages yet"),
       h("p", null, "Send an event from another terminal. It shows up here by itself."), connection()]);
 }
@@ -596,14 +596,27 @@ const COLOURED = 200_000;
 
 function showJSON(message) {
   const raw = message.body ?? "";
-  let pretty = raw;
-  // JavaScript would round long numbers; then the text stays as it is.
-  try {
-    const value = JSON.parse(raw);
-    if (!/\d{16}/.test(raw)) pretty = JSON.stringify(value, null, 2);
-  } catch { /* not JSON: shown as it is */ }
+  const text = indented(raw);
   fill($("panel-json"), h("div", { class: "panel-top" }, h("span", { class: "note" }, `${thousands.format(new Blob([raw]).size)} bytes`), copyButton(raw, "the body")),
-    h("pre", { class: "code", dir: "ltr" }, h("code", null, pretty.length > COLOURED ? plain(pretty) : coloured(pretty))));
+    h("pre", { class: "code", dir: "ltr" }, h("code", null, text.length > COLOURED ? plain(text) : coloured(text))));
+}
+
+// JSON with line breaks. Its numbers and strings stay as they were sent, which parsing would change. Other text stays as it is.
+function indented(raw) {
+  try { JSON.parse(raw); } catch { return raw; }
+  let depth = 0;
+  let before = "";
+  let text = "";
+  const line = () => `\n${"  ".repeat(depth)}`;
+  for (const [token] of raw.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    const closes = token === "}" || token === "]";
+    if (closes) depth -= 1;
+    if (before === "{" || before === "[" ? !closes : closes || before === ",") text += line();
+    text += token === ":" ? ": " : token;
+    if (token === "{" || token === "[") depth += 1;
+    before = token;
+  }
+  return text;
 }
 
 function coloured(text) {
