@@ -41,7 +41,10 @@ module Crates
   def vendor(folder)
     directory = File.join(folder, "vendor")
     FileUtils.rm_rf(directory)
-    cargo("vendor", "--locked", "--versioned-dirs", "--quiet", directory)
+    cargo("vendor", "--locked", "--versioned-dirs", "--quiet", directory) do
+      "The sources of the crates come from cargo's cache, or from crates.io: run `cargo fetch --locked` once with a " \
+        "network."
+    end
     needed = tree("normal,build", TARGETS).keys
     Dir.children(directory).sort.each do |name|
       crate = File.join(directory, name)
@@ -160,8 +163,11 @@ module Crates
     File.write(file, JSON.generate(files: sums, package:))
   end
 
+  # The block's sentences say what to do if cargo fails; cargo itself prints why.
   def cargo(*arguments)
     out, status = Open3.capture2("cargo", *arguments)
-    status.success? ? out : abort("cargo #{arguments.first} failed")
+    return out if status.success?
+
+    abort ["`cargo #{arguments.first}` failed, see above.", *(yield if block_given?)].join(" ")
   end
 end

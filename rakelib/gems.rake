@@ -3,6 +3,7 @@
 require "digest"
 require "rubygems/package"
 require_relative "crates"
+require_relative "native_libraries"
 
 GEM = "simple_connect-client-#{SimpleConnect::VERSION}".freeze
 # The Rubies that a native gem must have a library for before it is released.
@@ -14,7 +15,7 @@ def triple = @triple ||= ENV.fetch("CARGO_BUILD_TARGET") { `rustc -vV`[/^host: (
 def platform = triple.sub("aarch64-apple", "arm64-apple").sub(/-(?:unknown|apple)-/, "-").delete_suffix("-gnu")
 
 # Apart from lib/, whose library has what only specs need.
-def native = "pkg/native/#{platform}"
+def libraries = @libraries ||= NativeLibraries.new("pkg/native/#{platform}", triple)
 
 # Two builds of one commit give the same bytes: what has a time has that of the commit.
 def source_date = ENV["SOURCE_DATE_EPOCH"] ||= `git log -1 --format=%ct`.strip
@@ -92,9 +93,6 @@ def compile_for_release(ruby, env)
   Dir["#{directory}/#{"#{triple}/" if ENV["CARGO_BUILD_TARGET"]}release/lib#{CRATE}.{so,dylib}"].fetch(0)
 end
 
-# The Rubies whose libraries `rake native:add` has put into pkg/native/, in order.
-def added = Dir.children(native).sort_by { |ruby| Gem::Version.new(ruby) }
-
 # Packages what was added. No other Ruby may take the gem: it would find no library.
 def package_native(rubies)
   spec = specification
@@ -106,7 +104,7 @@ def package_native(rubies)
   spec.extensions = []
   spec.files = spec.files.grep_v(%r{\.rs\z|Cargo\.|ext/})
   package(spec, platform) do |folder|
-    cp_r "#{native}/.", mkdir_p("#{folder}/lib/#{CRATE}", verbose: false).first, verbose: false
+    libraries.copy(rubies, "#{folder}/lib/#{CRATE}")
     File.write("#{folder}/THIRD_PARTY_NOTICES.txt", Crates.notices(triple))
     File.write("#{folder}/sbom.cdx.json", Crates.sbom(triple, platform))
   end
@@ -114,9 +112,11 @@ end
 
 desc "Build a gem for this platform, to be installed without Rust, for the Rubies that native:add was run by"
 task :native do
-  Rake::Task["native:add"].invoke unless Dir.exist?(native)
-  puts "for Ruby #{added.join(", ")}"
-  package_native(added)
+  usable = -> { libraries.rubies.select { |ruby| libraries.problems(ruby).empty? } }
+  Rake::Task["native:add"].invoke if usable.call.empty?
+  puts(libraries.rubies.flat_map { |ruby| libraries.problems(ruby) }.map { |problem| "left out: #{problem}" })
+  puts "for Ruby #{usable.call.join(", ")}"
+  package_native(usable.call)
 end
 
 namespace :native do
@@ -129,17 +129,17 @@ namespace :native do
     env["RBCONFIG_CROSS_COMPILING"] = "yes" if arguments.rbconfig
     step "compiling the extension for Ruby #{ruby} on #{platform}", "a minute and a half the first time"
     library = compile_for_release(ruby, env)
-    mkdir_p "#{native}/#{ruby}", verbose: false
-    cp library, "#{native}/#{ruby}/#{CRATE}.#{config["DLEXT"]}", verbose: false
+    libraries.add(ruby, library, "#{CRATE}.#{config["DLEXT"]}")
   end
 
-  desc "Build the gem for this platform; refuses if a Ruby that is supported is missing"
+  desc "Build the gem for this platform; refuses unless every Ruby that is released has a library of these sources"
   task :release do
-    missing = RELEASED - (Dir.exist?(native) ? added : [])
-    unless missing.empty?
-      abort "native:release: #{native} has no library for Ruby #{missing.join(", ")}: run `rake native:add` by each"
+    problems = libraries.unreleasable(RELEASED)
+    unless problems.empty?
+      abort "native:release: the libraries for #{platform} cannot be released:\n" \
+            "#{problems.map { |problem| "- #{problem}\n" }.join}Run `rake native:add` with each of these Rubies."
     end
-    package_native(added)
+    package_native(RELEASED)
   end
 end
 

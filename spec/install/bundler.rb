@@ -79,6 +79,8 @@ def check(what, expected, folder, env, *by)
   used = run(env, folder, *by, "-e", SAY)[/\w+\z/]
   abort "#{what}: the gem is #{used}, not #{expected}" unless used == expected
   run(env, folder, *by, DELIVER)
+  left = Dir.glob("#{folder}/{gems,bundle}/**/.fingerprint", File::FNM_DOTMATCH)
+  abort "cargo's target folder is left behind: #{left}" unless left.empty?
   puts "Ruby #{RUBY_VERSION}, RubyGems #{Gem::VERSION}: #{what}: #{used}, #{seconds} s, delivers"
 end
 
