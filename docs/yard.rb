@@ -2,6 +2,9 @@
 
 require "English"
 
+# YARD loads the file again for a `--load` on its command line.
+return if defined?(GuideLinks)
+
 # Loaded by .yardopts: makes the links between our Markdown files, and to their headings, work in the pages that YARD
 # renders, too. YARD knows neither the paths of files nor the names that GitHub gives to headings.
 module GuideLinks

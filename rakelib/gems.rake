@@ -4,6 +4,7 @@ require "digest"
 require "rubygems/package"
 require_relative "crates"
 require_relative "native_libraries"
+require_relative "site"
 
 GEM = "simple_connect-client-#{SimpleConnect::VERSION}".freeze
 # The Rubies that a native gem must have a library for before it is released.
@@ -150,5 +151,10 @@ namespace :install do
   end
 end
 
-desc "Build the documentation site into tmp/doc/"
-task(:docs) { run "yard", "doc", "--quiet", "--fail-on-warning" }
+desc "Build the documentation site into tmp/doc/, and check its links"
+task :docs do
+  rm_rf "tmp/doc", verbose: false
+  run "yard", "doc", "--quiet", "--fail-on-warning"
+  dead = Site.dead_links("tmp/doc")
+  abort "docs: these links lead nowhere:\n#{dead.join("\n")}" if dead.any?
+end

@@ -3,6 +3,7 @@
 require "open3"
 require "rbconfig"
 require "tmpdir"
+require_relative "../rakelib/site"
 
 # The guides as YARD renders them: whoever reads them there can follow their links.
 RSpec.describe "The rendered guides", skip: Libraries.missing("yard") do
@@ -26,18 +27,25 @@ RSpec.describe "The rendered guides", skip: Libraries.missing("yard") do
       output, status = Open3.capture2e(*yard, "lib/simple_connect/version.rb", "-", *extra, chdir: root)
       expect([output, status.success?]).to eq(["", true])
 
-      pages = Dir.glob("*.html", base: directory).to_h { |page| [page, File.read("#{directory}/#{page}")] }
-      links = pages.select { |page, _| page.start_with?("file.") }.flat_map do |page, html|
-        html.scan(/href="(?!\w+:)([^"#]*)(?:#([^"]*))?"/).map do |target, anchor|
-          [page, target.empty? ? page : target, anchor]
-        end
-      end
-      dead = links.reject do |_, target, anchor|
-        File.exist?("#{directory}/#{target}") && (anchor.to_s.empty? || pages[target]&.include?(%( id="#{anchor}")))
-      end
-      expect(dead).to eq([])
+      guides = Dir.glob("file.*.html", base: directory).to_h { |page| [page, File.read("#{directory}/#{page}")] }
+      # Without the code, its pages are missing.
+      expect(Site.dead_links(directory).grep(/\Afile\./)).to eq([])
+      links = Site.links(guides)
       readme = "file.README.html"
       expect(links).to include([readme, "file.testing.html", nil], [readme, readme, "install"])
+    end
+  end
+
+  it "are searched for links to missing pages and anchors" do
+    Dir.mktmpdir do |directory|
+      File.write("#{directory}/index.html", <<~HTML)
+        <h1 id="a=-b">x</h1> <a href="#a%3D-b">x</a> <a href="https://a.example/b">x</a> <script src="x.js"></script>
+        <a href="Guide.html?1">x</a> <a href="Guide.html#there">x</a> <a href="Guide.html#gone">x</a> <a href="#no">x</a>
+        <a href="Lost.html">x</a>
+      HTML
+      File.write("#{directory}/Guide.html", '<a name="there">x</a>')
+      expect(Site.dead_links(directory)).to eq(["x.js", "Guide.html#gone", "index.html#no", "Lost.html"]
+                                                 .map { |link| "index.html: #{link}" })
     end
   end
 end

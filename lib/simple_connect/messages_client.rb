@@ -54,7 +54,7 @@ module SimpleConnect
     # @see Api::Messages#deliver!
     def deliver!(...) = messages.deliver!(...)
 
-    # @see Api::DeliverAll#deliver_all
+    # @see Api::Messages#deliver_all
     def deliver_all(...) = messages.deliver_all(...)
 
     # @see Api::Messages#detail

@@ -11,6 +11,19 @@ module SimpleConnect
     class Messages
       include DeliverAll
 
+      # @!method deliver_all(deliveries, concurrency: 8)
+      #   Sends many messages at a time, as {Events#deliver_all} delivers events.
+      #
+      #   @param deliveries [Enumerable<Hash>] the keywords of {#deliver} for each
+      #   @param concurrency [Integer] the number of deliveries at a time
+      #   @yieldparam result [Result] called as soon as each result is known
+      #   @yieldparam item [Hash] the item
+      #   @yieldparam index [Integer] the item's index, from 0
+      #   @return [Array<Result>, Integer] the results in the order of the items; with a block, the number of items
+      #   @raise [ArgumentError] if `deliveries` has no `each`, or `concurrency` is not an Integer of 1 or more
+      #   @example
+      #     client.messages.deliver_all([{ template_name: "order_paid", recipients: [{ mobile_no: "+919812345678" }] }])
+
       # The path for messages.
       MESSAGES_PATH = "/api/v1/whatsapp_messages"
       # The only type of message.

@@ -1,0 +1,30 @@
+# frozen_string_literal: true
+
+require "cgi"
+
+# The documentation as YARD renders it.
+module Site
+  module_function
+
+  # @return [Array<String>] the links between the pages in `folder` that lead nowhere
+  def dead_links(folder)
+    pages = Dir.glob("**/*.html", base: folder).to_h { |page| [page, File.read(File.join(folder, page))] }
+    anchors = pages.transform_values { |html| html.scan(/\b(?:id|name)="([^"]+)"/).flatten.map { |id| plain(id) } }
+    links(pages).filter_map do |page, target, anchor|
+      found = anchors[target] || File.exist?(File.join(folder, target))
+      "#{page}: #{[target, *anchor].join("#")}" unless found && (anchor.nil? || found == true || found.include?(anchor))
+    end
+  end
+
+  # @return [Array<Array(String, String, String)>] the pages, where each link leads, and the anchor, if there is one
+  def links(pages)
+    pages.flat_map do |page, html|
+      html.scan(/\b(?:href|src)="(?!\w+:|#")([^"#?]*)(?:\?[^"#]*)?(?:#([^"]+))?"/).uniq.map do |path, anchor|
+        target = path.empty? ? page : File.expand_path(plain(path), "/#{File.dirname(page)}")[1..]
+        [page, target, anchor && plain(anchor)]
+      end
+    end
+  end
+
+  def plain(text) = CGI.unescape(CGI.unescapeHTML(text).gsub("+", "%2B"))
+end
