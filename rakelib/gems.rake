@@ -154,7 +154,7 @@ end
 desc "Build the documentation site into tmp/doc/, and check its links"
 task :docs do
   rm_rf "tmp/doc", verbose: false
-  run "yard", "doc", "--quiet", "--fail-on-warning"
+  run "yard", "doc", "--no-stats", "--fail-on-warning"
   dead = Site.dead_links("tmp/doc")
   abort "docs: these links lead nowhere:\n#{dead.join("\n")}" if dead.any?
 end

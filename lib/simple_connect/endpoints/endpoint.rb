@@ -151,7 +151,7 @@ module SimpleConnect
       # @return [Hash{String => Object}]
       def serializable_hash(_options = nil) = to_h.transform_keys(&:name)
 
-      # @return [ActiveRecord::Base] as {ActiveRecord::Base#reload}; without the secret
+      # @return [ActiveRecord::Base] as `ActiveRecord::Base#reload` does; without the secret
       def reload(*)
         @secret = @invalid_headers = nil
         super
