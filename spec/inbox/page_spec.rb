@@ -484,6 +484,11 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
       client = client_with("sandbox-secret", "#{@url}/api/v1/integrations/sandbox/events")
       expect(deliver(with: client).status_code).to eq(500)
       browser.see("#why", text: /500 Internal Server Error was planned/)
+
+      # This sandbox knows no receiver.
+      browser.click("#open-incoming")
+      expect(browser.text("#incoming-note")).to include("--callback-url URL")
+      expect(browser.see("#send-incoming")).not_to be_enabled
     end
 
     it "asks less often while nobody looks" do

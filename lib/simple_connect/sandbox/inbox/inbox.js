@@ -452,7 +452,7 @@ function showHead(message) {
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !message.code?.[button.dataset.copy];
 }
 
-const NO_RECEIVER = "The sandbox knows no receiver: start it with --callback-url, or status_callback_url:";
+const NO_RECEIVER = "The sandbox knows no receiver. Start it with --callback-url URL, or in Ruby with status_callback_url.";
 
 // One sentence or two: how it was answered, and why.
 function showWhy(message) {
@@ -466,7 +466,8 @@ function showWhy(message) {
   box.className = `why ${bad ? "bad" : failed.length ? "mixed" : "info"}`;
   const refused = failed.at(-1)?.status === 401;
   fill(box, icon(bad ? "alert" : "check"), h("p", null, plain(sentences.join(" ")),
-    refused ? [" ", h("button", { type: "button", class: "link", onclick: () => openTab("signature", true) }, "See the signature step by step")] : null));
+    refused ? [" ", h("button", { type: "button", class: "link", onclick: () => openTab("signature", true) },
+      message.kind === "event" ? "See the signature step by step" : "See the headers")] : null));
 }
 
 function why(message, attempts, failed) {
@@ -1053,7 +1054,8 @@ function start() {
   $("open-rotate").addEventListener("click", askRotate);
   $("open-connect").addEventListener("click", () => { fill($("connect-body"), connection()); $("connect").showModal(); });
   $("open-incoming").addEventListener("click", () => {
-    $("incoming-note").textContent = inbox.receiver ? `It goes to ${inbox.receiver}, signed.` : `${NO_RECEIVER}.`;
+    $("incoming-note").textContent = inbox.receiver ? `It goes to ${inbox.receiver}, signed.` : NO_RECEIVER;
+    $("send-incoming").disabled = !inbox.receiver;
     const to = detail?.recipient?.mobile_no;
     if (to) $("incoming-form").elements.mobile_no.value = to;
     $("incoming").showModal();
