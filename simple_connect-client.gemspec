@@ -13,7 +13,6 @@ Gem::Specification.new do |spec|
   spec.homepage = "https://rubygems.org/gems/simple_connect-client"
   spec.metadata = {
     "rubygems_mfa_required" => "true",
-    "changelog_uri" => "https://www.rubydoc.info/gems/simple_connect-client/file/CHANGELOG.md",
     "documentation_uri" => "https://www.rubydoc.info/gems/simple_connect-client"
   }
 
