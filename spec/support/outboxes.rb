@@ -27,7 +27,7 @@ module Outboxes
     ScriptedServer.open([step], &block)
   end
 
-  def store(cipher: nil) = Store.new(base, cipher:)
+  def store(bodies: nil) = Store.new(base, bodies:)
 
   # @return [Hash] the row of an event
   def row(id, lane: "asha", client: "default", **more)
@@ -49,8 +49,12 @@ module Outboxes
   def aside(&block)
     thread = Thread.new { base.connection_pool.with_connection(&block) }
     thread.report_on_exception = false
+    threads << thread
     thread
   end
+
+  # What is to end with the example.
+  def threads = @threads ||= []
 
   def clear
     TABLES.each { |table| sql!("DELETE FROM #{table}") }

@@ -117,10 +117,6 @@ module SimpleConnect
         !rows("SELECT id FROM #{table} WHERE #{where} FOR UPDATE SKIP LOCKED", **values).empty?
       end
 
-      # @param ids [Array<Integer>] of events that were just read
-      # @return [Array<Integer>] those that an UPDATE does not wait for
-      def unlocked(_table, ids) = ids
-
       # @param selects [Array<String>] with a LIMIT each
       # @return [String] the rows of all; without temporary tables, which MariaDB writes to disk for bodies
       def union(selects) = selects.map { |select| "(#{select})" }.join(" UNION ALL ")
@@ -223,11 +219,6 @@ module SimpleConnect
             change("UPDATE #{table} SET #{set} WHERE id IN (:ids)", ids:, **values)
             rows("SELECT #{columns} FROM #{table} WHERE id IN (:ids)", ids:)
           end
-        end
-
-        # See {Database#unlocked}. Who writes an event a second time keeps its row locked until the commit.
-        def unlocked(table, ids)
-          rows("SELECT id FROM #{table} WHERE id IN (:ids) FOR UPDATE SKIP LOCKED", ids:).flatten
         end
 
         # See {Database#session}.

@@ -237,8 +237,8 @@ module SimpleConnect
         body = @store.body(work.event)
         @sender.call(work.event, body, @batch)
       rescue StandardError => e
-        # Such as a wrong key for bodies, or an error in a custom policy.
-        Outcome.new(body ? :postpone : :pause, nil, e.class.name[0, 100])
+        # No key opens the body; or a custom policy failed.
+        body ? Outcome.new(:postpone, nil, e.class.name[0, 100]) : Outcome.new(:pause, nil, "body_unreadable")
       end
 
       def settle(work, outcome)

@@ -9,11 +9,11 @@ module SimpleConnect
     # Sends an event once, through the configured client of its name. Keys and URLs may change between attempts.
     # @api private
     class Sender
-      # @return [Numeric] the seconds that {call} takes at most
+      # @return [Numeric] the seconds that {#call} takes at most
       attr_reader :timeout
 
       # @param timeout [Numeric]
-      def initialize(timeout: 30.0)
+      def initialize(timeout: 30)
         @timeout = timeout
       end
 

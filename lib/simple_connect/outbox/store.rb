@@ -23,7 +23,7 @@ module SimpleConnect
       # The name of the row that intake locks, and that has the time of the last pass. No client's name is empty.
       LOCK = ""
       SLICE = 500
-      # In bytes. A cipher's result may be longer than the body.
+      # In bytes. An encrypted body is longer.
       LIMITS = { client: 100, event_id: 255, event_key: 255, lane_key: 150, traceparent: 55, body: 10_000_000 }.freeze
       # For rows that are read or deleted without need for speed.
       PAGE = 1_000
@@ -45,10 +45,10 @@ module SimpleConnect
       Trial = Struct.new(:age, :failing)
 
       # @param base [Class, Proc] an ActiveRecord class, or what returns it
-      # @param cipher [#encrypt, #decrypt, nil] for bodies
-      def initialize(base, cipher: nil)
+      # @param bodies [Bodies, #seal, #open, nil] changes bodies for the database, and back
+      def initialize(base, bodies: nil)
         @base = base
-        @cipher = cipher
+        @bodies = bodies
       end
 
       # @return [Class]
@@ -57,7 +57,7 @@ module SimpleConnect
       # Writes events, in the transaction that is open. It only inserts: no lane, and no row that the relay locks.
       #
       # @param rows [Array<Hash>] `client:`, `event_id:`, `event_key:`, `body:`, `lane_key:`, `expires_at:` and
-      #   `traceparent:`. The lane key of an unordered event is the recipient's, a colon, and something unique
+      #   `traceparent:`. Events with the same lane key are sent one after another
       # @return [Integer] the number of new ones; the others were there, with the same body
       # @raise [EventConflictError] if an event is there with another body
       def insert(rows)
@@ -111,7 +111,9 @@ module SimpleConnect
         until due.empty? || lanes.size >= limit
           share = ((limit - lanes.size) / due.size.to_f).ceil
           client = due.shift
-          lanes.concat(client.stopped? ? probe(client, owner, lease) : claim_of(client, share, owner, lease))
+          found = client.stopped? ? probe(client, owner, lease) : claim_of(client, share, owner, lease)
+          lanes.concat(found)
+          due << client if found.size == share && !client.stopped?
         end
         lanes
       end
@@ -138,7 +140,7 @@ module SimpleConnect
 
       # @param event [Event]
       # @return [String] the bytes to send
-      def body(event) = @cipher ? @cipher.decrypt(event.body).force_encoding(Encoding::UTF_8) : event.body
+      def body(event) = @bodies ? @bodies.open(event.body) : event.body
 
       # @return [Boolean] false if the lease was lost
       def renew(lane, lease:)
@@ -174,7 +176,7 @@ module SimpleConnect
             next false if db.change(<<~SQL, id: lane.id, token: lane.token).zero?
 
               UPDATE #{LANES} SET
-                first_failure_at = CASE WHEN last_failure_at < (#{success_of_lane}) THEN first_failure_at
+                first_failure_at = CASE WHEN last_failure_at <= (#{success_of_lane}) THEN first_failure_at
                   ELSE #{client_clock(db, "#{LANES}.client_id")} END,
                 last_failure_at = #{now}, next_attempt_at = #{now} + #{micros(seconds)},
                 lease_owner = NULL, lease_token = NULL, lease_until = NULL
@@ -196,7 +198,7 @@ module SimpleConnect
         with do |db|
           first, failing = db.rows(<<~SQL, id: lane.id, first: event.first_attempt_at).first
             SELECT #{client_clock(db, "#{LANES}.client_id")} - :first,
-              CASE WHEN last_failure_at < (#{success_of_lane})
+              CASE WHEN last_failure_at <= (#{success_of_lane})
                 THEN #{client_clock(db, "#{LANES}.client_id")} - first_failure_at END
             FROM #{LANES} WHERE id = :id
           SQL
@@ -337,16 +339,16 @@ module SimpleConnect
       end
 
       # Deletes the events of recipients, whatever their state. Reads the whole table, in pages.
-      # @param lane_keys [Array<String>] of the recipients
+      # @param prefixes [Array<String>] how the recipients' lane keys begin
       # @return [Integer] how many were deleted
-      def erase(lane_keys)
+      def erase(prefixes)
         after = 0
         erased = 0
         loop do
           page = with do |db|
             db.rows("SELECT id, lane_key FROM #{EVENTS} WHERE id > :after ORDER BY id LIMIT #{PAGE}", after:)
           end
-          ids = page.filter_map { |id, key| id if lane_keys.include?(key[/\A[^:]*/]) }
+          ids = page.filter_map { |id, key| id if key.start_with?(*prefixes) }
           erased += in_slices(ids) { |db, slice| db.change("DELETE FROM #{EVENTS} WHERE id IN (:ids)", ids: slice) }
           return erased if page.size < PAGE
 
@@ -454,7 +456,7 @@ module SimpleConnect
 
       def write(db, rows)
         values = rows.map do |row|
-          body = @cipher ? @cipher.encrypt(row.fetch(:body)) : row.fetch(:body)
+          body = @bodies ? @bodies.seal(row.fetch(:body)) : row.fetch(:body)
           texts = row.fetch_values(:client, :event_id, :event_key, :lane_key).map { |text| text&.to_s }
           refuse_long(row)
           "(#{db.literal([*texts, row[:traceparent], row[:expires_at]])}, #{db.binary(body)}, #{db.class::NOW})"
@@ -473,16 +475,10 @@ module SimpleConnect
       end
 
       def new_events(db, limit)
-        rows = db.rows(<<~SQL)
+        db.rows(<<~SQL)
           SELECT id, lane_key, client FROM #{EVENTS} WHERE lane_id = 0 AND state = #{NEW} ORDER BY id
           LIMIT #{Integer(limit)}
         SQL
-        ids = rows.map(&:first)
-        return rows if ids.empty? || (free = db.unlocked(EVENTS, ids)).size == ids.size
-
-        # What follows an event that cannot be changed now must not overtake it.
-        waiting = rows.reject { |id, _, _| free.include?(id) }.map { |_, key, _| key }
-        rows.reject { |_, key, _| waiting.include?(key) }
       end
 
       def attach(db, rows)
@@ -584,7 +580,7 @@ module SimpleConnect
           there = there.to_h.transform_keys(&:b)
           group.each do |row|
             body = there[row.fetch(:event_id).b] or next
-            body = @cipher.decrypt(body) if @cipher
+            body = @bodies.open(body) if @bodies
             next if significant(body) == significant(row.fetch(:body))
 
             event_id = row.fetch(:event_id)
