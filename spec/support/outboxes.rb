@@ -27,7 +27,7 @@ module Outboxes
     ScriptedServer.open([step], &block)
   end
 
-  def store(bodies: nil) = Store.new(base, bodies:)
+  def store(cipher: nil) = Store.new(base, cipher:)
 
   # @return [Hash] the row of an event
   def row(id, lane: "asha", client: "default", **more)

@@ -45,10 +45,10 @@ module SimpleConnect
       Trial = Struct.new(:age, :failing)
 
       # @param base [Class, Proc] an ActiveRecord class, or what returns it
-      # @param bodies [Bodies, #seal, #open, nil] changes bodies for the database, and back
-      def initialize(base, bodies: nil)
+      # @param cipher [Bodies, #encrypt, #decrypt, nil] for bodies
+      def initialize(base, cipher: nil)
         @base = base
-        @bodies = bodies
+        @cipher = cipher
       end
 
       # @return [Class]
@@ -140,7 +140,7 @@ module SimpleConnect
 
       # @param event [Event]
       # @return [String] the bytes to send
-      def body(event) = @bodies ? @bodies.open(event.body) : event.body
+      def body(event) = @cipher ? @cipher.decrypt(event.body) : event.body
 
       # @return [Boolean] false if the lease was lost
       def renew(lane, lease:)
@@ -456,7 +456,7 @@ module SimpleConnect
 
       def write(db, rows)
         values = rows.map do |row|
-          body = @bodies ? @bodies.seal(row.fetch(:body)) : row.fetch(:body)
+          body = @cipher ? @cipher.encrypt(row.fetch(:body)) : row.fetch(:body)
           texts = row.fetch_values(:client, :event_id, :event_key, :lane_key).map { |text| text&.to_s }
           refuse_long(row)
           "(#{db.literal([*texts, row[:traceparent], row[:expires_at]])}, #{db.binary(body)}, #{db.class::NOW})"
@@ -580,7 +580,7 @@ module SimpleConnect
           there = there.to_h.transform_keys(&:b)
           group.each do |row|
             body = there[row.fetch(:event_id).b] or next
-            body = @bodies.open(body) if @bodies
+            body = @cipher.decrypt(body) if @cipher
             next if significant(body) == significant(row.fetch(:body))
 
             event_id = row.fetch(:event_id)
