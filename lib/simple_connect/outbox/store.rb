@@ -176,7 +176,7 @@ module SimpleConnect
             next false if db.change(<<~SQL, id: lane.id, token: lane.token).zero?
 
               UPDATE #{LANES} SET
-                first_failure_at = CASE WHEN last_failure_at <= (#{success_of_lane}) THEN first_failure_at
+                first_failure_at = CASE WHEN last_failure_at < (#{success_of_lane}) THEN first_failure_at
                   ELSE #{client_clock(db, "#{LANES}.client_id")} END,
                 last_failure_at = #{now}, next_attempt_at = #{now} + #{micros(seconds)},
                 lease_owner = NULL, lease_token = NULL, lease_until = NULL
@@ -198,7 +198,7 @@ module SimpleConnect
         with do |db|
           first, failing = db.rows(<<~SQL, id: lane.id, first: event.first_attempt_at).first
             SELECT #{client_clock(db, "#{LANES}.client_id")} - :first,
-              CASE WHEN last_failure_at <= (#{success_of_lane})
+              CASE WHEN last_failure_at < (#{success_of_lane})
                 THEN #{client_clock(db, "#{LANES}.client_id")} - first_failure_at END
             FROM #{LANES} WHERE id = :id
           SQL
