@@ -96,7 +96,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[e4]) }
     end
 
-    it "must be one of an inbox, and usable" do
+    it "must be one of an inbox, and usable", unchecked: true do
       File.write("#{@dir}/other.txt", "something else\n")
       {
         "#{@dir}/other.txt" => /other.txt is another file/, "#{@dir}/other.txt/x" => %r{store: .*/x cannot be used: },
@@ -142,6 +142,8 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       script = <<~RUBY
         require "simple_connect/sandbox"
         require "stringio"
+        SimpleConnect::Sandbox::Inbox.send(:remove_const, :BOUND)
+        SimpleConnect::Sandbox::Inbox::BOUND = 10
         sandbox = SimpleConnect::Sandbox.new
         inbox = SimpleConnect::Sandbox::Inbox.for_command(sandbox, store: #{path.dump})
         store = inbox.instance_variable_get(:@store)
@@ -162,18 +164,18 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
 
     it "keeps messages, duplicates and the secret over restarts" do
       first = process(<<~RUBY)
-        deliver.call("e1"); deliver.call("e2"); inbox.reset; 1003.times { |id| deliver.call("f\#{id}") }; deliver.call("f1002")
+        deliver.call("e1"); deliver.call("e2"); inbox.reset; 13.times { |id| deliver.call("f\#{id}") }; deliver.call("f12")
         secret = inbox.rotate
         p ids.call.size, ids.call.first, store.messages.first["attempts_count"], store.cursor, secret
       RUBY
       size, id, attempts, cursor, secret = first.lines.map { |line| line.chomp.delete('"') }
-      expect([size, id, attempts]).to eq(%w[1000 f1002 2])
+      expect([size, id, attempts]).to eq(%w[10 f12 2])
       second = process(<<~RUBY)
         p ids.call.size, ids.call.first, store.messages.first["attempts_count"], store.cursor, sandbox.secret
-        p deliver.call("f1002"), deliver.call("g1"), ids.call.first, ids.call.size
+        p deliver.call("f12"), deliver.call("g1"), ids.call.first, ids.call.size
       RUBY
       expect(second.lines.map { |line| line.chomp.delete('"') })
-        .to eq([size, id, attempts, cursor, secret, "200", "202", "g1", "1000"])
+        .to eq([size, id, attempts, cursor, secret, "200", "202", "g1", "10"])
       expect(File.binread(path)).not_to include(sandbox.secret)
     end
 
@@ -184,7 +186,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(held).to match(/messages.jsonl is in use by another process \(SimpleConnect::ConfigurationError\)/)
 
       File.delete(path)
-      system("ruby", "-r", "sqlite3", "-e", "SQLite3::Database.new(ARGV[0]).execute('CREATE TABLE users (id)')", path)
+      system(RbConfig.ruby, "-r", "sqlite3", "-e", "SQLite3::Database.new(ARGV[0]).execute('CREATE TABLE users (id)')", path)
       expect(process("")).to match(/messages.jsonl is another database, and none of an inbox/)
 
       Dir.mkdir("#{@dir}/none")

@@ -237,12 +237,12 @@ module SimpleConnect
           return yield unless env["rack.hijack"]
 
           refuse(503, "too many connections wait already") unless @connections.room?
-          @connections.start(env["rack.hijack"].call) { |io| io.write(raw(*yield)) }
+          @connections.start(env["rack.hijack"].call) { |io| io.write(raw(env, *yield)) }
           [200, {}, []]
         end
 
-        def raw(status, headers, body)
-          body = body.join
+        def raw(env, status, headers, body)
+          body = env["REQUEST_METHOD"] == "HEAD" ? "" : body.join
           fields = { **Guard::HEADERS, **headers, "content-length" => body.bytesize, "connection" => "close" }
           "HTTP/1.1 #{status} #{REASONS[status]}\r\n#{fields.map do |pair|
                                                         "#{pair.join(": ")}\r\n"
@@ -250,7 +250,7 @@ module SimpleConnect
         end
 
         def stream(asked)
-          unless @sandbox.served? && asked.env["rack.hijack"]
+          unless @sandbox.served? && asked.env["rack.hijack"] && asked.env["REQUEST_METHOD"] == "GET"
             refuse(404, "there is no stream here: poll inbox/messages?since=CURSOR")
           end
           refuse(503, "too many connections wait already") unless @connections.room?
