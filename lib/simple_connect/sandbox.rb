@@ -12,8 +12,8 @@ require_relative "internal/wire"
 
 module SimpleConnect
   # A local simulation of the service, for development and tests. It accepts both layouts of events and the messages of
-  # {MessagesClient}, checks signatures and keys, detects duplicates, and fails on demand. It sends nothing to anybody
-  # and stores nothing.
+  # {MessagesClient}, checks signatures and keys, detects duplicates, and fails on demand. It sends nothing to anybody.
+  # {Inbox} is a page that shows what it receives.
   #
   # {.start} serves it with Puma on its own port; it is also a Rack app that you can mount in another server. Threads
   # may share it.

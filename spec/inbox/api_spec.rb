@@ -213,6 +213,11 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       it("are checked: #{fault}") { expect(ask("POST", "/inbox/faults", fault)).to match([422, { "error" => error }]) }
     end
 
+    it "cut connections only where the server can" do
+      expect(ask("POST", "/inbox/faults", { kind: "reset" }))
+        .to eq([422, { "error" => "this server cannot cut a connection: run it under Puma" }])
+    end
+
     it "are bounded" do
       101.times { |number| expect(ask("POST", "/inbox/faults", { kind: 500 })[0]).to eq(number < 100 ? 201 : 422) }
     end

@@ -151,6 +151,14 @@ RSpec.describe SimpleConnect::Sandbox::Inbox, skip: Libraries.missing("puma") do
       expect(deliver.status_code).to eq(202)
     end
 
+    it "that cut connections are left to clients, where a message is replayed" do
+      deliver
+      id = get("messages")["messages"].first["id"]
+      post("faults", { kind: "reset" })
+      expect(post("messages/#{id}/replay", {})[1]["status"]).to eq(200)
+      expect(deliver(using: new_client).network_error).to eq(:reset)
+    end
+
     it "have the request id of our result" do
       result = deliver
       attempt = get("messages/#{get("messages")["messages"].first["id"]}")["attempts"].first

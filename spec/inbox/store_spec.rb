@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "fileutils"
 require "net/http"
 require "open3"
 require "rbconfig"
@@ -90,7 +91,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       deliver(event("order_paid", "e3"))
       expect(messages.size).to eq(3)
 
-      File.delete(path)
+      FileUtils.rm_r(File.dirname(path))
       expect(messages).to eq([])
       deliver(event("order_paid", "e4"))
       within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[e4]) }
@@ -186,7 +187,8 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(held).to match(/messages.jsonl is in use by another process \(SimpleConnect::ConfigurationError\)/)
 
       File.delete(path)
-      system(RbConfig.ruby, "-r", "sqlite3", "-e", "SQLite3::Database.new(ARGV[0]).execute('CREATE TABLE users (id)')", path)
+      system(RbConfig.ruby, "-r", "sqlite3", "-e", "SQLite3::Database.new(ARGV[0]).execute('CREATE TABLE users (id)')",
+             path)
       expect(process("")).to match(/messages.jsonl is another database, and none of an inbox/)
 
       Dir.mkdir("#{@dir}/none")

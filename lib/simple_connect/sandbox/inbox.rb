@@ -52,7 +52,8 @@ module SimpleConnect
       # @param sandbox [Sandbox] not started yet, and without another inbox
       # @param auth [#call, nil] gets the Rack env of a request to the page or its API, and returns whether to serve it
       # @param store [String, Pathname, :memory, nil] a file that several processes may share, such as Puma's workers;
-      #   `:memory` for this process only; nil for `tmp/simple_connect_inbox.jsonl` in Rails, and elsewhere `:memory`
+      #   `:memory` for this process only; nil for `tmp/simple_connect_inbox.jsonl` in Rails (but not in its tests), and
+      #   elsewhere `:memory`
       # @param templates [String, Pathname, nil] a file with the templates of messages; see docs/sandbox.md
       # @raise [ConfigurationError] in production without `auth:`, or for an invalid option or file
       # @raise [Error] if the sandbox is started, or has an inbox
@@ -107,7 +108,7 @@ module SimpleConnect
       def watch(env, request, fault)
         session = session(env)
         exchange = exchange(env, request, session) if delivery?(request)
-        fault ||= planned(request, session) if exchange
+        fault ||= planned(env, request, session) if exchange
         return cut(env, exchange, fault) if fault&.cut?
 
         @sandbox.hold_up(fault.delay) if fault
@@ -183,19 +184,24 @@ module SimpleConnect
       private
 
       def refuse_production
-        rails = ::Rails.env if defined?(::Rails) && ::Rails.respond_to?(:env)
-        return unless (rails || ENV.fetch("RACK_ENV", nil)).to_s == "production"
+        return unless (rails&.env || ENV.fetch("RACK_ENV", nil)).to_s == "production"
 
         raise ConfigurationError, "the inbox shows what your customers get: in production it needs auth:, such as " \
                                   "auth: ->(env) { … }. Or mount it in development only"
       end
 
+      def rails = (::Rails if defined?(::Rails) && ::Rails.respond_to?(:env))
+
+      # Parallel processes of tests have an inbox each.
+      def default_store
+        root = rails.root if rails && rails.env.to_s != "test"
+        root ? root.join("tmp/simple_connect_inbox.jsonl") : :memory
+      end
+
       def journal(store)
+        store = default_store if store.nil?
         case store
         when :memory then Store::Memory.new
-        when nil
-          root = ::Rails.root if defined?(::Rails) && ::Rails.respond_to?(:root)
-          root ? FileJournal.new(root.join("tmp/simple_connect_inbox.jsonl").to_s) : Store::Memory.new
         when SqliteJournal then store
         else
           path = store.to_path if store.respond_to?(:to_path)
@@ -257,16 +263,12 @@ module SimpleConnect
       end
 
       # Takes the next planned fault.
-      def planned(request, session)
-        event = !request.path.include?("whatsapp_messages")
+      def planned(env, request, session)
         return if @store.read { @store.get("faults") }.to_a.empty?
 
         fault = @store.write do
           faults = @store.get("faults").to_a
-          # Template messages have no ids that could be duplicates, and none is skipped.
-          index = faults.index do |each|
-            each["session"] == session && (event || !%w[duplicate skipped].include?(each["kind"]))
-          end
+          index = faults.index { |each| each["session"] == session && !unfit(env, request).include?(each["kind"]) }
           next unless index
 
           first = faults[index]
@@ -276,6 +278,13 @@ module SimpleConnect
         end
         fault && Fault.new(fault["kind"].is_a?(Integer) ? fault["kind"] : fault["kind"].to_sym, 0,
                            { "retry-after" => fault["retry_after"]&.to_s }.compact)
+      end
+
+      # Kinds of faults that a request cannot get. Template messages have no ids that could be duplicates, and none is
+      # skipped.
+      def unfit(env, request)
+        kinds = request.path.include?("whatsapp_messages") ? %w[duplicate skipped] : []
+        env["rack.hijack"] ? kinds : kinds + Api::CUTS
       end
 
       def cut(env, exchange, fault)

@@ -39,7 +39,9 @@ module SimpleConnect
         ATTEMPT = %w[at status fault error ms request_id retry_after request_headers response_body signature
                      verdict].freeze
         FILTERS = %w[recipient event_key state kind q].freeze
-        FAULTS = %w[timeout reset close garbage duplicate skipped].freeze
+        # Faults that cut the connection.
+        CUTS = %w[timeout reset close garbage].freeze
+        FAULTS = [*CUTS, "duplicate", "skipped"].freeze
         STATUSES = %w[delivered read failed].freeze
         REASONS = { 200 => "OK", 408 => "Request Timeout" }.freeze
         private_constant :MAX_BODY_BYTES, :MAX_WAIT, :WAIT, :HEARTBEAT, :ID, :ROUTES, :SUMMARY, :ATTEMPT, :FILTERS,
@@ -325,6 +327,9 @@ module SimpleConnect
 
         def add_faults(asked)
           fault = fault(body(asked))
+          if CUTS.include?(fault["kind"]) && !asked.env["rack.hijack"]
+            refuse(422, "this server cannot cut a connection: run it under Puma")
+          end
           @store.write do
             planned = @store.get("faults").to_a
             refuse(422, "#{planned.size} faults are planned already") if planned.size >= 100

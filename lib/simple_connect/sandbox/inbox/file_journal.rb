@@ -26,8 +26,7 @@ module SimpleConnect
         def initialize(path)
           @path = File.expand_path(path)
           @offset = 0
-          FileUtils.mkdir_p(File.dirname(@path))
-          exclusive { File.open(@path, File::RDWR | File::CREAT, 0o600) { |file| check(file.gets) } }
+          exclusive { File.open(@path, File::RDWR | File::CREAT, 0o600) { |file| check(file.gets("\n", 100)) } }
         rescue SystemCallError => e
           raise ConfigurationError, "store: #{path} cannot be used: #{SystemCallError.new(nil, e.errno).message}"
         end
@@ -37,6 +36,8 @@ module SimpleConnect
 
         # See {Store::Memory}. The lock is on a file of its own, because the other one is replaced.
         def exclusive
+          # Somebody may remove the folder, too.
+          FileUtils.mkdir_p(File.dirname(@path))
           File.open("#{@path}.lock", File::RDWR | File::CREAT, 0o600) do |lock|
             lock.flock(File::LOCK_EX)
             yield
