@@ -633,6 +633,9 @@ module SimpleConnect::Endpoints
   sig { params(seconds: ::Numeric).returns(::Integer) }
   def self.deliver_due(seconds: T.unsafe(nil)); end
 
+  sig { void }
+  def self.relay; end
+
   sig { params(uid: ::String).returns(T.nilable(::SimpleConnect::Outbound::Application)) }
   def self.find_application(uid); end
 

@@ -16,6 +16,7 @@ module SimpleConnect
     autoload :Service, File.expand_path("doctor/service.rb", __dir__)
     autoload :Settings, File.expand_path("doctor/settings.rb", __dir__)
     autoload :SidekiqRedis, File.expand_path("doctor/sidekiq_redis.rb", __dir__)
+    autoload :StoredEndpoints, File.expand_path("doctor/stored_endpoints.rb", __dir__)
 
     # The maximum seconds of a check.
     LIMIT = 5
@@ -45,7 +46,7 @@ module SimpleConnect
       extension = installation.find { |finding| finding.name == "extension" && finding.level == :red }
       service = Service.new(@settings, missing: extension, unreachable:).findings
       [*settings, *installation, *network, *service, *SidekiqRedis.new.findings,
-       *OutboxTables.new(@configuration).findings]
+       *OutboxTables.new(@configuration).findings, *StoredEndpoints.new(@configuration).findings]
     end
 
     # @return [String] without secrets

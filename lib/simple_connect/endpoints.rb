@@ -30,6 +30,9 @@ module SimpleConnect
     autoload :Vault, File.expand_path("endpoints/vault.rb", __dir__)
     private_constant :ActiveJobRelay, :Directory, :Health, :Relay, :SidekiqRelay, :Store, :Vault
 
+    OUTBOX = "simple_connect_outbox_events"
+    private_constant :OUTBOX
+
     @lock = Monitor.new
 
     class << self
@@ -45,7 +48,7 @@ module SimpleConnect
       #   the `webhook-id` of Standard Webhooks
       # @example
       #   SimpleConnect::Endpoints.publish("shop", event).map(&:status) # => [:success, :failure]
-      def publish(application_uid, event) = relay.publish(application_uid, event, now: true)
+      def publish(application_uid, event) = sender.publish(application_uid, event, now: true)
 
       # Records an event likewise, and leaves the sending to a job or the relay.
       #
@@ -57,7 +60,7 @@ module SimpleConnect
       #   the `webhook-id` of Standard Webhooks
       # @example
       #   SimpleConnect::Endpoints.publish_later("shop", event)
-      def publish_later(application_uid, event) = relay.publish(application_uid, event, now: false)
+      def publish_later(application_uid, event) = sender.publish(application_uid, event, now: false)
 
       # Sends what is due. Any number of processes may do so at the same time.
       #
@@ -65,7 +68,20 @@ module SimpleConnect
       # @return [Integer] how many deliveries it has handled
       # @example In a task that runs every minute
       #   SimpleConnect::Endpoints.deliver_due
-      def deliver_due(seconds: 20) = relay.run(seconds)
+      def deliver_due(seconds: 20) = sender.run(seconds)
+
+      # Sends what is due until the process gets TERM or INT. `rails simple_connect:relay` calls it.
+      #
+      # @return [void]
+      # @example
+      #   SimpleConnect::Endpoints.relay
+      def relay
+        stopped = false
+        before = %w[TERM INT].to_h { |signal| [signal, trap(signal) { stopped = true }] }
+        sender.serve { stopped }
+      ensure
+        before&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
+      end
 
       # Finds an application, as it is stored now. Unchanged applications are kept in memory.
       #
@@ -121,7 +137,26 @@ module SimpleConnect
 
       # @api private
       # @return [Relay]
-      def relay = built(:relay) { Relay.new(store, directory) }
+      def sender = built(:sender) { Relay.new(store, directory) }
+
+      # @api private
+      # Relays both, or what of them the application has.
+      # @return [void]
+      def relay_with_outbox
+        return Outbox.relay unless defined?(::ActiveRecord) && stored?
+        return relay unless Outbox.base.connection_pool.with_connection { |each| each.table_exists?(OUTBOX) }
+
+        stopped = false
+        thread = Thread.new { sender.serve { stopped } }
+        Outbox.relay
+      ensure
+        stopped = true
+        thread&.join
+      end
+
+      # @api private
+      # @return [Boolean] whether the tables are there
+      def stored? = base.connection_pool.with_connection { |connection| connection.table_exists?(Endpoint.table_name) }
 
       # @api private
       # Makes all processes read an application again, once the transaction has committed.
@@ -135,7 +170,7 @@ module SimpleConnect
       # Enqueues a job that sends what is due.
       # @param seconds [Numeric] from now
       # @return [void]
-      def wake(seconds = 0) = relay.wake(seconds)
+      def wake(seconds = 0) = sender.wake(seconds)
 
       # @api private
       # @return [Time, nil]

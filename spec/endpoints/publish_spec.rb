@@ -49,7 +49,7 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         ScriptedServer.open([ok]) do |server|
           application.endpoints.create!(uid: "one", url: server.url)
           woken = []
-          allow(described_class.relay).to receive(:wake) { woken << server.requests.size }
+          allow(described_class.sender).to receive(:wake) { woken << server.requests.size }
           EndpointTables::Base.transaction do
             expect(described_class.publish("shop", event).map(&:status)).to eq([:pending])
             raise ActiveRecord::Rollback
@@ -247,6 +247,42 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       end
     end
 
+    it "relays until it is told to stop, and keeps nobody waiting for a slow endpoint" do
+      gate = Queue.new
+      ScriptedServer.open([ScriptedServer.held(gate), ok]) do |server|
+        shop = application
+        2.times { |number| shop.endpoints.create!(url: server.url, filter_types: ["t#{number}"]) }
+        described_class.publish_later("shop", event("t0"))
+        stopped = false
+        relay = Thread.new { described_class.sender.serve { stopped } }
+        server.wait_for(1)
+        3.times { described_class.publish_later("shop", event("t1")) }
+        server.wait_for(3)
+        sleep(0.01) until states.tally == { "pending" => 1, "succeeded" => 3 }
+        stopped = true
+        gate.close
+        relay.join
+        expect(states.uniq).to eq(%w[succeeded])
+      end
+    end
+
+    it "has doctor name endpoints that fail, and what is late" do
+      doctor = lambda do
+        SimpleConnect.const_get(:Doctor).const_get(:StoredEndpoints).new(SimpleConnect.configuration).findings
+                     .to_h { |finding| [finding.name, [finding.level, finding.seen]] }
+      end
+      endpoint = application.endpoints.create!(uid: "acme", url: "https://acme.example")
+      described_class.publish_later("shop", event)
+      expect(doctor.call.values.map(&:first)).to eq(%i[green green green])
+      due!
+      endpoint.update!(disabled_at: 1)
+      settings.encryption_key = "n" * 32
+      expect(doctor.call).to match(
+        "endpoints key" => [:red, /cannot be decrypted/], "endpoints" => [:yellow, "1 disabled: acme"],
+        "endpoints relay" => [:red, "1 deliveries are late by more than 5 minutes"]
+      )
+    end
+
     it "deletes what is older than it is kept for, but nothing that is due" do
       ScriptedServer.open([ok]) do |server|
         application.endpoints.create!(url: server.url)
@@ -262,16 +298,16 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       end
     end
 
-    it "sends 10 now and 5 in the next second, at 10 a second; those that wait come at different times" do
+    it "gives 10 permits now and places in the next second, at 10 a second; what has to wait, waits in the database" do
       ScriptedServer.open([ok]) do |server|
-        application(rate_limit: 10).endpoints.create!(url: server.url)
-        published = Array.new(15) { described_class.publish("shop", event) }.flatten
-        expect(published.map(&:status)).to eq(([:success] * 10) + ([:pending] * 5))
-        due = deliveries.where(state: "pending").pluck(:next_attempt_at)
-        expect(due.uniq.size).to eq(5)
+        endpoint = application(rate_limit: 10).endpoints.create!(url: server.url)
+        waits = Array.new(15) { described_class.store.take(endpoint.id, 10, waited: false) }
+        expect([waits.first(10).uniq, waits.last(5).uniq.size]).to eq([[0.0], 5])
+        waiting = described_class.publish("shop", event).first
+        expect([waiting.status, server.requests]).to eq([:pending, []])
+        expect(waiting.scheduled_at - Time.now).to be_between(0.1, 1.6)
         described_class.deliver_due while states.include?("pending")
-        times = server.requests.map(&:at)
-        expect([times.size, times[10] - times[0], times[14] - times[0]]).to match([15, be_between(0.9, 1.5), be < 2])
+        expect(server.requests.size).to eq(1)
       end
     end
   end

@@ -15,6 +15,7 @@ module EndpointTables
     def each(group, engines = Databases::ENGINES, &block)
       Databases.each(group, engines) do |database|
         before(:context) { EndpointTables.connect(database.config) }
+        after(:context) { EndpointTables::Base.connection_pool.disconnect! }
         before { EndpointTables.clear }
         after { EndpointTables.settle }
         include EndpointTables

@@ -24,24 +24,30 @@ module SimpleConnect
       # @param uid [String]
       # @return [Entry, nil]
       def find(uid)
-        id, version = Application.uncached { Application.where(uid:).pick(:id, :version) }
-        entry(id, version) if id
+        connected do
+          id, version = Application.where(uid:).pick(:id, :version)
+          entry(id, version) if id
+        end
       end
 
       # @param ids [Array<Integer>] of applications
       # @return [Hash{Integer => Entry}]
       def find_all(ids)
-        Application.uncached { Application.where(id: ids).pluck(:id, :version) }
-                   .to_h { |id, version| [id, entry(id, version)] }
+        connected do
+          Application.where(id: ids).pluck(:id, :version).to_h { |id, version| [id, entry(id, version)] }
+        end
       end
 
       private
+
+      # Reads what others have written, and keeps no connection.
+      def connected(&) = Application.connection_pool.with_connection { Application.uncached(&) }
 
       def entry(id, version)
         known = @lock.synchronize { @entries[id] }
         return known if known && known.version == version && (known.ends_at.nil? || known.ends_at > Time.now.to_f)
 
-        entry = Application.uncached { load(id, version) } or return
+        entry = load(id, version) or return
         @lock.synchronize do
           @entries.delete(id)
           @entries[id] = entry

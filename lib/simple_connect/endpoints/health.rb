@@ -82,7 +82,7 @@ module SimpleConnect
       end
 
       def report(entry, endpoint_id, percent, reason)
-        endpoint = Endpoint.find_by(id: endpoint_id) or return
+        endpoint = @store.connected { Endpoint.find_by(id: endpoint_id) } or return
         Instrumentation.publish(
           EVENT, { application_uid: entry.application.uid, endpoint_uid: endpoint.uid, percent:, reason:,
                    failures: endpoint.failures, failing_since: Endpoints.time(endpoint.failing_since) }

@@ -22,7 +22,11 @@ module SimpleConnect
       LONGEST_WAIT = 24 * 3600
       # The longest pause of a process that has nothing to send, in seconds.
       IDLE = 1.0
-      private_constant :CONCURRENCY, :LEASE, :OWN_FAULT, :LONGEST_WAIT, :IDLE
+      # The shortest.
+      LOOK = 0.02
+      # Seconds between deletions of what is old.
+      CLEAN_EVERY = 3600
+      private_constant :CONCURRENCY, :LEASE, :OWN_FAULT, :LONGEST_WAIT, :IDLE, :LOOK, :CLEAN_EVERY
 
       # @param store [Store]
       # @param directory [Directory]
@@ -58,31 +62,29 @@ module SimpleConnect
       # Sends what is due, until nothing is or the time is over.
       #
       # @param seconds [Numeric]
-      # @param jobs [Boolean] whether jobs send what is left
       # @return [Integer] how many deliveries
-      def run(seconds, jobs: true)
-        ends = Clock.now + seconds
-        state = Run.new(Clock.now, [])
-        count = perform(due(ends, state), state)
-        finish(state) if jobs
+      def run(seconds)
+        state = Run.new(Clock.now, [], Clock.now + seconds)
+        count = perform(state) { |batch| due(batch, state) }
+        finish(state)
+        clean_in_time
         count
       end
 
-      # Sends what is due until the block returns true.
+      # Sends what is due until the block returns true. Jobs send nothing of it.
       #
       # @yieldreturn [Boolean] whether to stop
       # @return [void]
-      def serve
+      def serve(&stop)
         until yield
           begin
-            run(IDLE, jobs: false)
-            pause = [@store.due_in || IDLE, IDLE].min
+            state = Run.new(Clock.now, [])
+            perform(state) { |batch| due(batch, state, stop) }
           rescue StandardError => e
             # Such as a database that is away.
             Log.report(e, "the relay of endpoints")
-            pause = IDLE
+            sleep(IDLE) unless yield
           end
-          sleep(pause) if pause.positive? && !yield
         end
       end
 
@@ -102,8 +104,8 @@ module SimpleConnect
 
       private
 
-      # What one pass does: when it claimed its deliveries, and in how many seconds those that wait are due.
-      Run = Struct.new(:claimed_at, :waits)
+      # What one pass does: when it claimed its deliveries, in how many seconds those that wait are due, when it ends.
+      Run = Struct.new(:claimed_at, :waits, :ends_at)
       private_constant :Run
 
       def job_class
@@ -126,32 +128,57 @@ module SimpleConnect
         wake(first) if first
       end
 
-      def send_all(deliveries, entries, &)
+      def send_all(deliveries, entries, &done)
         state = Run.new(Clock.now, [])
-        perform(deliveries.map { |delivery| [delivery, entries[delivery.event.application_id]] }, state, &)
+        pairs = deliveries.map { |delivery| [delivery, entries[delivery.event.application_id]] }
+        perform(state, done:) { pairs }
         state
       end
 
-      def perform(pairs, state, &done)
+      def perform(state, done: nil)
         batch = Batch.new(CONCURRENCY) { |(delivery, entry)| deliver(delivery, entry, batch, state) }
-        batch.run(pairs) { |attempt, (delivery, _)| done&.call(attempt, delivery) }
+        batch.run(yield(batch)) { |attempt, (delivery, _)| done&.call(attempt, delivery) }
       end
 
       # Pairs of what is due and its application, claimed when there is room for it.
-      def due(ends, state)
+      def due(batch, state, stop = nil)
         Enumerator.new do |pairs|
-          loop do
+          until stop&.call
             # The next job goes on.
-            break state.waits << 0 if Clock.now >= ends
+            break state.waits << 0 if state.ends_at && Clock.now >= state.ends_at
 
             deliveries = @store.claim(CONCURRENCY, SecureRandom.hex(16), LEASE)
-            break if deliveries.empty?
-
             state.claimed_at = Clock.now
-            entries = @directory.find_all(deliveries.map { |delivery| delivery.event.application_id }.uniq)
-            deliveries.each { |delivery| pairs << [delivery, entries[delivery.event.application_id]] }
+            break if deliveries.empty? && stop.nil?
+
+            offer(deliveries, pairs, stop)
+            idle(batch, stop) if deliveries.empty?
           end
         end
+      end
+
+      def offer(deliveries, pairs, stop)
+        entries = @directory.find_all(deliveries.map { |delivery| delivery.event.application_id }.uniq)
+        deliveries.each do |delivery|
+          # Another process need not wait until the lease is over.
+          next @store.release(delivery, seconds: 0) if stop&.call
+
+          pairs << [delivery, entries[delivery.event.application_id]]
+        end
+      end
+
+      # What is under way goes on meanwhile.
+      def idle(batch, stop)
+        clean_in_time
+        ends = Clock.now + [@store.due_in || IDLE, IDLE].min.clamp(LOOK, IDLE)
+        batch.progress(ends - Clock.now) while Clock.now < ends && !stop.call
+      end
+
+      def clean_in_time
+        return if @cleaned_at && Clock.now - @cleaned_at < CLEAN_EVERY
+
+        @cleaned_at = Clock.now
+        @store.clean(Endpoints.settings.retain)
       end
 
       # @return [Outbound::DeliveryAttempt]

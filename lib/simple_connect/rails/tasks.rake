@@ -19,9 +19,9 @@ namespace :simple_connect do
     puts "Deleted #{SimpleConnect::Endpoints.clean} events."
   end
 
-  desc "Deliver what is in SimpleConnect's outbox, until the process gets TERM or INT"
+  desc "Deliver what is in SimpleConnect's outbox, and to stored endpoints, until the process gets TERM or INT"
   task relay: :environment do
-    SimpleConnect::Outbox.relay
+    SimpleConnect::Endpoints.relay_with_outbox
   end
 
   desc "Show what is in SimpleConnect's outbox"
