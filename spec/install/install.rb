@@ -37,7 +37,7 @@ def refuses_an_old_rust(env, file)
 end
 
 # The source gem has the sources of its crates; a native one, a library for each Ruby.
-MOST_BYTES = { source: 12_000_000, native: 9_000_000 }.freeze
+MOST_BYTES = { source: 13_000_000, native: 9_000_000 }.freeze
 
 def seconds
   started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
