@@ -48,5 +48,268 @@ RSpec.describe "The outbox's relay", unchecked: true do
         expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
       end
     end
+
+    # Sends all that is due, with a sandbox's answers.
+    def relayed(answer, relay = relay())
+      Outboxes.serve(answer) do |server|
+        configure(server.endpoint)
+        relay.run(seconds: 10)
+        yield server if block_given?
+        came(server)
+      end
+    end
+
+    def client = store.clients.first
+
+    # What {SimpleConnect.on_event} gets meanwhile, without facts about the event.
+    def published
+      events = []
+      hook = SimpleConnect.on_event { |name, payload| events << [name.delete_suffix(".simple_connect"), payload] }
+      yield
+      events.reject { |name, _| %w[deliver request].include?(name) }
+    ensure
+      SimpleConnect.off_event(hook)
+    end
+
+    it "holds a client back after a 429, sends one event to find out, and then all; nothing is used up" do
+      4.times { |number| write(number.to_s, lane: "lane #{number}") }
+      answers = [[429, { "Retry-After" => "7" }], [503, {}], [202, {}]]
+      first = relay(concurrency: 1)
+      events = published do
+        relayed(->(*) { answers.size > 1 ? answers.shift : answers.first }, first) do |server|
+          expect(came(server).size).to eq(1)
+          expect(client).to have_attributes(paused_reason: nil, failures: 1)
+          expect(client.probe_at - store.now).to be_between(5_000_000, 9_000_000)
+          sql!("UPDATE clients SET probe_at = 1")
+          relay(concurrency: 4).run(seconds: 5)
+          expect(came(server).size).to eq(2)
+          expect(client.failures).to eq(2)
+          sql!("UPDATE clients SET probe_at = 1")
+          relay(concurrency: 4).run(seconds: 5)
+        end
+      end
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
+      expect(client).to have_attributes(stopped?: false, failures: 0)
+      expect(events.first.last).to include(outcome: :held_back, status: 429, attempts: 1, client: "default")
+      expect(events.map(&:first).tally).to eq("relay" => 6, "pause" => 2)
+      expect(events.find { |name, _| name == "pause" }.last).to include(paused: false, reason: "http_429", status: 429)
+      expect(first.counters).to eq(held_back: 1)
+    end
+
+    it "uses up neither attempts nor time of an event whose client is held back" do
+      write("1")
+      relayed(->(*) { 503 })
+      expect(sql("SELECT attempts, first_attempt_at FROM events")).to eq([[0, nil]])
+    end
+
+    it "pauses a client whose key is wrong, parks nothing, and goes on once the key is right" do
+      6.times { |number| write(number.to_s, lane: "lane #{number % 3}") }
+      right = false
+      events = published do
+        relayed(->(*) { right ? 202 : 401 }, relay(concurrency: 2)) do |server|
+          expect(came(server).size).to be <= 2
+          expect(client).to have_attributes(paused_reason: "http_401")
+          expect(client.probe_at - store.now).to be_between(170_000_000, 181_000_000)
+          sql!("UPDATE clients SET probe_at = 1")
+          relay.run(seconds: 5)
+          expect(client).to have_attributes(paused_reason: "http_401", failures: 2)
+          right = true
+          store.resume("default")
+          relay.run(seconds: 5)
+        end
+      end
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
+      pause = events.select { |name, _| name == "pause" }.map(&:last)
+      expect(pause.size).to eq(2)
+      expect(pause).to all(include(client: "default", paused: true, reason: "http_401", status: 401))
+    end
+
+    it "pauses a client that is not configured, and sends the events of others" do
+      write("1", client: "nobody")
+      write("2", lane: "other")
+      expect(relayed(->(*) { 202 })).to eq(["2"])
+      paused = store.clients.find(&:stopped?)
+      expect(paused).to have_attributes(name: "nobody", paused_reason: "client_not_configured")
+    end
+
+    it "holds back a client whose service cannot be reached" do
+      write("1")
+      configure("http://127.0.0.1:1/events")
+      relay.run(seconds: 5)
+      expect(client).to have_attributes(paused_reason: nil, failures: 1)
+    end
+
+    it "parks an event that the service rejects, and lets its lane go on" do
+      write("1", "2")
+      events = published { relayed(->(id, _) { id == "1" ? 422 : 202 }) }
+      expect(store.parked.map { |event| [event.event_id, event.last_status, event.last_error] })
+        .to eq([["1", 422, "http_422"]])
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[1]])
+      park = events.find { |name, _| name == "park" }.last
+      expect(park).to eq(client: "default", event_id: "1", event_key: "paid", status: 422, error: "http_422")
+    end
+
+    it "lets the lane of an event that fails wait, and no other; nothing overtakes it" do
+      write("1", "2", lane: "asha")
+      write("3", "4", lane: "ravi")
+      fails = true
+      came = relayed(->(id, _) { id == "1" && fails ? [500, { "Retry-After" => "70" }] : 202 }) do |server|
+        expect(came(server)).to match_array(%w[1 3 4])
+        expect(sql("SELECT attempts, last_status, last_error FROM events WHERE event_id = '1'"))
+          .to eq([[1, 500, "http_500"]])
+        expect(store.due_in).to be_between(65, 90)
+        fails = false
+        sql!("UPDATE lanes SET next_attempt_at = 1")
+        relay.run(seconds: 5)
+      end
+      expect(came.last(2)).to eq(%w[1 2])
+    end
+
+    it "parks an event that keeps failing while others succeed" do
+      write("1", "2", lane: "asha")
+      write("3", lane: "ravi")
+      relayed(->(id, _) { id == "1" ? 500 : 202 }) do
+        sql!("UPDATE lanes SET next_attempt_at = 1, last_failure_at = 1")
+        sql!("UPDATE lanes SET first_failure_at = first_failure_at - 11000000")
+        sql!("UPDATE clients SET last_success_at = 2")
+        relay(park_after: 10).run(seconds: 5)
+      end
+      expect(store.parked.map { |event| [event.event_id, event.last_error] }).to eq([%w[1 http_500]])
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[1]])
+    end
+
+    it "parks events that are over: past expires_at, or days after their first attempt" do
+      write("1", expires_at: store.now - 1)
+      write("2", lane: "asha", expires_at: store.now + 60_000_000)
+      write("3", lane: "ravi")
+      fails = relayed(->(id, _) { id == "3" ? 500 : 202 })
+      expect(fails).to match_array(%w[2 3])
+      sql!("UPDATE lanes SET next_attempt_at = 1")
+      sql!("UPDATE events SET first_attempt_at = first_attempt_at - 100000000")
+      relayed(->(*) { 500 }, relay(give_up_after: 99))
+      expect(store.parked.map { |event| [event.event_id, event.last_status, event.last_error] })
+        .to eq([["1", nil, "expired"], ["3", 500, "expired"]])
+    end
+
+    it "sends the same bytes again after it was killed between sending and recording" do
+      write("1", "2")
+      bodies = []
+      relayed(->(id, request) { bodies << [id, request.body] && 202 }) do |server|
+        store = store()
+        def store.done(*) = raise(NoMemoryError)
+        sql!("UPDATE events SET state = 0, lane_id = 0")
+        write("1", "2")
+        expect { Outboxes::Relay.new(store:).run(seconds: 5) }.to raise_error(NoMemoryError)
+        expect(came(server)).to eq(%w[1 2 1])
+        relay.run(seconds: 5)
+      end
+      expect(bodies.map(&:first)).to eq(%w[1 2 1 1 2])
+      expect(bodies[2]).to eq(bodies[3])
+    end
+
+    it "records nothing by a lease that it lost" do
+      write("1", "2")
+      taken = lambda do |id, _|
+        sql!("UPDATE lanes SET lease_token = 1") if id == "1"
+        202
+      end
+      losing = relay
+      events = published { relayed(taken, losing) }
+      expect(losing.counters).to eq(lease_lost: 1)
+      expect(events).to eq([["lease_lost", { client: "default", event_id: "1", event_key: "paid" }]])
+      expect(sql("SELECT COUNT(*) FROM events WHERE state = 1")).to eq([[2]])
+    end
+
+    it "renews a lease before it sends, once half of it is over" do
+      write("1", "2", "3", "4")
+      leases = []
+      slow = lambda do |*|
+        leases << sql("SELECT lease_until FROM lanes").flatten.first
+        sleep(0.15)
+        202
+      end
+      sender = Outboxes::Outbox.const_get(:Sender).new(timeout: 0.2)
+      relayed(slow, relay(sender:))
+      expect([leases.size, leases.uniq.size]).to eq([4, 2])
+    end
+
+    it "finishes what is under way when it is stopped, and lets the rest go" do
+      %w[1 2 3 4].each { |id| write(id, "#{id} later", lane: "lane #{id}") }
+      stopped = relay(concurrency: 2)
+      came = relayed(lambda do |*|
+        stopped.stop
+        sleep(0.1)
+        202
+      end, stopped)
+      expect(came.size).to be_between(1, 2)
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[8 - came.size]])
+      expect(sql("SELECT COUNT(*) FROM lanes WHERE lease_until IS NOT NULL")).to eq([[0]])
+    end
+
+    it "runs until it is stopped, and sends what comes meanwhile at once" do
+      running = relay
+      Outboxes.serve(->(*) { 202 }) do |server|
+        configure(server.endpoint)
+        thread = aside { running.run }
+        %w[1 2 3].each do |id|
+          write(id)
+          started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+          server.wait_for(1)
+          expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - started).to be < 1
+        end
+        running.stop
+        expect(thread.join(2).value).to be(false)
+        expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
+      end
+    end
+
+    it "says whether something is left when its time is over" do
+      write("1", "2", "3")
+      answer = lambda do |*|
+        sleep(0.2)
+        202
+      end
+      Outboxes.serve(answer) do |server|
+        configure(server.endpoint)
+        expect([relay.run(seconds: 0.3), relay.run(seconds: 5)]).to eq([true, false])
+      end
+    end
+
+    it "goes on after the database was away, with the results of what was under way" do
+      write("1", "2", lane: "asha")
+      write("3", lane: "ravi")
+      store = store()
+      failures = 4
+      store.define_singleton_method(:done) do |*arguments|
+        raise ActiveRecord::StatementInvalid, "the server closed the connection" if (failures -= 1) >= 0
+
+        super(*arguments)
+      end
+      log = StringIO.new
+      came = Outboxes.serve(->(*) { 202 }) do |server|
+        configure(server.endpoint)
+        SimpleConnect.configure { |config| config.logger = Logger.new(log) }
+        Outboxes::Relay.new(store:, concurrency: 2).run(seconds: 10)
+        came(server)
+      end
+      expect(came).to match_array(%w[1 2 3])
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
+      expect(log.string).to include("the outbox's database failed: ActiveRecord::StatementInvalid")
+    end
+
+    it "raises if it cannot begin, such as without tables" do
+      OutboxTables.migrate(base, :down)
+      expect { relay.run(seconds: 5) }.to raise_error(ActiveRecord::StatementInvalid)
+    ensure
+      OutboxTables.migrate(base)
+    end
+
+    it "leaves events whose body no key opens, and pauses their client" do
+      write("1")
+      cipher = Class.new { def decrypt(*) = raise(SimpleConnect::ConfigurationError, "no key") }.new
+      relayed(->(*) { 202 }, Outboxes::Relay.new(store: store(cipher:)))
+      expect(client.paused_reason).to eq("body_unreadable")
+      expect(sql("SELECT COUNT(*) FROM events WHERE state = 1")).to eq([[1]])
+    end
   end
 end
