@@ -67,7 +67,9 @@ RSpec.describe "simple_connect doctor and the outbox", unchecked: true do
       config.outbox.base = "Missing"
       expect(findings).to match("outbox" => [:red, /config.outbox.base is "Missing", which cannot be loaded/, /./])
       config.outbox.base = "OutboxBase"
-      allow(OutboxBase).to receive(:connection_pool).and_raise(ActiveRecord::ConnectionNotEstablished, "password")
+      pool = instance_double(ActiveRecord::ConnectionAdapters::ConnectionPool)
+      allow(pool).to receive(:with_connection).and_raise(ActiveRecord::ConnectionNotEstablished, "password")
+      allow(SimpleConnect::Outbox).to receive(:base).and_return(class_double(ActiveRecord::Base, connection_pool: pool))
       expect(findings).to match("outbox" => [:red, /\Aits database did not answer: ActiveRecord::Con\w+\z/, /./])
     end
 

@@ -70,7 +70,8 @@ RSpec.describe "docs/outbox.md", skip: DocumentedCode.missing || Libraries.missi
     end
 
     def runs_as_process(app, command, env, sandbox)
-      pid = app.spawn(RbConfig.ruby, *Shellwords.split(command), env:)
+      log = { "LOG" => "#{app.directory}/relay.log", "LOG_LEVEL" => "info" }
+      pid = app.spawn(RbConfig.ruby, *Shellwords.split(command), env: { **env, **log })
       app.run(<<~RUBY, env)
         ActiveRecord::Base.transaction do
           SimpleConnect.outbox.deliver("order_paid", { order: 8 }, event_id: "order_8")
@@ -79,6 +80,8 @@ RSpec.describe "docs/outbox.md", skip: DocumentedCode.missing || Libraries.missi
       sleep(0.05) until ids(sandbox).include?("order_8")
       Process.kill(:TERM, pid)
       expect(Process.wait2(pid).last.exitstatus).to eq(0)
+      expect(app.files["relay.log"])
+        .to match(/\] relay client=default event_key=order_paid event_id=order_8 outcome=done status=202 attempts=1/)
       doctor = app.run("SimpleConnect::CLI.new(%w[doctor], configuration: SimpleConnect.configuration).run", env)
       expect(doctor.scan(/^(\w+) +(outbox \w+|outbox) /)).to eq(
         [%w[green outbox], ["green", "outbox key"], ["green", "outbox job"], ["green", "outbox relay"],

@@ -1,7 +1,9 @@
 # frozen_string_literal: true
 
 require "date"
+require_relative "../support/fake_open_telemetry"
 require_relative "../support/outbox_config"
+require_relative "../support/scripted_server"
 
 RSpec.describe "SimpleConnect.outbox", unchecked: true do
   include OutboxConfig
@@ -76,7 +78,7 @@ RSpec.describe "SimpleConnect.outbox", unchecked: true do
       connection.begin_transaction(joinable: false)
       expect(&call).to raise_error(SimpleConnect::NoTransactionError)
       expect { outbox.deliver_all([]) }.to raise_error(SimpleConnect::NoTransactionError, /deliver_all/)
-      OutboxBase.transaction(&call)
+      OutboxBase.transaction { call.call }
       connection.rollback_transaction
       expect(rows).to eq([])
       config.outbox.allow_no_transaction = true
@@ -162,6 +164,20 @@ RSpec.describe "SimpleConnect.outbox", unchecked: true do
       expect { events.later(wait: 60, queue: "low") }.to raise_error(ArgumentError, /\Athe outbox has no queue:, wait:/)
       expect { SimpleConnect.client.with(timeout: 1).events.deliver_later("a", order: 7) }
         .to raise_error(SimpleConnect::ConfigurationError, /finds its client by name/)
+    end
+
+    it "links the relay's attempts to the trace that it was written in" do
+      ScriptedServer.open([{ "status" => 202, "body" => "{}" }]) do |server|
+        configure(endpoint_url: server.endpoint)
+        stub_const("OpenTelemetry", FakeOpenTelemetry)
+        FakeOpenTelemetry.spans.clear
+        FakeOpenTelemetry.failing = false
+        parent = FakeOpenTelemetry::Span.new("request", nil, {}, nil, nil, 41)
+        FakeOpenTelemetry::Context.with(FakeOpenTelemetry::Context.new(parent)) { write }
+        expect(rows.first["traceparent"]).to match(/\A00-/)
+        SimpleConnect::Outbox.relay(seconds: 5)
+        expect(FakeOpenTelemetry.spans.first.links.map { |link| link.span_context.to_s }).to eq(%w[41])
+      end
     end
 
     it "erases a recipient's events, under each key" do
