@@ -129,8 +129,7 @@ namespace :native do
     config.each { |key, value| env["RBCONFIG_#{key}"] = value.to_s } if arguments.rbconfig
     env["RBCONFIG_CROSS_COMPILING"] = "yes" if arguments.rbconfig
     step "compiling the extension for Ruby #{ruby} on #{platform}", "a minute and a half the first time"
-    library = compile_for_release(ruby, env)
-    libraries.add(ruby, library, "#{CRATE}.#{config["DLEXT"]}")
+    libraries.add(ruby, "#{CRATE}.#{config["DLEXT"]}") { compile_for_release(ruby, env) }
   end
 
   desc "Build the gem for this platform; refuses unless every Ruby that is released has a library of these sources"

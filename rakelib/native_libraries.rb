@@ -19,8 +19,12 @@ class NativeLibraries
     @target = target
   end
 
-  # Copies a library that was just compiled for `ruby`, as a file called `name`.
-  def add(ruby, library, name)
+  # Copies the library for `ruby` that the block compiles and returns, as a file called `name`.
+  def add(ruby, name)
+    before = sources
+    library = yield
+    raise "the sources have changed during the compilation" unless sources == before
+
     directory = File.join(@folder, ruby)
     FileUtils.rm_rf(directory)
     FileUtils.mkdir_p(directory)

@@ -25,7 +25,7 @@ RSpec.describe NativeLibraries, unchecked: true do
 
   let(:libraries) { described_class.new("pkg/native/x86_64-linux", target) }
 
-  def add(*rubies) = rubies.each { |ruby| libraries.add(ruby, "compiled", "simple_connect_client.so") }
+  def add(*rubies) = rubies.each { |ruby| libraries.add(ruby, "simple_connect_client.so") { "compiled" } }
 
   def edit(ruby, **changes)
     file = "pkg/native/x86_64-linux/#{ruby}/stamp.json"
@@ -79,6 +79,13 @@ RSpec.describe NativeLibraries, unchecked: true do
     File.write("src/lib.rs", "changed")
     add("3.3")
     expect(libraries.problems("3.3")).to eq([])
+  end
+
+  it "is not added if the sources change while it is compiled" do
+    expect do
+      libraries.add("3.3", "simple_connect_client.so") { File.write("src/lib.rs", "changed") && "compiled" }
+    end.to raise_error("the sources have changed during the compilation")
+    expect(libraries.rubies).to eq([])
   end
 
   describe "rake" do
