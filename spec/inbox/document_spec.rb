@@ -1,8 +1,12 @@
 # frozen_string_literal: true
 
+require "json"
+require "net/http"
 require "open3"
+require "shellwords"
 require "tmpdir"
 require "simple_connect/sandbox"
+require_relative "../support/command"
 require_relative "../support/documented_code"
 require_relative "../support/libraries"
 
@@ -37,6 +41,23 @@ RSpec.describe "docs/sandbox.md", skip: DocumentedCode.missing do
     expect(out.scan(/\{"(\w+)"/).flatten).to eq(%w[messages error faults kind cleared])
   ensure
     sandbox.stop
+  end
+
+  it "shows commands that work in two terminals" do
+    first, second = document.scan(/^simple_connect (?:sandbox|deliver) .*$/)
+    # The port may be somebody else's, and nobody looks at a browser here.
+    arguments = first[/ (sandbox) --port 4567 --open$/, 1]
+    Command.serve({}, arguments) do |out, err, pid|
+      exports = Array.new(3) { out.gets }
+      page = err.gets[%r{http://\S+/}]
+      script = ["simple_connect() { #{Command::LINE.shelljoin} \"$@\"; }", *exports, second].join("\n")
+      printed, = Open3.capture2e("bash", "-euc", script)
+      expect(printed).to eq("accepted: event_id order_7, log_id 1\n")
+      message = JSON.parse(Net::HTTP.get(URI("#{page}inbox/wait")))["message"]
+      expect(message).to include("fields" => { "amount" => "450.00" },
+                                 "recipient" => { "name" => "Asha", "mobile_no" => "+919812345678" })
+      Process.kill("INT", pid)
+    end
   end
 
   it "lists each request that there is" do
