@@ -6,13 +6,13 @@ RSpec.describe "docs/endpoints.md", skip: DocumentedCode.missing || Libraries.mi
   document = File.read(File.expand_path("../../docs/endpoints.md", __dir__))
 
   it "has Ruby that works" do
+    template = File.expand_path("../../lib/generators/simple_connect/endpoints/templates/migration.rb.tt", __dir__)
     tables = <<~RUBY
       require "active_record"
       require "erb"
       ActiveRecord::Base.establish_connection(adapter: "sqlite3", database: ":memory:")
       ActiveRecord::Migration.verbose = false
-      template = #{File.expand_path("../../lib/generators/simple_connect/endpoints/templates/migration.rb.tt", __dir__).dump}
-      eval(ERB.new(File.read(template)).result)
+      eval(ERB.new(File.read(#{template.dump})).result)
       CreateSimpleConnectEndpoints.migrate(:up)
       SimpleConnect.configuration.endpoints.encryption_key = "k" * 32
       SimpleConnect.configuration.endpoints.jobs = false
@@ -30,7 +30,7 @@ RSpec.describe "docs/endpoints.md", skip: DocumentedCode.missing || Libraries.mi
 
   it "names the tasks that there are" do
     tasks = File.read(File.expand_path("../../lib/simple_connect/rails/tasks.rake", __dir__))
-    named = document.scan(/bin\/rails simple_connect:(\w+)/).flatten.uniq
+    named = document.scan(%r{bin/rails simple_connect:(\w+)}).flatten.uniq
     expect(named).to include("relay", "rotate_encryption_key", "clean_endpoints", "doctor")
     expect(named.reject { |name| tasks.match?(/task #{name}: :environment/) }).to eq([])
   end
