@@ -220,6 +220,19 @@ RSpec.describe "The outbox's relay", unchecked: true do
       expect(sql("SELECT COUNT(*) FROM events WHERE state = 1")).to eq([[2]])
     end
 
+    it "goes on with the lane of an event that was erased while it was sent" do
+      write("1", "2", "3")
+      erasing = lambda do |id, _|
+        sql!("DELETE FROM events WHERE event_id = '1'") if id == "1"
+        sql!("DELETE FROM events WHERE event_id = '2'") if id == "2"
+        id == "2" ? 422 : 202
+      end
+      mine = relay
+      expect(relayed(erasing, mine)).to eq(%w[1 2 3])
+      expect(mine.counters).to eq(done: 2, parked: 1)
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
+    end
+
     it "renews a lease before it sends, once half of it is over" do
       write("1", "2", "3", "4")
       leases = []
@@ -295,6 +308,46 @@ RSpec.describe "The outbox's relay", unchecked: true do
       expect(came).to match_array(%w[1 2 3])
       expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
       expect(log.string).to include("the outbox's database failed: ActiveRecord::StatementInvalid")
+    end
+
+    it "goes on when the database has ended its connection" do
+      skip("SQLite has none") if database.engine == "SQLite"
+      id, kill = if database.engine == "PostgreSQL"
+                   ["pg_backend_pid()", "SELECT pg_terminate_backend(%d)"]
+                 else
+                   ["CONNECTION_ID()", "KILL %d"]
+                 end
+      %w[asha ravi mira].each { |lane| write("#{lane} 1", "#{lane} 2", lane:) }
+      connection = nil
+      answer = lambda do |*|
+        ending = connection
+        connection = nil
+        base.connection_pool.with_connection { |mine| mine.execute(format(kill, ending)) } if ending
+        202
+      end
+      came = Outboxes.serve(answer) do |server|
+        configure(server.endpoint)
+        mine = relay(concurrency: 1)
+        aside do
+          connection = base.connection.select_value("SELECT #{id}")
+          mine.run(seconds: 10)
+        end.value
+        came(server)
+      end
+      expect(came.group_by { |event| event.split.first }.values.map(&:uniq))
+        .to match_array(%w[asha ravi mira].map { |lane| ["#{lane} 1", "#{lane} 2"] })
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
+    end
+
+    it "works in a process that was forked" do
+      skip("SQLite's connections do not survive it") if database.engine == "SQLite"
+      write("1")
+      relayed(->(*) { 202 }) do
+        write("2")
+        pid = fork { exit!(relay.run(seconds: 5) == false) }
+        expect(Process.wait2(pid).last).to be_success
+      end
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
     end
 
     it "raises if it cannot begin, such as without tables" do

@@ -356,6 +356,25 @@ RSpec.describe "The outbox's store", unchecked: true do
       expect(waiting).to eq([])
     end
 
+    it "gives new lanes their events while lanes are claimed" do
+      write("1", lane: "asha")
+      store.intake(10)
+      write("2", lane: "ravi")
+      claiming, go_on = in_the_middle_of(/lease_owner = 'a spec'/) { claim(1) }
+      expect(aside { Outboxes::Store.new(base).intake(10) }.join(1)&.value).to eq(1)
+      go_on.call
+      expect(claiming.value.size).to eq(1)
+    end
+
+    it "lets an event be written again that a relay has changed since the transaction began" do
+      write("1")
+      base.transaction(isolation: :repeatable_read) do
+        base.connection.select_value(in_full("SELECT COUNT(*) FROM clients"))
+        aside { Outboxes::Store.new(base).intake(10) }.value
+        expect(write("1")).to eq(0)
+      end
+    end
+
     it "does not wait for who writes an event a second time when it gives events their lanes" do
       write("1", "2")
       written = Queue.new

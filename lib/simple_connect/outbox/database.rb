@@ -100,9 +100,11 @@ module SimpleConnect
       def binary(bytes) = "x'#{bytes.unpack1("H*")}'"
 
       # Inserts rows, except those that are there.
+      # @param columns [String]
       # @param values [Array<String>] the literals of each row, in parentheses
+      # @param _key [Array<String>] the columns that tell whether a row is there
       # @return [Integer] the number of new rows
-      def insert_new(table, columns, values)
+      def insert_new(table, columns, values, _key)
         change("INSERT INTO #{table} (#{columns}) VALUES #{values.join(", ")} ON CONFLICT DO NOTHING")
       end
 
@@ -155,7 +157,21 @@ module SimpleConnect
         end
 
         # See {Database#binary}.
-        def binary(bytes) = "'\\x#{bytes.unpack1("H*")}'"
+        def binary(bytes) = "'\\x#{bytes.unpack1("H*")}'::bytea"
+
+        # See {Database#insert_new}. At REPEATABLE READ, ON CONFLICT fails if the relay has changed the row since the
+        # transaction began, so rows that are there are left out before. Not at SERIALIZABLE: what is read there can
+        # make other writers fail.
+        def insert_new(table, columns, values, key)
+          found = "SELECT 1 FROM #{table} t WHERE #{key.map { |name| "t.#{name} = v.#{name}" }.join(" AND ")}"
+          change(<<~SQL)
+            INSERT INTO #{table} (#{columns})
+            SELECT #{columns.sub("expires_at", "expires_at::bigint")} FROM (VALUES #{values.join(", ")}) v (#{columns})
+            WHERE CASE WHEN current_setting('transaction_isolation') = 'repeatable read' THEN NOT EXISTS (#{found})
+              ELSE TRUE END
+            ON CONFLICT DO NOTHING
+          SQL
+        end
 
         # @return [String] what makes an INSERT change the row that is there
         def or_update(key, set, only_if) = "ON CONFLICT (#{key}) DO UPDATE SET #{set} WHERE #{only_if}"
@@ -197,7 +213,7 @@ module SimpleConnect
 
         # See {Database#insert_new}. It would also cut what is too long, so the length is checked before. A no-op
         # ON DUPLICATE KEY UPDATE does not tell how many rows are new.
-        def insert_new(table, columns, values)
+        def insert_new(table, columns, values, _key)
           change("INSERT IGNORE INTO #{table} (#{columns}) VALUES #{values.join(", ")}")
         end
 

@@ -419,7 +419,7 @@ module SimpleConnect
       def lock_row(db)
         return if db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK)
 
-        db.insert_new(CLIENTS, "name", ["('')"])
+        db.insert_new(CLIENTS, "name", ["('')"], %w[name])
       end
 
       def writing(&)
@@ -462,7 +462,7 @@ module SimpleConnect
           "(#{db.literal([*texts, row[:traceparent], row[:expires_at]])}, #{db.binary(body)}, #{db.class::NOW})"
         end
         columns = "client, event_id, event_key, lane_key, traceparent, expires_at, body, created_at"
-        db.insert_new(EVENTS, columns, values)
+        db.insert_new(EVENTS, columns, values, %w[client event_id])
       end
 
       # MySQL would cut it.
@@ -504,7 +504,7 @@ module SimpleConnect
         missing = names - ids.keys
         return ids if missing.empty?
 
-        db.insert_new(CLIENTS, "name", missing.map { |name| "(#{db.literal(name)})" })
+        db.insert_new(CLIENTS, "name", missing.map { |name| "(#{db.literal(name)})" }, %w[name])
         find.call
       end
 
