@@ -49,7 +49,7 @@ RSpec.describe "The outbox in test mode" do
       seen = session.deliveries_during do
         write("during")
         OutboxBase.transaction do
-          outbox.deliver("order_sent", { order: 7 })
+          outbox.deliver("order_sent", { order: 7 }, event_id: "o8")
           raise ActiveRecord::Rollback
         end
       end
@@ -81,7 +81,12 @@ RSpec.describe "The outbox in test mode" do
       expect(session.deliveries_with_outbox.map(&:event_id)).to eq(%w[a b a])
       expect(SimpleConnect::Outbox.purge_parked([parked.first.id])).to eq(1)
       expect(rows).to eq([])
+    end
+
+    it "takes parked events and their ids, and nothing else", unchecked: true do
       expect { SimpleConnect::Outbox.purge_parked(7) }.to raise_error(ArgumentError, /\Aevents must be a list/)
+      expect(SimpleConnect::Outbox.purge_parked(["7"])).to eq(0)
+      expect { SimpleConnect::Outbox.retry_parked(["x"], old: true) }.to raise_error(ArgumentError, /"x"/)
     end
 
     it "warns before it sends a parked event of long ago again" do
