@@ -109,6 +109,56 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(File.read("#{@dir}/other.txt")).to eq("something else\n")
     end
 
+    # Each forked process makes its own random requests; then all tell what they know.
+    it "is the same for all processes, whatever they do at once" do
+      script = <<~'RUBY'
+        require "digest"
+        require "rack"
+        require "simple_connect/sandbox"
+        def inbox
+          sandbox = SimpleConnect::Sandbox.new
+          [sandbox, SimpleConnect::Sandbox::Inbox.new(sandbox, store: ARGV[0])]
+        end
+        def known(inbox)
+          store = inbox.instance_variable_get(:@store)
+          store.read do
+            ledgers = store.ledgers.map { |session, ledger| [session, ledger.events, ledger.messages] }
+            Digest::SHA256.hexdigest(JSON.generate([store.messages, store.cursor, store.get("faults"), ledgers]))
+          end
+        end
+        finished, finish = IO.pipe
+        begun, begin_all = IO.pipe
+        3.times do |number|
+          fork do
+            begin_all.close
+            sandbox, app = inbox
+            random = Random.new(number)
+            requests = Rack::MockRequest.new(app)
+            30.times do
+              body = JSON.generate(event: "order_paid", event_id: "e#{random.rand(100)}", note: "x" * random.rand(60_000))
+              headers = SimpleConnect::Signature.sign(body, secret: sandbox.secret)
+              env = { **headers, "X-SimpleConnect-Key-Id" => sandbox.key_id }
+              env = env.transform_keys { |name| "HTTP_#{name.upcase.tr("-", "_")}" }
+              requests.post("/api/v1/integrations/sandbox/events", input: body, **env)
+              requests.delete("/inbox", "HTTP_HOST" => "localhost") if random.rand < 0.02
+              json = { "HTTP_HOST" => "localhost", "CONTENT_TYPE" => "application/json", input: '{"kind":500}' }
+              requests.post("/inbox/faults", **json) if random.rand < 0.05
+            end
+            finish.write("x")
+            begun.read
+            puts known(app)
+          end
+        end
+        begun.close
+        finished.read(3)
+        begin_all.close
+        Process.waitall
+        puts known(inbox.last)
+      RUBY
+      out, status = Open3.capture2e(RbConfig.ruby, "-I", File.expand_path("../../lib", __dir__), "-e", script, path)
+      expect([out.lines.size, out.lines.uniq.size, status.success?]).to eq([4, 1, true]), out
+    end
+
     it "is shared by Puma's workers", skip: Libraries.missing("puma") do
       config = <<~RUBY
         require "simple_connect/sandbox"
