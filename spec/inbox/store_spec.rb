@@ -228,6 +228,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(second.lines.map { |line| line.chomp.delete('"') })
         .to eq([size, id, attempts, cursor, secret, "200", "202", "g1", "10"])
       expect(File.binread(path)).not_to include(sandbox.secret)
+      expect(File.stat(path).mode & 0o777).to eq(0o600)
     end
 
     it "says that it is in use, or another one, or that the gem is missing" do
@@ -240,6 +241,8 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       system(RbConfig.ruby, "-r", "sqlite3", "-e", "SQLite3::Database.new(ARGV[0]).execute('CREATE TABLE users (id)')",
              path)
       expect(process("")).to match(/messages.jsonl is another database, and none of an inbox/)
+      FileUtils.rm_r(File.dirname(path))
+      expect(process("")).to match(/messages.jsonl cannot be used: No such file or directory/)
 
       Dir.mkdir("#{@dir}/none")
       File.write("#{@dir}/none/sqlite3.rb", "raise LoadError, 'cannot load such file -- sqlite3'")

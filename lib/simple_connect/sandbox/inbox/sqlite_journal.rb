@@ -71,6 +71,8 @@ module SimpleConnect
         end
 
         def open
+          # It has customers' numbers in it; SQLite itself would let everybody read it.
+          File.open(@path, File::RDWR | File::CREAT, 0o600) { nil }
           @database = SQLite3::Database.new(@path.to_s)
           @database.execute("PRAGMA locking_mode = EXCLUSIVE")
           # A delivery need not wait for the disk.
@@ -82,6 +84,8 @@ module SimpleConnect
 
             @database.execute_batch(SCHEMA) unless known
           end
+        rescue SystemCallError => e
+          raise ConfigurationError, "store: #{@path} cannot be used: #{SystemCallError.new(nil, e.errno).message}"
         rescue SQLite3::BusyException
           raise ConfigurationError, "store: #{@path} is in use by another process"
         rescue SQLite3::Exception => e
