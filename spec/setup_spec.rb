@@ -72,6 +72,11 @@ RSpec.describe "Building the gem" do
       end
     end
 
+    it "finds libclang with a Ruby that has no fiddle" do
+      File.write("#{@folder}/fiddle.rb", "raise LoadError")
+      expect(output({ "RUBYLIB" => @folder }, *missing)).to eq("")
+    end
+
     hidden = {
       "Ruby's headers" => [[RbConfig::CONFIG["rubyhdrdir"], RbConfig::CONFIG["rubyarchhdrdir"]],
                            /\Aheaders\tthe headers of Ruby #{RUBY_VERSION} are missing \(ruby.h\): on Debian, apt/],

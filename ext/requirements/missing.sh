@@ -44,8 +44,14 @@ command -v make > /dev/null || missing make "make is missing: on Debian, apt ins
   exit files.all? { |file| folders.any? { |folder| File.exist?(File.join(folder, file)) } }
 ' || missing headers "the headers of Ruby $("$ruby" -e 'print RUBY_VERSION') are missing (ruby.h): on Debian, apt install ruby-dev; elsewhere, the package that belongs to this Ruby"
 
-# The folders that bindgen searches. llvm-config and LIBCLANG_PATH name others.
-"$ruby" -rfiddle -e '
+# The folders that bindgen searches. llvm-config and LIBCLANG_PATH name others. Not every Ruby has fiddle, which loads
+# what is found.
+"$ruby" -e '
+  begin
+    require "fiddle"
+  rescue LoadError
+    nil
+  end
   config = IO.popen(%w[llvm-config --libdir], err: File::NULL, &:read).to_s.chomp rescue ""
   folders = [ENV["LIBCLANG_PATH"], config, "/usr/lib/llvm-*/lib", "/usr/lib{,32,64}", "/usr/lib/*-linux-*",
              "/usr/local/lib", "/usr/local/llvm*/lib", "{/opt/homebrew,/usr/local}/opt/llvm/lib",
@@ -54,7 +60,7 @@ command -v make > /dev/null || missing make "make is missing: on Debian, apt ins
   names = "libclang{,-*}.{so,so.*,dylib}"
   files = folders.reject { |folder| folder.to_s.empty? }.flat_map { |folder| Dir[File.join(folder, names)] + Dir[folder] }
   exit(files.any? do |file|
-    File.file?(file) && Fiddle.dlopen(file)
+    File.file?(file) && (!defined?(Fiddle) || Fiddle.dlopen(file))
   rescue Fiddle::DLError
     false
   end)
