@@ -360,7 +360,7 @@ RSpec.describe "The outbox's store", unchecked: true do
       write("1", lane: "asha")
       store.intake(10)
       write("2", lane: "ravi")
-      claiming, go_on = in_the_middle_of(/lease_owner = 'a spec'/) { claim(1) }
+      claiming, go_on = in_the_middle_of(/lease_owner = 'a spec'/) { claim(10) }
       expect(aside { Outboxes::Store.new(base).intake(10) }.join(1)&.value).to eq(1)
       go_on.call
       expect(claiming.value.size).to eq(1)
