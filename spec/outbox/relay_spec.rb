@@ -178,6 +178,28 @@ RSpec.describe "The outbox's relay", unchecked: true do
       expect(sql("SELECT COUNT(*) FROM events")).to eq([[1]])
     end
 
+    { 503 => "http_503", 403 => "http_403" }.each do |status, error|
+      it "does not stop a client again for an event that alone gets a #{status}" do
+        write("1", lane: "asha")
+        write("2", lane: "ravi")
+        relayed(->(id, _) { id == "1" ? status : 202 }, relay(concurrency: 1)) do |server|
+          # Once it is stopped, the next probe is of the other lane, or was sent before.
+          sql!("UPDATE clients SET probe_at = 1")
+          relay(concurrency: 1).run(seconds: 5)
+          sql!("UPDATE clients SET probe_at = 1 WHERE probe_at IS NOT NULL")
+          relay(concurrency: 1).run(seconds: 5)
+          expect(client).to have_attributes(stopped?: false)
+          expect(sql("SELECT event_id, attempts, last_error FROM events").map { |row| row.map(&:to_s) })
+            .to eq([["1", "1", error]])
+          expect(came(server)).to include("2")
+          sql!("UPDATE lanes SET next_attempt_at = 1, last_failure_at = 1")
+          sql!("UPDATE lanes SET first_failure_at = first_failure_at - 11000000")
+          relay(concurrency: 1, park_after: 10).run(seconds: 5)
+        end
+        expect(store.parked.map(&:last_error)).to eq(status == 403 ? [error] : [])
+      end
+    end
+
     it "parks events that are over: past expires_at, or days after their first attempt" do
       write("1", expires_at: store.now - 1)
       write("2", lane: "asha", expires_at: store.now + 60_000_000)

@@ -309,7 +309,7 @@ module SimpleConnect
         succeeded(lane.client) if @successes[lane.client]
         trial = @store.trial(lane, event)
         return park(work, Outcome.new(:park, outcome.status, "expired")) if trial.age >= @give_up_after
-        return park(work, outcome) if @park_after && trial.failing >= @park_after
+        return park(work, outcome) if hopeless?(trial, outcome)
 
         seconds = backoff(LANE, event.attempts + 1, outcome.retry_after)
         postponed = @store.postpone(lane, event, seconds:, status: outcome.status, error: outcome.error)
@@ -319,9 +319,27 @@ module SimpleConnect
         forget(work)
       end
 
+      # A service that is busy gets more time.
+      def hopeless?(trial, outcome)
+        @park_after && trial.failing && trial.failing >= @park_after && outcome.todo != :hold_back
+      end
+
+      # Whether the answer is about the event after all, such as from a firewall that dislikes its text: others have
+      # succeeded since it last got one.
+      def own_fault?(work)
+        lane = work.lane
+        return false if work.outcome.status.nil? || lane.probe
+
+        succeeded(lane.client) if @successes[lane.client]
+        !@store.trial(lane, work.event).failing.nil?
+      end
+
       # Nothing is used up: neither the event's attempts nor its time.
       def stop_client(work)
+        return postpone(work) if own_fault?(work)
+
         lane = work.lane
+        @store.failed(lane)
         outcome = work.outcome
         paused = outcome.todo == :pause
         failures = @stopped_clients[lane.client].to_i
@@ -346,6 +364,7 @@ module SimpleConnect
         return unless lane.probe
 
         @store.resume(lane.client)
+        @store.succeeded(lane.client)
         @stopped_clients.delete(lane.client)
         lane.probe = false
       end

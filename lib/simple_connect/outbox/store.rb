@@ -41,7 +41,8 @@ module SimpleConnect
         def stopped? = !probe_at.nil?
       end
       Parked = Struct.new(:id, :client, :event_id, :event_key, :attempts, :last_status, :last_error, :created_at)
-      # Seconds since the event's first attempt, and for which it failed while other lanes succeeded.
+      # Seconds since the event's first attempt; and for which it has failed while other lanes succeeded, nil if none
+      # has succeeded since it last failed.
       Trial = Struct.new(:age, :failing)
 
       # @param base [Class, Proc] an ActiveRecord class, or what returns it
@@ -193,6 +194,10 @@ module SimpleConnect
         end
       end
 
+      # Notes that the lane's first event failed, which may not be its fault.
+      # @return [Boolean] false if the lease was lost
+      def failed(lane) = change_lane(lane, ->(db) { failed_now(db) })
+
       # @return [Trial] of an event that failed
       def trial(lane, event)
         with do |db|
@@ -202,7 +207,7 @@ module SimpleConnect
                 THEN #{client_clock(db, "#{LANES}.client_id")} - first_failure_at END
             FROM #{LANES} WHERE id = :id
           SQL
-          Trial.new(first.to_i / 1e6, failing.to_i / 1e6)
+          Trial.new(first.to_i / 1e6, failing && (failing / 1e6))
         end
       end
 
@@ -448,6 +453,15 @@ module SimpleConnect
       # The database's clock, but it stands still while the client is stopped.
       def client_clock(db, id)
         "(SELECT COALESCE(c.stopped_since, #{db.class::NOW}) - c.stopped_for FROM #{CLIENTS} c WHERE c.id = #{id})"
+      end
+
+      # MySQL assigns in this order.
+      def failed_now(db)
+        <<~SQL.chomp
+          first_failure_at = CASE WHEN last_failure_at < (#{success_of_lane}) THEN first_failure_at
+            ELSE #{client_clock(db, "#{LANES}.client_id")} END,
+          last_failure_at = #{db.class::NOW}
+        SQL
       end
 
       def success_of_lane = "SELECT c.last_success_at FROM #{CLIENTS} c WHERE c.id = #{LANES}.client_id"
