@@ -52,8 +52,8 @@ module SimpleConnect
       #   attempt.to_attempt.response_status_code # => 503
       def to_attempt
         Outbound::DeliveryAttempt.new(
-          id: uid, event_uid: delivery.event.uid, endpoint_uid: endpoint.uid, endpoint_url:, status:, retry_count:,
-          response:, response_status_code:, response_headers: response_headers || {}, error:,
+          id: uid, event_uid: delivery.event.uid, endpoint_uid: endpoint&.uid.to_s, endpoint_url:, status:,
+          retry_count:, response:, response_status_code:, response_headers: response_headers || {}, error:,
           network_error:, trigger_type: delivery.replay ? :manual : :automatic,
           scheduled_at: Endpoints.time(scheduled_at), attempted_at: Endpoints.time(attempted_at),
           started_at: Endpoints.time(delivery.started_at)

@@ -11,7 +11,7 @@ module SimpleConnect
       NOW = { /postg/i => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)",
               /mysql|trilogy/i => "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
               /sqlite/i => "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)" }.freeze
-      # Rows that one statement deletes.
+      # Rows that one statement inserts or deletes.
       SLICE = 1000
       # Seconds between two of these.
       PAUSE = 0.01
@@ -57,7 +57,7 @@ module SimpleConnect
               state: kept ? "kept" : "pending", next_attempt_at: due, created_at: time,
               lease_token: kept ? nil : token }
           end
-          Delivery.insert_all(rows) unless rows.empty?
+          rows.each_slice(SLICE) { |slice| Delivery.insert_all(slice) }
           Delivery.where(event_id: stored.id).to_a.each { |delivery| delivery.event = stored }
         end
       end
@@ -190,7 +190,9 @@ module SimpleConnect
         old(Attempt, :attempted_at, limit) { |ids| Attempt.where(id: ids).delete_all }
         old(Event, :created_at, limit) do |ids|
           ids -= Delivery.where(event_id: ids, state: "pending").distinct.pluck(:event_id)
-          Delivery.where(id: Delivery.where(event_id: ids).pluck(:id)).delete_all
+          deliveries = Delivery.where(event_id: ids).pluck(:id)
+          Attempt.where(delivery_id: deliveries).delete_all
+          Delivery.where(id: deliveries).delete_all
           Event.where(id: ids).delete_all
         end
       end
