@@ -31,7 +31,8 @@ module SimpleConnect
     private_constant :ActiveJobRelay, :Directory, :Health, :Relay, :SidekiqRelay, :Store, :Vault
 
     OUTBOX = "simple_connect_outbox_events"
-    private_constant :OUTBOX
+    TABLE = "simple_connect_endpoints"
+    private_constant :OUTBOX, :TABLE
 
     @lock = Monitor.new
 
@@ -156,7 +157,7 @@ module SimpleConnect
 
       # @api private
       # @return [Boolean] whether the tables are there
-      def stored? = base.connection_pool.with_connection { |connection| connection.table_exists?(Endpoint.table_name) }
+      def stored? = base.connection_pool.with_connection { |connection| connection.table_exists?(TABLE) }
 
       # @api private
       # Makes all processes read an application again, once the transaction has committed.

@@ -15,7 +15,7 @@ module EndpointTables
     def each(group, engines = Databases::ENGINES, &block)
       Databases.each(group, engines) do |database|
         before(:context) { EndpointTables.connect(database.config) }
-        after(:context) { EndpointTables::Base.connection_pool.disconnect! }
+        after(:context) { EndpointTables::Base.remove_connection }
         before { EndpointTables.clear }
         after { EndpointTables.settle }
         include EndpointTables
@@ -26,7 +26,9 @@ module EndpointTables
     # @param config [Hash] for ActiveRecord's establish_connection
     def connect(config, migrate: true)
       require "active_record"
-      const_set(:Base, Class.new(ActiveRecord::Base) { self.abstract_class = true }) unless const_defined?(:Base)
+      # The superclass of the models, whichever spec has loaded them.
+      SimpleConnect::Endpoints::Attempt.name
+      const_set(:Base, SimpleConnect::Endpoints.const_get(:Record)) unless const_defined?(:Base)
       self::Base.establish_connection(**config, pool: 25)
       configure
       self.migrate if migrate

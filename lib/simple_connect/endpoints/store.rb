@@ -26,7 +26,7 @@ module SimpleConnect
       def now = connected { |connection| Integer(connection.select_value("SELECT #{clock(connection)}")) }
 
       # @yieldparam connection [ActiveRecord::ConnectionAdapters::AbstractAdapter] of this fiber and thread
-      def connected(&) = Endpoints.base.connection_pool.with_connection(&)
+      def connected(&) = Delivery.connection_pool.with_connection(&)
 
       # @return [Boolean] whether the caller's transaction is open
       def in_transaction?
