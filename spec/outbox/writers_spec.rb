@@ -107,6 +107,9 @@ RSpec.describe "Writers of the outbox", unchecked: true do
       late.value
       outbox.drain
       expect(accepted).to eq(database.engine == "SQLite" ? %w[before late] : %w[before early late])
+    ensure
+      # An open transaction holds up those who drop the tables.
+      late&.kill&.join
     end
 
     it "are not held up by a relay that sends" do
@@ -231,6 +234,8 @@ RSpec.describe "Writers of the outbox", unchecked: true do
       relay.value
       outbox.drain
       expect(accepted.sort).to eq(["before", *Array.new(20) { |number| "writer #{number}" }].sort)
+    ensure
+      [relay, *writers].each { |thread| thread&.kill&.join }
     end
 
     %i[read_committed repeatable_read serializable].each do |isolation|

@@ -18,7 +18,7 @@ RSpec.describe "The outbox" do
   seed = Integer(ENV.fetch("SEED", Random.new_seed % 1_000_000))
 
   # How often each occurs. After a 429 and a 503 the client waits, with all its lanes, so these are rare.
-  failures = { broken: 40, cut: 40, lost: 50, garbled: 40, slow: 5, late: 20, busy: 1, overloaded: 1 }
+  failures = { broken: 40, cut: 40, lost: 50, garbled: 40, slow: 5, late: 20, busy: 2, overloaded: 2 }
 
   # The sandbox, which fails one request in ten, and remembers what it has accepted.
   service = Class.new do
