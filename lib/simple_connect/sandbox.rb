@@ -2,6 +2,7 @@
 
 require "json"
 require "socket"
+require "time"
 require_relative "internal/autoload"
 require_relative "internal/checks"
 require_relative "internal/clock"
@@ -339,7 +340,7 @@ module SimpleConnect
       request.status = status
       answered(request)
       body = request.verb == "HEAD" ? [] : [JSON.generate(json)]
-      [status, { "content-type" => "application/json", **headers.to_h }, body]
+      [status, { "content-type" => "application/json", "date" => Time.now.httpdate, **headers.to_h }, body]
     end
 
     # Waits until the time is up or the server stops, because stopping waits for requests in progress.
