@@ -74,7 +74,10 @@ module SimpleConnect
     # @return [Outbox::Settings] the settings of the outbox
     # @example
     #   config.outbox.encrypt = true
-    def outbox = @outbox || @lock.synchronize { @outbox ||= Outbox::Settings.new }
+    def outbox
+      @outbox_configured = true
+      outbox_settings
+    end
 
     # @param job [:active_job, :sidekiq, :outbox, String, Symbol, nil] see {#job}; a String, as Rails reloads classes
     # @raise [ConfigurationError] for anything else
@@ -248,7 +251,11 @@ module SimpleConnect
 
     # @api private
     # @return [Boolean] whether the application configures the outbox
-    def outbox? = !@outbox.nil? || job == :outbox
+    def outbox? = @outbox_configured == true || job == :outbox
+
+    # @api private
+    # @return [Outbox::Settings] see {#outbox}; reading them is no configuring
+    def outbox_settings = @outbox || @lock.synchronize { @outbox ||= Outbox::Settings.new }
 
     # @api private
     # @param option [Symbol] one that is optional

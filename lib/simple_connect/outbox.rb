@@ -206,7 +206,7 @@ module SimpleConnect
 
       private
 
-      def settings = SimpleConnect.configuration.outbox
+      def settings = SimpleConnect.configuration.outbox_settings
 
       # Events are written there, so a transaction of the reading role does not count.
       def writing(&)

@@ -16,7 +16,7 @@ module SimpleConnect
       include ::Sidekiq::Job::Options if defined?(::Sidekiq::Job::Options) && !respond_to?(:sidekiq_options)
       sidekiq_options retry: 0, dead: false if respond_to?(:sidekiq_options)
 
-      queue_as { SimpleConnect.configuration.outbox.queue }
+      queue_as { SimpleConnect.configuration.outbox_settings.queue }
 
       # @api private
       # @param wait [Numeric] seconds

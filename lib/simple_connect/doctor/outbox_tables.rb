@@ -56,7 +56,7 @@ module SimpleConnect
         return absent(missing) unless missing.empty?
 
         Outbox.check_engine(connection)
-        green("outbox", "its tables are in the database of #{@configuration.outbox.base}")
+        green("outbox", "its tables are in the database of #{@configuration.outbox_settings.base}")
       end
 
       def absent(missing)
@@ -65,7 +65,7 @@ module SimpleConnect
       end
 
       def key
-        @configuration.outbox.keys
+        @configuration.outbox_settings.keys
         green("outbox key", "set")
       rescue StandardError => e
         text = e.is_a?(ConfigurationError) ? e.message : "reading it raised #{e.class}"
@@ -73,7 +73,7 @@ module SimpleConnect
       end
 
       def job
-        return green("outbox job", "none, as configured") if @configuration.outbox.job == false
+        return green("outbox job", "none, as configured") if @configuration.outbox_settings.job == false
 
         job = Outbox::Wake.job_class
         return green("outbox job", job.name) if job

@@ -42,7 +42,7 @@ module SimpleConnect
         # @return [Class, nil] nil if there is none
         # @raise [ConfigurationError] if the configured one cannot be used
         def job_class
-          job = SimpleConnect.configuration.outbox.job
+          job = SimpleConnect.configuration.outbox_settings.job
           return named(job) if job.is_a?(String)
 
           name = job.nil? ? JOBS.keys.find { |key| JOBS[key][1].call } : job

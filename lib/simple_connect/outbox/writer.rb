@@ -221,7 +221,7 @@ module SimpleConnect
         raise ArgumentError, "expires_at: must be a Time, such as Time.now + 3600, not #{time.inspect}"
       end
 
-      def settings = @configuration.outbox
+      def settings = @configuration.outbox_settings
 
       def encoder
         @encoder ||= if @configuration.configured?(@client.to_sym)

@@ -21,7 +21,7 @@ module SimpleConnect
       # @param wait [Numeric] seconds
       # @return [void]
       def self.enqueue_relay(wait)
-        setter = set({ queue: SimpleConnect.configuration.outbox.queue&.to_s }.compact)
+        setter = set({ queue: SimpleConnect.configuration.outbox_settings.queue&.to_s }.compact)
         wait.zero? ? setter.perform_async : setter.perform_in(wait)
       end
 
