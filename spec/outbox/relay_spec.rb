@@ -50,10 +50,10 @@ RSpec.describe "The outbox's relay", unchecked: true do
     end
 
     # Sends all that is due, with a sandbox's answers.
-    def relayed(answer, relay = relay())
+    def relayed(answer, relay = relay(), seconds: 10)
       Outboxes.serve(answer) do |server|
         configure(server.endpoint)
-        relay.run(seconds: 10)
+        relay.run(seconds:)
         yield server if block_given?
         came(server)
       end
@@ -258,13 +258,16 @@ RSpec.describe "The outbox's relay", unchecked: true do
     it "renews a lease before it sends, once half of it is over" do
       write("1", "2", "3", "4")
       leases = []
+      later = 0
+      # The relay's clock: a slow machine would let a short lease end.
+      clock = SimpleConnect.const_get(:Clock)
+      allow(clock).to receive(:now) { clock.clock_gettime(Process::CLOCK_MONOTONIC) + later }
       slow = lambda do |*|
         leases << sql("SELECT lease_until FROM lanes").flatten.first
-        sleep(0.15)
+        later += 25
         202
       end
-      sender = Outboxes::Outbox.const_get(:Sender).new(timeout: 0.2)
-      relayed(slow, relay(sender:))
+      relayed(slow, relay(sender: Outboxes::Outbox.const_get(:Sender).new(timeout: 30)), seconds: 600)
       expect([leases.size, leases.uniq.size]).to eq([4, 2])
     end
 
