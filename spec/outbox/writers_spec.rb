@@ -189,6 +189,17 @@ RSpec.describe "Writers of the outbox", unchecked: true do
       expect(relays.last.counters).to eq(done: 1)
     end
 
+    if database.engine == "PostgreSQL"
+      it "and relays leave nothing in a session that PgBouncer may give to another client after each transaction" do
+        outbox.transaction { outbox.write(1, "first") }
+        seen = statements { outbox.drain }
+        expect(accepted).to eq(%w[first])
+        expect(seen.grep(/\A *SET (?!TRANSACTION)|\bLISTEN\b|\bpg_\w*advisory|\bTEMP/i)).to be_empty
+        connection = outbox.base.connection
+        expect(connection.select_values("SELECT statement FROM pg_prepared_statements").grep(/outbox/)).to be_empty
+      end
+    end
+
     next unless concurrent.include?(database.engine)
 
     it "may commit while the lane is let go: it stays due" do
