@@ -301,6 +301,21 @@ RSpec.describe "The outbox's relay", unchecked: true do
       end
     end
 
+    it "deletes lanes that have nothing to send, however many there are" do
+      write("1")
+      relayed(->(*) { 202 }) do
+        client = store.clients.first.id
+        2100.times.map { |number| "('lane #{number}', #{client})" }.each_slice(700) do |values|
+          sql!("INSERT INTO lanes (lane_key, client_id) VALUES #{values.join(", ")}")
+        end
+        running = relay
+        thread = aside { running.run }
+        Thread.pass until sql("SELECT COUNT(*) FROM lanes").flatten == [0] || sleep(0.05).nil?
+        running.stop
+        thread.join
+      end
+    end
+
     it "says whether something is left when its time is over" do
       write("1", "2", "3")
       answer = lambda do |*|

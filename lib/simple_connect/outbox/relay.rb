@@ -32,11 +32,14 @@ module SimpleConnect
       JITTER = 0.25
       # Seconds between notes that a client's events succeed, and that the relay works.
       NOTE = 10.0
-      # Seconds between deletions of idle lanes.
+      # Seconds between deletions of idle lanes, and if there are as many of them as one deletes.
       SWEEP = 60.0
+      SWEEP_MANY = 0.5
+      MANY = 1_000
       # Seconds for which it tries to record the last results once it has stopped.
       LAST = 5.0
-      private_constant :IDLE, :BUSY, :INTAKE, :TURN, :LANE, :CLIENT, :DATABASE, :LONGEST, :JITTER, :NOTE, :SWEEP, :LAST
+      private_constant :IDLE, :BUSY, :INTAKE, :TURN, :LANE, :CLIENT, :DATABASE, :LONGEST, :JITTER, :NOTE, :SWEEP,
+                       :SWEEP_MANY, :MANY, :LAST
 
       # A claimed lane and its next events. `renewed` is when its lease began, at the latest; `outcome` what happened to
       # the first event, until the database has it.
@@ -182,7 +185,7 @@ module SimpleConnect
         @empty.concat(lanes.map { |lane| Work.new(lane, [], started) })
         @empty.each { |work| @held[work] = true }
         @found = taken.positive? || lanes.any?
-        sweep unless @found
+        sweep
       end
 
       def load_rest
@@ -196,8 +199,8 @@ module SimpleConnect
       def sweep
         return if Clock.now < @next_sweep
 
-        @store.sweep
-        @next_sweep = Clock.now + SWEEP
+        swept = @store.sweep
+        @next_sweep = Clock.now + (swept < MANY ? SWEEP : SWEEP_MANY)
       end
 
       # The next one to send.
