@@ -91,6 +91,17 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       expect(endpoint.reload.headers).to eq(headers: {})
     end
 
+    it "takes each uid once, and tells upper from lower case" do
+      shop = application
+      shop.endpoints.create!(uid: "a", url: "https://a.example")
+      expect(shop.endpoints.build(uid: "a",
+                                  url: "https://a.example").tap(&:valid?).errors.attribute_names).to eq([:uid])
+      expect([shop.endpoints.build(uid: "A", url: "https://a.example").save,
+              shop.class.new(uid: "shop", name: "n").save])
+        .to eq([true, false])
+      expect(application(uid: "other").endpoints.build(uid: "a", url: "https://a.example").save).to be(true)
+    end
+
     it "lets neither uid change" do
       endpoint = application.endpoints.create!(uid: "a", url: "https://a.example")
       expect([endpoint.update(uid: "b"), endpoint.application.update(uid: "b")]).to eq([false, false])

@@ -28,6 +28,7 @@ module SimpleConnect
         self.scheme ||= Endpoints.settings.scheme.name
       end
       validates :name, presence: true
+      validates :uid, uniqueness: true
       validate :check
       before_update { self.version += 1 }
 

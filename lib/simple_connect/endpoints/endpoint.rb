@@ -34,6 +34,7 @@ module SimpleConnect
         self.uid ||= "ep_#{SecureRandom.hex(12)}"
         self.secret = Endpoints.new_secret(application&.scheme) if sealed_secrets.nil?
       end
+      validates :uid, uniqueness: { scope: :application_id }
       validate :check
       after_save { touch_application }
       after_destroy { touch_application }
