@@ -80,7 +80,7 @@ module SimpleConnect
         Enumerator.new { |list| events.each { |event| list << ParkedEvent.of(event) } }
       end
 
-      # Lets parked events be sent again, after what is in their lanes.
+      # Lets parked events be sent again, each as the oldest of its lane.
       #
       # The service takes an `event_id` once, but nobody knows for how long it remembers it. So an event that is older
       # than three days and was sent before raises, unless `old:` is true: look it up first, by `client.events.detail`.

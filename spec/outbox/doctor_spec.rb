@@ -73,6 +73,16 @@ RSpec.describe "simple_connect doctor and the outbox", unchecked: true do
       expect(findings).to match("outbox" => [:red, /\Aits database did not answer: ActiveRecord::Con\w+\z/, /./])
     end
 
+    it "passes over a database that does not answer in time where there is no outbox" do
+      stub_const("SimpleConnect::Doctor::LIMIT", 0.05)
+      pool = instance_double(ActiveRecord::ConnectionAdapters::ConnectionPool)
+      allow(pool).to receive(:with_connection) { sleep }
+      allow(SimpleConnect::Outbox).to receive(:base).and_return(class_double(ActiveRecord::Base, connection_pool: pool))
+      expect(findings).to match("outbox" => [:red, /\Ano result within/, /./])
+      SimpleConnect.instance_variable_set(:@configuration, SimpleConnect::Configuration.new(env: {}))
+      expect(findings).to eq({})
+    end
+
     it "finds a missing key, and a job that cannot be loaded" do
       config.outbox.encryption_key = -> { "short" }
       config.outbox.job = "Missing"

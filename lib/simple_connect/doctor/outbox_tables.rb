@@ -27,7 +27,9 @@ module SimpleConnect
         return [] unless @configuration && defined?(::ActiveRecord::Base)
 
         tables = check("outbox", slow: "check whether the database works") { look_for_tables }
-        return [tables].compact if tables.nil? || tables.level == :red
+        # A database that does not answer matters only if there is an outbox.
+        return [] if tables.nil? || !(@answered || @configuration.outbox?)
+        return [tables] if tables.level == :red
 
         [tables, check("outbox key", slow: "check whether a Proc in config.outbox blocks") { key },
          check("outbox job", slow: "check whether config.outbox.job can be loaded") { job }, *contents]
@@ -52,6 +54,7 @@ module SimpleConnect
 
       def judged(connection)
         missing = TABLES.reject { |name| connection.table_exists?(name) }
+        @answered = true
         return if missing.size == TABLES.size && !@configuration.outbox?
         return absent(missing) unless missing.empty?
 
