@@ -21,7 +21,7 @@ module SimpleConnect
 
       has_many :endpoints, -> { order(:id) }, class_name: "SimpleConnect::Endpoints::Endpoint", dependent: :destroy,
                                               inverse_of: :application
-      attribute :retry_schedule, :json
+      attribute :retry_schedule, ::ActiveRecord::Type::Json.new
 
       before_validation do
         self.uid ||= "app_#{SecureRandom.hex(12)}"

@@ -28,7 +28,7 @@ module SimpleConnect
 
       belongs_to :application, class_name: "SimpleConnect::Endpoints::Application", inverse_of: :endpoints
       has_many :attempts, class_name: "SimpleConnect::Endpoints::Attempt", dependent: nil
-      %i[filter_types topics plain_headers].each { |name| attribute name, :json }
+      %i[filter_types topics plain_headers].each { |name| attribute name, ::ActiveRecord::Type::Json.new }
 
       before_validation do
         self.uid ||= "ep_#{SecureRandom.hex(12)}"

@@ -17,7 +17,7 @@ module SimpleConnect
       self.table_name = "simple_connect_endpoint_events"
       self.record_timestamps = false
       self.filter_attributes += [:body]
-      attribute :topics, :json
+      attribute :topics, ::ActiveRecord::Type::Json.new
 
       # @return [Outbound::Event]
       def to_event
@@ -45,7 +45,7 @@ module SimpleConnect
       self.record_timestamps = false
       belongs_to :delivery, class_name: "SimpleConnect::Endpoints::Delivery"
       belongs_to :endpoint, class_name: "SimpleConnect::Endpoints::Endpoint"
-      attribute :response_headers, :json
+      attribute :response_headers, ::ActiveRecord::Type::Json.new
 
       # @return [Outbound::DeliveryAttempt]
       # @example
