@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "openssl"
+require "time"
 require_relative "../support/inbox"
 
 # What the page says about a signature.

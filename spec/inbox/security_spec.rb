@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "pathname"
 require_relative "../support/inbox"
 
 RSpec.describe SimpleConnect::Sandbox::Inbox do

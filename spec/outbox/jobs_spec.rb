@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "logger"
 require_relative "../support/outbox_config"
 require_relative "../support/scripted_server"
 require_relative "../support/subprocess"

@@ -5,6 +5,7 @@ require "net/http"
 require "open3"
 require "rbconfig"
 require "simple_connect/webhooks"
+require "stringio"
 require_relative "../support/rack_process"
 
 # In a Rails application of its own, in Puma. The document's controller is in document_spec.rb.

@@ -4,6 +4,7 @@ require "rack"
 require "simple_connect/webhooks"
 require "simple_connect/webhooks/redis_replay_guard"
 require "socket"
+require "stringio"
 require "tmpdir"
 require_relative "../support/subprocess"
 
