@@ -98,7 +98,7 @@ module SimpleConnect
         ensure
           let_all_go
         end
-        !seconds.nil? && @store.due_in&.zero? == true
+        !seconds.nil? && @store.due?
       end
 
       private
@@ -241,7 +241,7 @@ module SimpleConnect
         @sender.call(work.event, body, @batch)
       rescue StandardError => e
         # No key opens the body; or a custom policy failed.
-        body ? Outcome.new(:postpone, nil, e.class.name[0, 100]) : Outcome.new(:pause, nil, "body_unreadable")
+        body ? Outcome.new(:postpone, nil, e.class.to_s[0, 100]) : Outcome.new(:pause, nil, "body_unreadable")
       end
 
       def settle(work, outcome)

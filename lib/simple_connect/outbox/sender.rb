@@ -38,7 +38,7 @@ module SimpleConnect
         yield Outcome.new(:pause, nil, e.is_a?(ConfigurationError) ? "client_not_configured" : "client_invalid")
       rescue StandardError => e
         # Application code builds clients, such as from a tenants' database.
-        yield Outcome.new(:hold_back, nil, e.class.name[0, 100])
+        yield Outcome.new(:hold_back, nil, e.class.to_s[0, 100])
       end
 
       def bounded(client)

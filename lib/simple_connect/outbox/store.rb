@@ -34,11 +34,14 @@ module SimpleConnect
       Event = Struct.new(:id, :lane_id, :client, :event_id, :event_key, :body, :attempts, :first_attempt_at,
                          :expires_at, :created_at, :traceparent)
       # A client is stopped if it has `probe_at`: paused if it has a reason, else held back. `due` is whether it has
-      # lanes to send, `probe_due` whether it is time for a probe.
+      # free lanes to send, `probe_due` whether it is time for a probe.
       Client = Struct.new(:id, :name, :probe_at, :paused_reason, :failures, :stopped_since, :stopped_for,
                           :last_success_at, :due, :probe_due, :now) do
         # Whether it is held back or paused.
         def stopped? = !probe_at.nil?
+
+        # Whether its lanes, or one of them as a probe, may be claimed.
+        def claimable? = due && (!stopped? || probe_due)
       end
       Parked = Struct.new(:id, :client, :event_id, :event_key, :attempts, :last_status, :last_error, :created_at)
       # Seconds since the event's first attempt; and for which it has failed while other lanes succeeded, nil if none
@@ -107,7 +110,7 @@ module SimpleConnect
       # @param clients [Array<Client>] see {#clients}
       # @return [Array<Lane>]
       def claim(limit, owner:, lease:, clients: self.clients)
-        due = clients.select { |client| client.due && (!client.stopped? || client.probe_due) }.shuffle
+        due = clients.select(&:claimable?).shuffle
         lanes = []
         until due.empty? || lanes.size >= limit
           share = ((limit - lanes.size) / due.size.to_f).ceil
@@ -276,22 +279,8 @@ module SimpleConnect
       # @return [Integer] the database's clock
       def now = with { |db| db.value("SELECT #{db.class::NOW}") }
 
-      # @return [Float, nil] seconds until a lane or a probe is due, 0 if one is; nil if nothing waits
-      def due_in
-        with do |db|
-          next 0.0 if any_new?(db)
-
-          # A stopped client's lanes wait for its probe.
-          due = db.value(<<~SQL)
-            SELECT MIN(CASE WHEN probe_at > due_at THEN probe_at ELSE due_at END) - #{db.class::NOW} FROM (
-              SELECT c.probe_at AS probe_at, (SELECT MIN(CASE WHEN lease_until > next_attempt_at THEN lease_until
-                ELSE next_attempt_at END) FROM #{LANES} l WHERE l.client_id = c.id AND l.next_attempt_at IS NOT NULL)
-                AS due_at
-              FROM #{CLIENTS} c) q
-          SQL
-          due && [due / 1e6, 0.0].max
-        end
-      end
+      # @return [Boolean] whether a relay could send something now
+      def due? = with { |db| any_new?(db) } || clients.any?(&:claimable?)
 
       # Counts all rows: not for the relay.
       # @return [Hash{Symbol => Object}] `new`, `pending` and `parked` events; `lag`, the seconds for which the oldest
@@ -446,7 +435,7 @@ module SimpleConnect
       def with_due_lanes(db, ids)
         db.rows(db.union(ids.map do |id|
           "SELECT #{Integer(id)} FROM #{LANES} WHERE client_id = #{Integer(id)} AND next_attempt_at <= " \
-            "#{db.class::NOW} LIMIT 1"
+            "#{db.class::NOW} AND (lease_until IS NULL OR lease_until <= #{db.class::NOW}) LIMIT 1"
         end)).flatten
       end
 
