@@ -84,6 +84,8 @@ end
 # Compiles the extension without what only specs need; returns the library.
 def compile_for_release(ruby, env)
   directory = File.expand_path(File.join(ENV.fetch("CARGO_TARGET_DIR", "target"), "native-#{ruby}"))
+  # The crates' folder, which must not be in the library, exists only when they have been fetched.
+  run "cargo", "fetch", "--locked", "--quiet", "--target", triple
   # Cargo takes the flags of one place alone, so ours go where there are some already.
   name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{triple.tr("-", "_").upcase}_RUSTFLAGS"
   flags = [*ENV.fetch(name, nil), *remapped(directory), *old_libc]
