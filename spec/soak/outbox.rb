@@ -178,7 +178,7 @@ RSpec.describe "The outbox" do
       expect(counting.accepted.transform_values(&:size).values.sum).to eq(count)
       expect(counting.accepted.values.reject { |numbers| numbers == [*0...numbers.size] }).to be_empty
     rescue Timeout::Error
-      warn "#{counting.size} of #{count} arrived; answers #{counting.answers}"
+      warn "#{counting.size} of #{count} arrived; answers #{counting.answers}; left:", outbox.left
       raise
     ensure
       waking&.each(&:kill)

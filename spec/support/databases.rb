@@ -159,9 +159,11 @@ module Databases
       "mariadb-install-db #{options} --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve"
     end
 
+    # With the isolation of MariaDB 11.6 and later.
     def command
       "env PATH=$PATH:/usr/sbin mariadbd #{options} --socket=#{socket} --pid-file=#{folder}/pid --skip-networking " \
-        "--innodb-flush-log-at-trx-commit=0 --innodb-flush-method=fsync --skip-innodb-doublewrite --max-connections=300"
+        "--innodb-flush-log-at-trx-commit=0 --innodb-flush-method=fsync --skip-innodb-doublewrite " \
+        "--loose-innodb-snapshot-isolation=ON --max-connections=300"
     end
 
     def yield_connection

@@ -74,6 +74,17 @@ class OutboxDatabase
     base.connection.select_rows("EXPLAIN #{"QUERY PLAN" if @database.engine == "SQLite"} #{sql}").flatten.join("\n")
   end
 
+  # @return [Array<String>] some events that are left, with their lanes and clients, to find out why
+  def left
+    base.connection.select_all(<<~SQL).map(&:inspect)
+      SELECT #{store.now} AS clock, e.id AS event, state, attempts, last_status, last_error, l.id AS lane,
+        next_attempt_at, lease_owner, lease_until, probe_at, paused_reason
+      FROM simple_connect_outbox_events e LEFT JOIN simple_connect_outbox_lanes l ON l.id = e.lane_id
+        LEFT JOIN simple_connect_outbox_clients c ON c.id = l.client_id
+      ORDER BY e.id LIMIT 10
+    SQL
+  end
+
   # @return [Boolean] whether no event is left
   def empty? = count.zero?
 

@@ -195,7 +195,9 @@ module SimpleConnect
         NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
         # Seconds that the relay waits for a row; the default is 50.
         LOCK_WAIT = 2
-        private_constant :LOCK_WAIT
+        # The number of the error "Record has changed since last read".
+        CHANGED = 1020
+        private_constant :LOCK_WAIT, :CHANGED
 
         # See {Database.engine}.
         def check
@@ -247,6 +249,14 @@ module SimpleConnect
         end
 
         private
+
+        def conflict?(error) = super || changed_meanwhile?(error.cause)
+
+        # MariaDB from 11.6 on, where a row changes after the statement has begun, at READ COMMITTED as well.
+        def changed_meanwhile?(error)
+          code = %i[error_number error_code].find { |name| error.respond_to?(name) }
+          !code.nil? && error.public_send(code) == CHANGED
+        end
 
         # A connection that is away has lost the setting anyway.
         def restore(before)
