@@ -46,6 +46,24 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         end
       end
 
+      it "stores nothing of what is secret where an endpoint sends it back" do
+        echo = lambda do |connection, request|
+          body = "\xFF#{request.headers["x-token"]} and open-sesame-42".b
+          connection.io.write("HTTP/1.1 500 X\r\nX-Echo: #{request.headers["x-token"]} open-sesame-42\r\n" \
+                              "Content-Length: #{body.bytesize}\r\n\r\n#{body}")
+          true
+        end
+        ScriptedServer.open([echo]) do |server|
+          application.endpoints.create!(url: server.url, secret: "open-sesame-42",
+                                        headers: { sensitive: { "X-Token" => "gate-seven-77" } })
+          attempt = described_class.publish("shop", event).first
+          expect(attempt.response).to end_with(" and [redacted]")
+          stored = rows.inspect
+          expect(%w[open-sesame-42 gate-seven-77].select { |secret| stored.include?(secret) }).to eq([])
+          expect(attempts.last.response_headers["x-echo"]).to end_with("[redacted]")
+        end
+      end
+
       it "belongs to the caller's transaction, and is sent after the commit" do
         ScriptedServer.open([ok]) do |server|
           application.endpoints.create!(uid: "one", url: server.url)

@@ -195,7 +195,20 @@ module SimpleConnect
 
         attempt, result = courier(delivery.scheme.to_sym).exchange(attempt, delivery.event.to_event, endpoint, batch,
                                                                    replay: delivery.replay)
-        settle(delivery, entry, attempt, result, state)
+        settle(delivery, entry, scrubbed(attempt, endpoint), result, state)
+      end
+
+      # Without the endpoint's secrets, which it may show in an error page. The transport has removed its sensitive
+      # headers.
+      def scrubbed(attempt, endpoint)
+        secrets = [*endpoint.secret].map(&:b)
+        hide = lambda do |text|
+          next text unless text && secrets.any? { |secret| text.b.include?(secret) }
+
+          secrets.inject(text.b) { |bytes, secret| bytes.gsub(secret, "[redacted]") }.force_encoding(Encoding::UTF_8)
+        end
+        attempt.with(response: hide[attempt.response], error: hide[attempt.error],
+                     response_headers: attempt.response_headers.transform_values(&hide))
       end
 
       def attempt(entry, delivery)
