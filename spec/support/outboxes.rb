@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "logger"
 require "simple_connect"
 require_relative "outbox_tables"
 require_relative "scripted_server"
@@ -69,6 +70,7 @@ module Outboxes
       config.key_id = "k"
       config.secret = "s"
       config.timeout = 5
+      config.logger = Logger.new(nil)
       clients.each { |name, url| config.client(name) { |client| client.endpoint_url = url } }
     end
   end
