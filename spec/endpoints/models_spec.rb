@@ -3,7 +3,7 @@
 require_relative "../support/endpoint_tables"
 
 RSpec.describe SimpleConnect::Endpoints, unchecked: true do
-  EndpointTables.each(self) do
+  EndpointTables.each(self) do |database|
     it "has a migration that rolls back" do
       EndpointTables.migrate(:down)
       expect(EndpointTables::Base.connection.tables.grep(/simple_connect/)).to eq([])
@@ -146,6 +146,21 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         expect(described_class.find_application("shop").endpoint("a").secret).to eq(["third", second])
         endpoint.rotate_secret!(overlap: 0, secret: "fourth")
         expect(described_class.find_application("shop").endpoint("a").secret).to eq(["fourth"])
+      end
+
+      it "keeps others from writing meanwhile, from the beginning" do
+        skip("SQLite only") unless database.engine == "SQLite"
+        endpoint = application.endpoints.create!(uid: "a", url: "https://a.example")
+        other = SQLite3::Database.new(database.config[:database])
+        allow(endpoint).to receive(:lock!).and_wrap_original do |lock|
+          lock.call
+          expect { other.execute("UPDATE #{endpoint.class.table_name} SET uid = uid") }
+            .to raise_error(SQLite3::BusyException)
+        end
+        endpoint.rotate_secret!(secret: "new")
+        expect(endpoint.reload.to_endpoint.secret.first).to eq("new")
+      ensure
+        other&.close
       end
 
       it "has Standard Webhooks' secrets, and refuses others" do

@@ -187,6 +187,9 @@ module SimpleConnect
         Endpoints.store.transaction do
           restore_attributes if again
           again = true
+          # SQLite refuses a write at once if another process has written since this transaction began to read. One that
+          # begins with a write waits for its turn.
+          self.class.where(id:).update_all("uid = uid")
           lock!
           yield
         end
