@@ -101,16 +101,15 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher, unchecked: true do
   end
 
   describe SimpleConnect::Outbound::RedisLimiter, skip: RedisServer.missing || Libraries.missing("redis") do
+    before(:context) { require "redis" }
+
     around { |example| RedisServer.open { |server| @url = server.url and example.run } }
 
     def dispatcher_of(application, limiter)
       SimpleConnect::Outbound::Dispatcher.new(application, jobs: false, limiter:)
     end
 
-    def redis
-      require "redis"
-      Redis.new(url: @url)
-    end
+    def redis = Redis.new(url: @url)
 
     it "gives 10 now and places for 5 in the next second, at 10 a second, each at another time" do
       limiter = described_class.new(redis)
