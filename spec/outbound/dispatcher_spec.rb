@@ -303,17 +303,14 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher do
   end
 
   describe "rate limits" do
-    # In how many windows of a second the requests came.
-    def windows(server)
-      first = server.requests.first.at
-      server.requests.map { |request| (request.at - first + 0.01).floor }.tally
-    end
-
     it "are obeyed: of 15 events with 10 a second, 10 go now and 5 in the next second" do
       serve do |server|
         dispatcher = dispatcher(endpoint(server, rate_limit: 10))
+        began = now
         15.times { expect(dispatcher.publish(event)).to all(be_success) }
-        expect(windows(server)).to eq(0 => 10, 1 => 5)
+        # From before the first: the server may see it late.
+        times = server.requests.map { |request| request.at - began }
+        expect([times.size, times[9], times[10], times[14]]).to match([15, be < 1, be_between(1, 3), be < 3])
       end
     end
 
