@@ -239,7 +239,8 @@ RSpec.describe SimpleConnect::Webhooks::Controller, skip: Libraries.missing("pum
       end
       log = server.log
     end
-    expect(log.scan("before_action :verify_simple_connect_signature!").size).to eq(2)
+    # The subscriber to errors, from Rails 7 on, logs the text once more.
+    expect(log.scan(/SimpleConnect::Error \(.*before_action :verify_simple_connect_signature!\)/).size).to eq(2)
   end
 
   it "reads a chunked body also where the server does not say how long it is",
