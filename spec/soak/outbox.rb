@@ -144,6 +144,8 @@ RSpec.describe "The outbox" do
       outbox.configure("#{server.url}/api/v1/integrations/sandbox/events",
                        key_id: sandbox.key_id, secret: sandbox.secret)
       outbox.create
+      # Children have its code as it is now.
+      outbox.relay.run(seconds: 0)
       # Connections of SQLite must not be carried into children.
       database.disconnect
       relay = lambda do
