@@ -188,7 +188,9 @@ fn ipv4(text: &str) -> Option<Ipv4Addr> {
         return None;
     }
     let places = [24, 16, 8];
-    Some(Ipv4Addr::from_bits(first.iter().zip(places).fold(*last, |sum, (part, place)| sum | part << place)))
+    Some(Ipv4Addr::from_bits(
+        first.iter().zip(places).fold(*last, |sum, (part, place)| sum | (part << place)),
+    ))
 }
 
 fn number(text: &str) -> Option<u32> {
@@ -544,7 +546,7 @@ mod tests {
         fn every_notation_of_an_address_is_read(address in any::<Ipv4Addr>(), forms in prop::array::uniform4(0..4), parts in 1usize..=4, dot in any::<bool>()) {
             let octets = address.octets();
             let (first, rest) = octets.split_at(parts - 1);
-            let last = rest.iter().fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
+            let last = rest.iter().fold(0u32, |sum, byte| (sum << 8) | u32::from(*byte));
             let numbers = first.iter().map(|byte| u32::from(*byte)).chain([last]);
             let texts: Vec<String> = numbers.zip(forms).map(|(number, form)| match form {
                 0 => number.to_string(),
