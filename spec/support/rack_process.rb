@@ -66,7 +66,18 @@ class RackProcess
 
   def stop
     Process.kill("TERM", @pid)
-    Process.wait(@pid)
+    wait
     @reader&.join
+  end
+
+  private
+
+  # Puma 6.6 on Ruby 3.3 hung once after TERM, with both of its threads waiting, and went on when a debugger looked.
+  def wait
+    Timeout.timeout(PATIENCE) { Process.wait(@pid) }
+  rescue Timeout::Error
+    warn "Puma did not stop within #{PATIENCE} seconds, and is killed"
+    Process.kill("KILL", @pid)
+    Process.wait(@pid)
   end
 end
