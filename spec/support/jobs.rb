@@ -91,10 +91,10 @@ module Jobs
   # @yieldparam lines [Queue] of its output
   # @yieldparam pid [Integer]
   # @return [Array<String>] all of its output
-  def sidekiq(file, timeout: 5, queues: %w[default], scheduled: true)
+  def sidekiq(file, timeout: 5, queues: %w[default], scheduled: true, threads: 2)
     own = "#{file.path}.sidekiq.rb"
     File.write(own, File.read(file.path) + (scheduled ? IMPATIENT : BLIND))
-    command = [RbConfig.ruby, "-S", "sidekiq", "-r", own, "-c", "2", "-t", timeout.to_s,
+    command = [RbConfig.ruby, "-S", "sidekiq", "-r", own, "-c", threads.to_s, "-t", timeout.to_s,
                *queues.flat_map { |name| ["-q", name] }]
     Open3.popen2e({ "REDIS_URL" => redis.url, "SIDEKIQ_ARGS" => nil }, *command) do |_, output, process|
       lines = Queue.new
