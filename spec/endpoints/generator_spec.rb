@@ -20,6 +20,12 @@ RSpec.describe "rails g simple_connect:endpoints", skip: Libraries.missing("rail
         print SimpleConnect::Endpoints.find_application("shop").endpoint("acme").secret
       RUBY
       expect(printed).to end_with('["s3cret"]')
+      # Rails' key generator has another digest from `load_defaults 7.0` on.
+      printed = app.run(<<~RUBY, env)
+        def (Rails.application).key_generator(*) = ActiveSupport::KeyGenerator.new("another", iterations: 1)
+        print SimpleConnect::Endpoints.find_application("shop").endpoint("acme").secret
+      RUBY
+      expect(printed).to end_with('["s3cret"]')
       expect(app.rails("simple_connect:rotate_encryption_key", env:)).to include("1 endpoint")
       app.rails("db:rollback", env:)
       expect(app.run("print ActiveRecord::Base.connection.tables.grep(/simple_connect/)", env)).to eq("[]")

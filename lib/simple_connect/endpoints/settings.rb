@@ -158,7 +158,9 @@ module SimpleConnect
         key = @encryption_key
         key = key.call if key.respond_to?(:call)
         return check_keys(key) if key
-        return [::Rails.application.key_generator.generate_key("simple_connect endpoints", KEY_BYTES)] if rails?
+
+        secret = Checks.rails_secret
+        return [secret] if secret
 
         raise ConfigurationError, "config.endpoints.encryption_key is required without Rails: a String of " \
                                   "#{KEY_BYTES} random bytes, such as from SecureRandom.bytes(#{KEY_BYTES})"
@@ -168,8 +170,6 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{base} #{scheme}>"
 
       private
-
-      def rails? = defined?(::Rails.application) && ::Rails.application
 
       def check_keys(keys)
         keys = [*keys]

@@ -13,6 +13,15 @@ module SimpleConnect
     class << self
       def class_name?(name) = name.is_a?(String) && name.match?(/\A(::)?[A-Z]/)
 
+      # What keys are derived from. Not Rails' key generator, whose digest depends on `config.load_defaults`: after an
+      # upgrade of Rails, it would decrypt nothing.
+      #
+      # @return [String, nil] the `secret_key_base`; nil without a Rails application
+      def rails_secret
+        app = ::Rails.application if defined?(::Rails) && ::Rails.respond_to?(:application)
+        app&.secret_key_base
+      end
+
       def uid?(uid) = uid.is_a?(String) && uid.b.match?(UID)
 
       # @return [String, nil] a String or Symbol as a header value; nil if it cannot be one

@@ -195,10 +195,9 @@ module SimpleConnect
                                   "that `bin/rails secret` prints"
       end
 
-      # Not by Rails' key generator, whose digest depends on `config.load_defaults`.
       def rails_key
-        app = ::Rails.application if defined?(::Rails) && ::Rails.respond_to?(:application)
-        return app.secret_key_base if app
+        secret = Checks.rails_secret
+        return secret if secret
 
         raise ConfigurationError, "config.outbox.encryption_key is not set, and there is no Rails application whose " \
                                   "secret_key_base it could come from: set it to a String of at least #{SHORTEST} bytes"
