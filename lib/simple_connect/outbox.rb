@@ -21,7 +21,6 @@ module SimpleConnect
     private_constant :EVENT_ID_BYTES, :CLIENT_BYTES, :JOB_SECONDS, :CLEAN_EVERY, :OLD
 
     autoload :Bodies, File.expand_path("outbox/bodies.rb", __dir__)
-    autoload :Database, File.expand_path("outbox/database.rb", __dir__)
     autoload :LaneKeys, File.expand_path("outbox/lane_keys.rb", __dir__)
     autoload :LaterQueue, File.expand_path("outbox/later_queue.rb", __dir__)
     autoload :Outcome, File.expand_path("outbox/outcome.rb", __dir__)
@@ -34,7 +33,7 @@ module SimpleConnect
     autoload :Testing, File.expand_path("outbox/testing.rb", __dir__)
     autoload :Wake, File.expand_path("outbox/wake.rb", __dir__)
     autoload :Writer, File.expand_path("outbox/writer.rb", __dir__)
-    private_constant :Bodies, :Database, :LaneKeys, :Outcome, :Relay, :Sender, :Store
+    private_constant :Bodies, :LaneKeys, :Outcome, :Relay, :Sender, :Store
 
     @lock = Mutex.new
 

@@ -134,6 +134,20 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       expect(described_class.find_application("shop").endpoints).to eq([])
     end
 
+    it "repeats what MariaDB refuses because a row has changed meanwhile" do
+      skip("MariaDB only") unless database.engine == "MariaDB"
+      refusals = Array.new(2) { Mysql2::Error.new("Record has changed since last read", nil, 1020) }
+      value = described_class.store.transaction do
+        refusal = refusals.pop or next 7
+        begin
+          raise refusal
+        rescue Mysql2::Error
+          raise ActiveRecord::StatementInvalid, "refused"
+        end
+      end
+      expect(value).to eq(7)
+    end
+
     describe "rotating a secret" do
       it "has both sign until the overlap is over" do
         endpoint = application.endpoints.create!(uid: "a", url: "https://a.example", secret: "old")

@@ -400,7 +400,7 @@ RSpec.describe "The outbox's store", unchecked: true do
   end
 
   describe "and the databases that it does not support" do
-    database = Outboxes::Outbox.const_get(:Database)
+    database = SimpleConnect.const_get(:Database)
 
     def connection(adapter_name, answers = {}, **more)
       rows = lambda do |text, *|

@@ -8,9 +8,6 @@ module SimpleConnect
     # @api private
     class Store
       SECOND = 1_000_000
-      NOW = { /postg/i => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)",
-              /mysql|trilogy/i => "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
-              /sqlite/i => "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)" }.freeze
       # Rows that one statement inserts or deletes.
       SLICE = 1000
       # Seconds between two of these.
@@ -18,9 +15,7 @@ module SimpleConnect
       # What is kept of a response, in bytes.
       EXCERPT = 4096
       UID_LENGTH = 255
-      # Of a transaction.
-      ATTEMPTS = 8
-      private_constant :SECOND, :NOW, :SLICE, :PAUSE, :EXCERPT, :UID_LENGTH, :ATTEMPTS
+      private_constant :SECOND, :SLICE, :PAUSE, :EXCERPT, :UID_LENGTH
 
       # @return [Integer]
       def now = connected { |connection| Integer(connection.select_value("SELECT #{clock(connection)}")) }
@@ -114,16 +109,8 @@ module SimpleConnect
         connected do |connection|
           next Delivery.transaction(&) if connection.open_transactions.positive?
 
-          attempts = 0
-          begin
-            isolation = :read_committed unless connection.adapter_name.match?(/sqlite/i)
-            Delivery.transaction(isolation:, &)
-          rescue ::ActiveRecord::StatementInvalid => e
-            raise unless lost?(e) && (attempts += 1) < ATTEMPTS
-
-            sleep(rand * 0.02 * attempts)
-            retry
-          end
+          database = database(connection)
+          database.retrying { database.transaction(&) }
         end
       end
 
@@ -199,14 +186,10 @@ module SimpleConnect
 
       private
 
-      # Whether the same statements can succeed later. SQLite is busy if another process has written since this one has
-      # read.
-      def lost?(error)
-        error.is_a?(::ActiveRecord::TransactionRollbackError) || error.cause.class.name.end_with?("BusyException")
-      end
+      def clock(connection) = database(connection).class::NOW
 
-      def clock(connection)
-        NOW.find { |adapter, _| connection.adapter_name.match?(adapter) }&.last or
+      def database(connection)
+        Database.of(connection) or
           raise ConfigurationError, "endpoints can be stored in PostgreSQL, MySQL, MariaDB and SQLite, not in " \
                                     "#{connection.adapter_name}"
       end

@@ -11,10 +11,10 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     Responses: "responses", Signature: "signature", RateLimiter: "rate_limiter",
     Webhooks: "webhooks", Outbound: "outbound", Endpoints: "endpoints", Kiket: "kiket", Simplyq: "simplyq",
     Sandbox: "sandbox", Outbox: "outbox", Testing: "testing", CLI: "cli", Doctor: "doctor", WebMockAdapter: "webmock",
-    Instrumentation: "internal/instrumentation",
+    Database: "internal/database", Instrumentation: "internal/instrumentation",
     DeliverJob: "active_job/deliver_job", ActiveJob: "active_job", Sidekiq: "sidekiq"
   }.each { |name, file| autoload name, File.expand_path("../#{file}.rb", __dir__) }
-  private_constant :WebMockAdapter, :Doctor, :Instrumentation
+  private_constant :WebMockAdapter, :Doctor, :Database, :Instrumentation
 
   @configuration_lock = Mutex.new
 
@@ -116,9 +116,8 @@ module SimpleConnect # rubocop:disable Style/Documentation -- it has that where 
     end
     return unless configuration.outbox?
 
-    %i[Bodies Database LaneKeys LaterQueue Outcome Relay Sender Store Wake Writer].each do |name|
-      Outbox.const_get(name)
-    end
+    Database.name
+    %i[Bodies LaneKeys LaterQueue Outcome Relay Sender Store Wake Writer].each { |name| Outbox.const_get(name) }
   end
 
   # Turns test mode on: nothing is sent. Each request is encoded, signed and recorded, and answered as by the service;
