@@ -193,9 +193,9 @@ module SimpleConnect
 
       # @api private
       # @return [Boolean] whether a transaction of the outbox's database is open. That around a test is not joinable,
-      #   and does not count: production would not have it
+      #   and does not count: production would not have it. Nor does one of the reading role, where no event is written
       def transaction?
-        writing do
+        store.writing do
           base.connection_pool.with_connection do |connection|
             transaction = connection.current_transaction
             transaction.open? && transaction.joinable?
@@ -206,14 +206,6 @@ module SimpleConnect
       private
 
       def settings = SimpleConnect.configuration.outbox_settings
-
-      # Events are written there, so a transaction of the reading role does not count.
-      def writing(&)
-        role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
-        return yield if base.current_role == role
-
-        ::ActiveRecord::Base.connected_to(role:, &)
-      end
 
       def seconds(number, ago = "") = number ? "#{number.round(1)} s#{ago}" : "none"
 

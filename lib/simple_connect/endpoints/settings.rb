@@ -58,10 +58,7 @@ module SimpleConnect
       # @param name [String] see {#base}; a String, as Rails reloads classes
       # @raise [ConfigurationError] for anything else
       def base=(name)
-        unless name.is_a?(String) && name.match?(/\A(::)?[A-Z]/)
-          refuse("base", "the name of a class, such as \"ApplicationRecord\"", name)
-        end
-
+        refuse("base", "the name of a class, such as \"ApplicationRecord\"", name) unless Checks.class_name?(name)
         @base = name
       end
 

@@ -394,6 +394,15 @@ module SimpleConnect
       # @raise [StandardError] one of {Database.errors} if it is still away
       def reconnect = writing { base.connection_pool.with_connection(&:verify!) }
 
+      # Uses the database that is written to, whatever the current role is.
+      # @return [Object] the block's value
+      def writing(&)
+        role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
+        return yield if base.current_role == role
+
+        ::ActiveRecord::Base.connected_to(role:, &)
+      end
+
       private
 
       def with
@@ -414,13 +423,6 @@ module SimpleConnect
         return if db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK)
 
         db.insert_new(CLIENTS, "name", ["('')"], %w[name])
-      end
-
-      def writing(&)
-        role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
-        return yield if base.current_role == role
-
-        ::ActiveRecord::Base.connected_to(role:, &)
       end
 
       def micros(seconds) = (seconds * 1_000_000).to_i
