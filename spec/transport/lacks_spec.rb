@@ -16,6 +16,8 @@ RSpec.describe "A delivery on a machine that lacks something (promise 16)" do
 
   # Runs the block in a process that has only `free` descriptors left, and as many that garbage has.
   def with_descriptors(free, garbage: 0, reactor: nil)
+    # Loads the adapter of WebMock now, if another spec has loaded WebMock: later no file can be opened.
+    SimpleConnect.const_get(:Transport).interceptor
     work = lambda do
       Process.setrlimit(:NOFILE, 200, Process.getrlimit(:NOFILE).last)
       held = []
