@@ -134,6 +134,27 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       expect(described_class.find_application("shop").endpoints).to eq([])
     end
 
+    it "repeats the transaction that the database ends to solve a deadlock" do
+      skip("SQLite locks the whole database") if database.engine == "SQLite"
+      shop = application
+      ids = %w[a b].map { |uid| shop.endpoints.create!(uid:, url: "https://a.example").id }
+      arrived = Queue.new
+      within = []
+      change = lambda do |first, second|
+        described_class.store.transaction do
+          within << SimpleConnect::Endpoints::Endpoint.connection.open_transactions
+          [first, second].each do |id|
+            SimpleConnect::Endpoints::Endpoint.where(id:).update_all("rate_limit = COALESCE(rate_limit, 0) + 1")
+            arrived << id
+            Timeout.timeout(20) { sleep(0.01) until arrived.size >= 2 }
+          end
+        end
+      end
+      [ids, ids.reverse].map { |each| Thread.new { change.call(*each) } }.each(&:value)
+      expect(within).to eq([1, 1, 1])
+      expect(shop.endpoints.pluck(:rate_limit)).to eq([2, 2])
+    end
+
     it "repeats what MariaDB refuses because a row has changed meanwhile" do
       skip("MariaDB only") unless database.engine == "MariaDB"
       refusals = Array.new(2) { Mysql2::Error.new("Record has changed since last read", nil, 1020) }

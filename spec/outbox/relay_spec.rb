@@ -381,6 +381,29 @@ RSpec.describe "The outbox's relay", unchecked: true do
       expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
     end
 
+    it "waits for a row's lock for two seconds, on a new connection too, and only while it runs" do
+      skip("MySQL and MariaDB only") if database.engine != "MariaDB"
+      look = -> { base.connection.select_rows("SELECT @@innodb_lock_wait_timeout, CONNECTION_ID()").first }
+      seen = []
+      answer = lambda do |*|
+        base.connection_pool.with_connection { |mine| mine.execute("KILL #{seen.last.last}") } if seen.size == 2
+        202
+      end
+      write("1", "2", lane: "asha")
+      Outboxes.serve(answer) do |server|
+        configure(server.endpoint)
+        aside do
+          seen << look.call
+          ActiveSupport::Notifications.subscribed(->(*) { seen << look.call }, "relay.simple_connect") do
+            relay(concurrency: 1).run(seconds: 10)
+          end
+          seen << look.call
+        end.value
+      end
+      expect(seen.map(&:first)).to eq([50, 2, 2, 50])
+      expect(seen.map(&:last).uniq.size).to eq(2)
+    end
+
     it "works in a process that was forked" do
       skip("SQLite's connections do not survive it") if database.engine == "SQLite"
       write("1")

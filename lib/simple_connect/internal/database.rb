@@ -87,6 +87,7 @@ module SimpleConnect
         raise unless conflict?(e) && (attempts += 1) < RETRIES
 
         sleep(rand * 0.02 * attempts)
+        replace_connection
         retry
       end
     end
@@ -131,11 +132,22 @@ module SimpleConnect
     # @return [String] the rows of all; without temporary tables, which MariaDB writes to disk for bodies
     def union(selects) = selects.map { |select| "(#{select})" }.join(" UNION ALL ")
 
-    # Before the relay uses the connection for long.
+    # Keeps settings of the relay's for the block.
     # @return [Object] the block's value
     def session = yield
 
+    # Sets them again, on a connection that is new.
+    # @return [void]
+    def prepare = nil
+
     private
+
+    # Rails 6.1 and 7.0 close the connection of a transaction that lost. Statements without a transaction would go on,
+    # on the pool's next one.
+    def replace_connection
+      pool = @connection.pool
+      @connection = pool.connection unless pool.active_connection?
+    end
 
     def within_transaction? = @connection.open_transactions.positive?
 
@@ -250,13 +262,18 @@ module SimpleConnect
       # See {Database#session}.
       def session
         before = value("SELECT @@innodb_lock_wait_timeout")
-        @connection.execute("SET innodb_lock_wait_timeout = #{LOCK_WAIT}", NAME)
+        prepare
         yield
       ensure
         restore(before) if before
       end
 
+      # See {Database#prepare}.
+      def prepare = lock_wait(LOCK_WAIT)
+
       private
+
+      def lock_wait(seconds) = @connection.execute("SET innodb_lock_wait_timeout = #{seconds}", NAME)
 
       def conflict?(error) = super || changed_meanwhile?(error.cause)
 
@@ -268,7 +285,8 @@ module SimpleConnect
 
       # A connection that is away has lost the setting anyway.
       def restore(before)
-        @connection.execute("SET innodb_lock_wait_timeout = #{before}", NAME)
+        replace_connection
+        lock_wait(before)
       rescue *Database.errors
         nil
       end

@@ -392,7 +392,10 @@ module SimpleConnect
       # After an error of the database.
       # @return [void]
       # @raise [StandardError] one of {Database.errors} if it is still away
-      def reconnect = writing { base.connection_pool.with_connection(&:verify!) }
+      def reconnect
+        writing { base.connection_pool.with_connection(&:verify!) }
+        connected(&:prepare)
+      end
 
       # Uses the database that is written to, whatever the current role is.
       # @return [Object] the block's value
