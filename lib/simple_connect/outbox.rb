@@ -195,11 +195,9 @@ module SimpleConnect
       # @return [Boolean] whether a transaction of the outbox's database is open. That around a test is not joinable,
       #   and does not count: production would not have it. Nor does one of the reading role, where no event is written
       def transaction?
-        store.writing do
-          base.connection_pool.with_connection do |connection|
-            transaction = connection.current_transaction
-            transaction.open? && transaction.joinable?
-          end
+        Database.connected(base) do |connection|
+          transaction = connection.current_transaction
+          transaction.open? && transaction.joinable?
         end
       end
 

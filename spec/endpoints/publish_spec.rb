@@ -46,6 +46,17 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         end
       end
 
+      it "uses the database that is written to where the application reads from another" do
+        ScriptedServer.open([ok]) do |server|
+          application.endpoints.create!(uid: "one", url: server.url)
+          ActiveRecord::Base.connected_to(role: :reading) do
+            expect(described_class.publish("shop", event).map(&:status)).to eq([:success])
+            expect(described_class.clean).to eq(0)
+          end
+          expect(states).to eq(%w[succeeded])
+        end
+      end
+
       it "stores nothing of what is secret where an endpoint sends it back" do
         echo = lambda do |connection, request|
           body = "\xFF#{request.headers["x-token"]} and open-sesame-42".b

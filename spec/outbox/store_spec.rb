@@ -57,6 +57,15 @@ RSpec.describe "The outbox's store", unchecked: true do
       @subscribers = [*@subscribers, subscriber]
     end
 
+    it "uses the database that is written to where the application reads from another" do
+      ActiveRecord::Base.connected_to(role: :reading) do
+        write("1")
+        expect([store.intake(100), claim.size]).to eq([1, 1])
+        store.reconnect
+      end
+      expect(states).to match([["1", 1, a_value > 0]])
+    end
+
     it "writes an event once, and refuses another one with its id" do
       expect(store.insert([row("1"), row("2")])).to eq(2)
       expect(store.insert([row("2"), row("3")])).to eq(1)

@@ -301,7 +301,12 @@ module Databases
 
     def server = SERVERS.fetch(engine).running
 
-    def require_drivers = SERVERS.fetch(engine)::DRIVERS.each { |name| require name }
+    def require_drivers
+      SERVERS.fetch(engine)::DRIVERS.each { |name| require name }
+      # As Rails 6.1 does in an application; otherwise no connection would belong to the writing role.
+      handlers = { writing: ActiveRecord::Base.default_connection_handler }
+      ActiveRecord::Base.connection_handlers = handlers if ActiveRecord::VERSION::MAJOR < 7
+    end
   end
 
   module_function

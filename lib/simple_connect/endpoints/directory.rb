@@ -41,7 +41,7 @@ module SimpleConnect
       private
 
       # Reads what others have written, and keeps no connection.
-      def connected(&) = Application.connection_pool.with_connection { Application.uncached(&) }
+      def connected(&) = Database.connected(Application) { Application.uncached(&) }
 
       def entry(id, version)
         known = @lock.synchronize { @entries[id] }

@@ -20,8 +20,8 @@ module SimpleConnect
       # @return [Integer]
       def now = connected { |connection| Integer(connection.select_value("SELECT #{clock(connection)}")) }
 
-      # @yieldparam connection [ActiveRecord::ConnectionAdapters::AbstractAdapter] of this fiber and thread
-      def connected(&) = Delivery.connection_pool.with_connection(&)
+      # @yieldparam connection [ActiveRecord::ConnectionAdapters::AbstractAdapter] see {Database.connected}
+      def connected(&) = Database.connected(Delivery, &)
 
       # @return [Boolean] whether the caller's transaction is open
       def in_transaction?
@@ -173,14 +173,16 @@ module SimpleConnect
       # @param retain [Numeric] seconds
       # @return [Integer] how many events were deleted
       def clean(retain)
-        limit = now - (retain * SECOND).to_i
-        old(Attempt, :attempted_at, limit) { |ids| Attempt.where(id: ids).delete_all }
-        old(Event, :created_at, limit) do |ids|
-          ids -= Delivery.where(event_id: ids, state: "pending").distinct.pluck(:event_id)
-          deliveries = Delivery.where(event_id: ids).pluck(:id)
-          Attempt.where(delivery_id: deliveries).delete_all
-          Delivery.where(id: deliveries).delete_all
-          Event.where(id: ids).delete_all
+        connected do
+          limit = now - (retain * SECOND).to_i
+          old(Attempt, :attempted_at, limit) { |ids| Attempt.where(id: ids).delete_all }
+          old(Event, :created_at, limit) do |ids|
+            ids -= Delivery.where(event_id: ids, state: "pending").distinct.pluck(:event_id)
+            deliveries = Delivery.where(event_id: ids).pluck(:id)
+            Attempt.where(delivery_id: deliveries).delete_all
+            Delivery.where(id: deliveries).delete_all
+            Event.where(id: ids).delete_all
+          end
         end
       end
 

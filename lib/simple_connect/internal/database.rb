@@ -12,6 +12,17 @@ module SimpleConnect
     RETRIES = 8
     private_constant :NAME, :RETRIES
 
+    # Uses the database that is written to, whatever the current role is.
+    # @param base [Class] of ActiveRecord
+    # @yieldparam connection [ActiveRecord::ConnectionAdapters::AbstractAdapter] of this thread, or fiber
+    # @return [Object] the block's value
+    def self.connected(base, &)
+      role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
+      return base.connection_pool.with_connection(&) if base.current_role == role
+
+      ::ActiveRecord::Base.connected_to(role:) { base.connection_pool.with_connection(&) }
+    end
+
     # @param connection [ActiveRecord::ConnectionAdapters::AbstractAdapter]
     # @return [Database, nil] nil for any other engine
     def self.of(connection) = class_of(connection)&.new(connection)

@@ -393,17 +393,8 @@ module SimpleConnect
       # @return [void]
       # @raise [StandardError] one of {Database.errors} if it is still away
       def reconnect
-        writing { base.connection_pool.with_connection(&:verify!) }
+        Database.connected(base, &:verify!)
         connected(&:prepare)
-      end
-
-      # Uses the database that is written to, whatever the current role is.
-      # @return [Object] the block's value
-      def writing(&)
-        role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
-        return yield if base.current_role == role
-
-        ::ActiveRecord::Base.connected_to(role:, &)
       end
 
       private
@@ -413,11 +404,9 @@ module SimpleConnect
       end
 
       def connected
-        writing do
-          base.connection_pool.with_connection do |connection|
-            @engine ||= Database.engine(connection)
-            yield @engine.new(connection)
-          end
+        Database.connected(base) do |connection|
+          @engine ||= Database.engine(connection)
+          yield @engine.new(connection)
         end
       end
 
