@@ -3,6 +3,7 @@
 require "monitor"
 require "securerandom"
 require_relative "internal/autoload"
+require_relative "internal/stop_signals"
 
 module SimpleConnect
   # Webhooks for endpoints that your customers enter, in your database: {Outbound} with applications and endpoints as
@@ -78,10 +79,7 @@ module SimpleConnect
       #   SimpleConnect::Endpoints.relay
       def relay
         stopped = false
-        before = %w[TERM INT].to_h { |signal| [signal, trap(signal) { stopped = true }] }
-        sender.serve { stopped }
-      ensure
-        before&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
+        StopSignals.call(-> { stopped = true }) { sender.serve { stopped } }
       end
 
       # Finds an application, as it is stored now. Unchanged applications are kept in memory.

@@ -4,6 +4,7 @@ require_relative "internal/autoload"
 require_relative "errors"
 require_relative "internal/clock"
 require_relative "internal/log"
+require_relative "internal/stop_signals"
 
 module SimpleConnect
   # Delivers events that are written in the same database transaction as what they report: what was committed arrives.
@@ -236,12 +237,10 @@ module SimpleConnect
 
       def relay_until_stopped
         relay = new_relay
-        before = %w[TERM INT].to_h { |signal| [signal, trap(signal) { relay.stop }] }
         cleaner = Thread.new { loop { clean_in_time.then { sleep(CLEAN_EVERY) } } }
-        relay.run
+        StopSignals.call(-> { relay.stop }) { relay.run }
       ensure
         cleaner&.kill&.join
-        before&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
       end
 
       def clean_in_time

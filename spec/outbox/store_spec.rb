@@ -267,7 +267,7 @@ RSpec.describe "The outbox's store", unchecked: true do
       base.connection.rollback_transaction
     end
 
-    it "works whatever the session's isolation is, and in the writing role" do
+    it "works whatever the session's isolation is" do
       skip("SQLite has one") if database.engine == "SQLite"
       level = if database.engine == "PostgreSQL"
                 "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL"

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../errors"
+require_relative "stop_signals"
 
 module SimpleConnect
   # Serves a Rack app through Puma, in the background.
@@ -47,11 +48,10 @@ module SimpleConnect
     # Runs the block, then waits for INT or TERM.
     def self.until_stopped
       signals = Queue.new
-      handlers = %w[INT TERM].to_h { |signal| [signal, trap(signal) { signals << signal }] }
-      yield
-      signals.pop
-    ensure
-      handlers&.each { |signal, handler| trap(signal, handler || "DEFAULT") }
+      StopSignals.call(-> { signals << true }) do
+        yield
+        signals.pop
+      end
     end
 
     private
