@@ -39,8 +39,24 @@ RSpec.describe "rails g simple_connect:endpoints", skip: Libraries.missing("rail
           primary: { adapter: sqlite3, database: db/one.sqlite3 }
           hooks: { adapter: sqlite3, database: db/two.sqlite3, migrations_paths: db/hooks }
       YAML
-      app.rails("g", "simple_connect:endpoints", "--database=hooks")
+      app.write("app/models/application_record.rb", <<~RUBY)
+        class ApplicationRecord < ActiveRecord::Base
+          self.abstract_class = true
+        end
+      RUBY
+      # Rails prints what a generator raises, and some versions exit as if it had not.
+      refused = begin
+        app.rails("g", "simple_connect:endpoints", "--database=other")
+      rescue RuntimeError => e
+        e.message
+      end
+      expect(refused).to include("config/database.yml has no database other for development")
+      printed = app.rails("g", "simple_connect:endpoints", "--database=hooks")
+      expect(printed).to include('config.endpoints.base = "HooksRecord"')
       expect(app.files.keys.grep(%r{\Adb/hooks/\d+_create_simple_connect_endpoints.rb\z}).size).to eq(1)
+      app.rails("db:migrate")
+      tables = "p [ActiveRecord::Base, HooksRecord].map { |each| each.connection.tables.grep(/simple_connect/).size }"
+      expect(app.run(tables)).to eq("[0, 5]\n")
     end
   end
 end
