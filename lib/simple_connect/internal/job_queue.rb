@@ -3,6 +3,7 @@
 require_relative "../errors"
 require_relative "after_commit"
 require_relative "checks"
+require_relative "job_class"
 require_relative "observation"
 require_relative "tracing"
 
@@ -17,10 +18,7 @@ module SimpleConnect
   class JobQueue
     # The version of the arguments.
     VERSION = 1
-    # By the name in `config.job`: the class, and whether its library is loaded. ActiveJob::Base must not load here,
-    # because a later initializer may still configure it.
-    JOBS = { active_job: [-> { DeliverJob }, -> { defined?(::ActiveJob::Base) }, "ActiveJob"],
-             sidekiq: [-> { Sidekiq::DeliverJob }, -> { defined?(::Sidekiq::Job) }, "Sidekiq"] }.freeze
+    JOBS = { active_job: "SimpleConnect::DeliverJob", sidekiq: "SimpleConnect::Sidekiq::DeliverJob" }.freeze
     private_constant :JOBS
 
     # @param arguments [Hash{String => Object}] the job's arguments
@@ -95,25 +93,8 @@ module SimpleConnect
     end
 
     def job_class(job)
-      return named(job) if job.is_a?(String)
-
-      name = job || JOBS.keys.find { |key| JOBS[key][1].call }
-      raise ConfigurationError, "there is no queue: require Active Job or Sidekiq before deliver_later" unless name
-
-      job_class, loaded, library = JOBS.fetch(name)
-      return job_class.call if loaded.call
-
-      raise ConfigurationError, "config.job is #{job.inspect}, but #{library} is not loaded: require it first"
-    end
-
-    def named(name)
-      job = Object.const_get(name)
-      return job if job.respond_to?(:enqueue_deliveries)
-
-      raise ConfigurationError, "config.job is #{name.inspect}, which must be a class that inherits from " \
-                                "SimpleConnect::DeliverJob or SimpleConnect::Sidekiq::DeliverJob"
-    rescue NameError => e
-      raise ConfigurationError, "config.job is #{name.inspect}, which cannot be loaded: #{e.message.lines.first&.chomp}"
+      JobClass.find("config.job", job, JOBS, :enqueue_deliveries) or
+        raise ConfigurationError, "there is no queue: require Active Job or Sidekiq before deliver_later"
     end
   end
   private_constant :JobQueue

@@ -4,6 +4,7 @@ require_relative "../errors"
 require_relative "../internal/after_commit"
 require_relative "../internal/autoload"
 require_relative "../internal/clock"
+require_relative "../internal/job_class"
 require_relative "../internal/log"
 require_relative "../internal/transport"
 
@@ -14,9 +15,7 @@ module SimpleConnect
     # @api private
     module Wake
       EVERY = 1
-      # As in {JobQueue}.
-      JOBS = { active_job: [-> { RelayJob }, -> { defined?(::ActiveJob::Base) }, "ActiveJob"],
-               sidekiq: [-> { Sidekiq::RelayJob }, -> { defined?(::Sidekiq::Job) }, "Sidekiq"] }.freeze
+      JOBS = { active_job: "SimpleConnect::Outbox::RelayJob", sidekiq: "SimpleConnect::Sidekiq::RelayJob" }.freeze
       private_constant :JOBS
 
       @lock = Mutex.new
@@ -43,16 +42,7 @@ module SimpleConnect
         # @raise [ConfigurationError] if the configured one cannot be used
         def job_class
           job = SimpleConnect.configuration.outbox_settings.job
-          return named(job) if job.is_a?(String)
-
-          name = job.nil? ? JOBS.keys.find { |key| JOBS[key][1].call } : job
-          return unless name
-
-          job_class, loaded, library = JOBS.fetch(name)
-          return job_class.call if loaded.call
-
-          raise ConfigurationError, "config.outbox.job is #{job.inspect}, but #{library} is not loaded: require it " \
-                                    "first"
+          job == false ? nil : JobClass.find("config.outbox.job", job, JOBS, :enqueue_relay)
         end
 
         # @return [void]
@@ -73,17 +63,6 @@ module SimpleConnect
               0
             end
           end
-        end
-
-        def named(name)
-          job = Object.const_get(name)
-          return job if job.respond_to?(:enqueue_relay)
-
-          raise ConfigurationError, "config.outbox.job is #{name.inspect}, which must be a class that inherits from " \
-                                    "SimpleConnect::Outbox::RelayJob or SimpleConnect::Sidekiq::RelayJob"
-        rescue NameError => e
-          raise ConfigurationError, "config.outbox.job is #{name.inspect}, which cannot be loaded: " \
-                                    "#{e.message.lines.first&.chomp}"
         end
       end
     end
