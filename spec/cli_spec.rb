@@ -308,6 +308,19 @@ RSpec.describe SimpleConnect::CLI, skip: Libraries.missing("puma") do
       end
     end
 
+    it "prints one line for each request, whatever its body is" do
+      answers = nil
+      _, printed, = sandbox do |exports, pid|
+        url = exports["SIMPLECONNECT_ENDPOINT_URL"]
+        json = { "Content-Type" => "application/json" }
+        bodies = ["[" * 100_000, "\xFF", "{\"event\":\"a\\nb\"}", "{\"event\":\"\xFF\"}"]
+        answers = bodies.map { |body| Net::HTTP.post(URI(url), body, json).code }
+        Process.kill("TERM", pid)
+      end
+      expect(answers).to eq(%w[401 401 401 401])
+      expect(printed.lines.map { |line| line[/: (.*)\n/, 1] }).to eq(["401", "401", "401, a\\nb", "401, \uFFFD"])
+    end
+
     it "takes the key id and the secret of the environment, and a host and a port" do
       port = TCPServer.open("localhost", 0) { |server| server.addr[1] }
       env = { "SIMPLECONNECT_KEY_ID" => "k", "SIMPLECONNECT_SECRET" => "it's secret" }

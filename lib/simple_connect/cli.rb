@@ -404,10 +404,11 @@ module SimpleConnect
 
     # Prints only the event key of the body, because the rest has customers' phone numbers.
     def print_request(request)
-      json = JSON.parse(request.body, max_nesting: 0)
+      json = JSON.parse(request.body)
       event = json["event"] if json.is_a?(Hash)
       event_key = event.is_a?(Hash) ? event["name"] : event
-      event_key = nil unless event_key.is_a?(String)
+      # A line break would make it look like another request.
+      event_key = event_key.is_a?(String) ? event_key.scrub.gsub("\n") { "\\n" } : nil
       @err.puts("#{request.verb} #{request.path}: #{[request.status, event_key].compact.join(", ")}")
     rescue JSON::ParserError
       @err.puts("#{request.verb} #{request.path}: #{request.status}")
