@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "open3"
+require "shellwords"
 require "simple_connect/rspec"
 require_relative "../support/inbox"
 require_relative "../support/libraries"
@@ -88,6 +89,33 @@ RSpec.describe SimpleConnect::Sandbox::Inbox, skip: Libraries.missing("puma") do
       delivery = -> { client.events.deliver("order_paid", recipient:, event: fields.transform_keys(&:to_sym)) }
       expect(&delivery).to eval(chain, binding, __FILE__, __LINE__) # rubocop:disable Security/Eval
     end
+  end
+
+  it "has no code of the sender's, whatever its names and keys are" do
+    evil = "x: 1); system(\"echo pwned\"); p(y"
+    message = { template_name: "t", evil => 1, "a b" => { evil => 1 }, recipients: [{ mobile_no: "1" }] }
+    ask("POST", "/api/v1/whatsapp_messages", { messages: [message] })
+    expect(code["ruby"]).to eq(<<~'RUBY')
+      messages.messages.deliver(
+        template_name: "t",
+        "x: 1); system(\"echo pwned\"); p(y" => 1,
+        "a b" => { "x: 1); system(\"echo pwned\"); p(y" => 1 },
+        recipients: [{ mobile_no: "1" }]
+      )
+    RUBY
+
+    # An escape sequence may end what a terminal takes for pasted text.
+    deliver(event("\e[201~\n\#{1}\"", "e1"))
+    expect(code["rspec"]).to start_with("it \"delivers \\e[201~\\n\\\#{1}\\\"\" do\n")
+    expect(code["ruby"]).not_to include("\e")
+    deliver("\e[201~\nno JSON")
+    expect(code.compact.keys).to eq([])
+  end
+
+  it "quotes the line for a first event" do
+    status = get("/inbox/status", "SCRIPT_NAME" => "/it's $HOME")
+    expect(Shellwords.split(status["example"]).first)
+      .to eq("SIMPLECONNECT_ENDPOINT_URL=#{status["urls"]["endpoint_url"]}")
   end
 
   it "has none for what cannot be repeated so" do

@@ -2,6 +2,9 @@
 
 require "digest"
 require "json"
+require "securerandom"
+require "shellwords"
+require "stringio"
 require "time"
 require "uri"
 require_relative "../../internal/autoload"
@@ -316,7 +319,8 @@ module SimpleConnect
         # The line to type for a first event. Only a secret that everybody knows is shown.
         def example(urls)
           secret = @sandbox.secret == KNOWN_SECRET ? KNOWN_SECRET : "…"
-          "SIMPLECONNECT_ENDPOINT_URL=#{urls["endpoint_url"]} SIMPLECONNECT_KEY_ID=#{@sandbox.key_id} " \
+          url, key_id = [urls["endpoint_url"], @sandbox.key_id].map { |text| Shellwords.escape(text) }
+          "SIMPLECONNECT_ENDPOINT_URL=#{url} SIMPLECONNECT_KEY_ID=#{key_id} " \
             "SIMPLECONNECT_SECRET=#{secret} simple_connect deliver order_paid --to +919812345678 amount=450.00"
         end
 

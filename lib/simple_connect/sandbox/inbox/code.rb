@@ -16,7 +16,9 @@ module SimpleConnect
           SIGNATURE=$(printf '%s.%s' "$TIMESTAMP" "$BODY" |
             openssl dgst -sha256 -hmac "$SIMPLECONNECT_SECRET" | sed 's/^.* //')
         SHELL
-        private_constant :SIGN
+        # Control characters: pasted into a terminal, they may do more than stand there.
+        CONTROL = /(?![\t\r\n])[[:cntrl:]]/
+        private_constant :SIGN, :CONTROL
 
         # @param message [Hash{String => Object}]
         # @param urls [Hash{String => String}]
@@ -36,7 +38,7 @@ module SimpleConnect
         def template? = @message["kind"] == "template"
 
         def curl
-          return unless event? || template?
+          return if @message["kind"] == "incoming" || @message["body"].match?(CONTROL)
 
           url = @urls[event? ? "endpoint_url" : "messages_url"]
           <<~SHELL
@@ -56,7 +58,7 @@ module SimpleConnect
         end
 
         # Shellwords.escape would escape each letter that is not ASCII.
-        def quoted(text) = "'#{text.delete("\0").gsub("'") { "'\\''" }}'"
+        def quoted(text) = "'#{text.gsub("'") { "'\\''" }}'"
 
         def ruby
           json = JSON.parse(@message["body"])
@@ -85,7 +87,7 @@ module SimpleConnect
           return unless messages.is_a?(Array) && messages.all?(Hash)
 
           messages.map do |message|
-            arguments = message.except("message_type").map { |name, value| "  #{name}: #{literal(value, 1)}" }
+            arguments = message.except("message_type").map { |name, value| "  #{label(name)} #{literal(value, 1)}" }
             "messages.messages.deliver(\n#{arguments.join(",\n")}\n)\n"
           end.join
         end
@@ -99,7 +101,7 @@ module SimpleConnect
           chain << ".to_recipient(#{literal(number)})" if number
           chain << ".with(#{literal(fields)})" unless fields.empty?
           <<~RUBY
-            it "delivers #{@message["event_key"].gsub(/["\\#]/) { |character| "\\#{character}" }}" do
+            it #{literal("delivers #{@message["event_key"]}")} do
               expect { your_code }.to #{chain.join("\n    ")}
             end
           RUBY
