@@ -97,6 +97,68 @@ RSpec.describe "The outbox's relay", unchecked: true do
       expect(first.counters).to eq(held_back: 1)
     end
 
+    # A client whose probe is due, and whose first lanes have nothing to send.
+    def probed(*silent, **row)
+      silent.each { |id| write(id, lane: id, **row) }
+      write("live", lane: "live")
+      store.intake(100)
+      store.hold_back("default", seconds: 0)
+    end
+
+    it "sends a probe although events before it have expired" do
+      probed("1", "2", "3", expires_at: 1)
+      expect(relayed(->(*) { 202 })).to eq(["live"])
+      expect([client.stopped?, store.parked.count]).to eq([false, 3])
+    end
+
+    it "sends a probe although the first events were erased" do
+      probed("1", "2")
+      sql!("DELETE FROM events WHERE event_id <> 'live'")
+      expect(relayed(->(*) { 202 })).to eq(["live"])
+      expect(client).to have_attributes(stopped?: false)
+    end
+
+    it "sends a probe although it lost the first lane" do
+      probed("1", expires_at: 1)
+      mine = store
+      test = self
+      mine.define_singleton_method(:claim) do |*arguments, **options|
+        super(*arguments, **options).each { |lane| test.sql!("UPDATE lanes SET lease_token = 1") if lane.key == "1" }
+      end
+      losing = Outboxes::Relay.new(store: mine)
+      expect(relayed(->(*) { 202 }, losing)).to eq(["live"])
+      expect(losing.counters).to eq(done: 1, lease_lost: 1)
+    end
+
+    it "gives the probes back that it did not send before it was stopped" do
+      %w[default billing].each { |name| write(name, lane: name, client: name) }
+      store.intake(100)
+      %w[default billing].each { |name| store.hold_back(name, seconds: 0) }
+      mine = store
+      stopped = Outboxes::Relay.new(store: mine)
+      mine.define_singleton_method(:claim) { |*arguments, **options| super(*arguments, **options).tap { stopped.stop } }
+      Outboxes.serve(->(*) { 202 }) do |server|
+        configure(server.endpoint, billing: server.endpoint)
+        stopped.run(seconds: 10)
+        left = store.clients.select(&:stopped?)
+        expect([came(server).size, left.map(&:probe_due)]).to eq([1, [true]])
+      end
+    end
+
+    it "waits before it tries again to claim a lane for a probe" do
+      probed
+      mine = store
+      tries = 0
+      mine.define_singleton_method(:claim_of) { |*| (tries += 1) && [] }
+      running = Outboxes::Relay.new(store: mine)
+      thread = aside { running.run }
+      sleep(0.3)
+      running.stop
+      thread.join
+      expect(tries).to be_between(1, 3)
+      expect(client.probe_due).to be(true)
+    end
+
     it "uses up neither attempts nor time of an event whose client is held back" do
       write("1")
       relayed(->(*) { 503 })

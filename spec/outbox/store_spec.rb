@@ -210,13 +210,36 @@ RSpec.describe "The outbox's store", unchecked: true do
       expect([claim, store.clients.first.failures]).to eq([[], 1])
       store.hold_back("default", seconds: 0, probe: true)
       probe = claim
-      expect([probe.size, probe.first.probe, claim]).to eq([1, true, []])
+      expect([probe.size, probe.first.probe, claim]).to match([1, a_value > store.now, []])
       store.pause("default", reason: "http_401", probe_in: 0, probe: true)
       expect(store.clients.first).to have_attributes(paused_reason: "http_401", failures: 3, stopped?: true)
       expect([claim.size, claim]).to eq([1, []])
       expect([store.resume("default"), store.resume("default")]).to eq([true, false])
       expect(store.clients.first).to have_attributes(paused_reason: nil, probe_at: nil, failures: 0, stopped?: false)
-      expect(claim.map(&:probe)).to eq([false])
+      expect(claim.map(&:probe)).to eq([nil])
+    end
+
+    it "takes a probe back that found no lane, or sent nothing, unless there was another one since" do
+      write("1")
+      store.intake(100)
+      store.hold_back("default", seconds: 0)
+      before = store.clients
+      sql!("UPDATE lanes SET lease_until = #{store.now + 60_000_000}")
+      expect(store.claim(10, owner: "a spec", lease: 60, clients: before)).to eq([])
+      expect(store.clients.first).to have_attributes(probe_due: true, due: false)
+      sql!("UPDATE lanes SET lease_until = 1")
+      lane = claim.first
+      expect(store.clients.first.probe_due).to be(false)
+      store.return_probe(lane)
+      expect([store.clients.first.probe_due, lane.probe]).to eq([true, nil])
+      sql!("UPDATE lanes SET lease_until = 1")
+      late = claim.first
+      store.hold_back("default", seconds: 3600, probe: true)
+      store.return_probe(late)
+      expect(store.clients.first.probe_at - store.now).to be > 3_500_000_000
+      store.resume("default")
+      store.return_probe(claimed("2", lane: "ravi"))
+      expect(store.clients.first).to have_attributes(stopped?: false)
     end
 
     it "measures an event's time by a clock that stands still while its client is stopped" do

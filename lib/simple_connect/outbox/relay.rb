@@ -353,7 +353,7 @@ module SimpleConnect
                     @store.hold_back(lane.client, seconds:, probe: lane.probe)
                   end
         @stopped_clients[lane.client] = failures + 1
-        lane.probe = false
+        lane.probe = nil
         work.outcome = nil
         report(work.event, outcome, paused ? :paused : :held_back)
         return unless stopped
@@ -369,7 +369,7 @@ module SimpleConnect
         @store.resume(lane.client)
         @store.succeeded(lane.client)
         @stopped_clients.delete(lane.client)
-        lane.probe = false
+        lane.probe = nil
       end
 
       def succeeded(client)
@@ -386,6 +386,7 @@ module SimpleConnect
 
       def let_go(work)
         @unsettled[work] = true
+        @store.return_probe(work.lane)
         return lost(work) unless @store.release(work.lane)
 
         forget(work)
@@ -396,6 +397,7 @@ module SimpleConnect
       end
 
       def lost(work)
+        @store.return_probe(work.lane)
         forget(work)
         @counters[:lease_lost] += 1
         publish("lease_lost.simple_connect", client: work.lane.client, **(work.event ? facts(work.event) : {}))
@@ -426,7 +428,10 @@ module SimpleConnect
 
       # Those that wait, or whose result is unknown. If it fails, their leases end by themselves.
       def let_all_go
-        @held.each_key { |work| @store.release(work.lane) }
+        @held.each_key do |work|
+          @store.return_probe(work.lane)
+          @store.release(work.lane)
+        end
         @held.clear
       rescue *Database.errors
         nil

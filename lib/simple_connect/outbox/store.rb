@@ -29,7 +29,8 @@ module SimpleConnect
       PAGE = 1_000
       private_constant :EVENTS, :LANES, :CLIENTS, :NEW, :PENDING, :PARKED, :LOCK, :SLICE, :LIMITS, :PAGE
 
-      # A claimed lane. `probe` is true if its client is stopped, and one event may find out whether it works again.
+      # A claimed lane. It has `probe` if its client is stopped, and one event may find out whether it works again: when
+      # another one may do so.
       Lane = Struct.new(:id, :key, :client, :token, :first_failure_at, :probe)
       Event = Struct.new(:id, :lane_id, :client, :event_id, :event_key, :body, :attempts, :first_attempt_at,
                          :expires_at, :created_at, :traceparent)
@@ -236,12 +237,21 @@ module SimpleConnect
         end
       end
 
+      # Lets another lane be the client's probe at once, because this one has sent nothing.
+      # @return [void]
+      def return_probe(lane)
+        return unless lane.probe
+
+        probe_again(lane.client, lane.probe)
+        lane.probe = nil
+      end
+
       # Stops a client: one event is sent in `seconds`, to find out whether it works again. What other events in flight
       # report of a client that is stopped already changes nothing.
       #
       # @param client [String] its name
       # @param seconds [Numeric]
-      # @param probe [Boolean] whether the client's probe reports it
+      # @param probe [Boolean, Integer, nil] whether the client's probe reports it
       # @return [Boolean] whether this stopped it
       def hold_back(client, seconds:, probe: false) = stop(client, nil, seconds, probe)
 
@@ -507,7 +517,7 @@ module SimpleConnect
 
       def any_new?(db) = db.value("SELECT 1 FROM #{EVENTS} WHERE lane_id = 0 AND state = #{NEW} LIMIT 1")
 
-      def claim_of(client, limit, owner, lease)
+      def claim_of(client, limit, owner, lease, probe = nil)
         with do |db|
           token = SecureRandom.random_number(2**62)
           rows = db.claim(
@@ -518,19 +528,30 @@ module SimpleConnect
             "next_attempt_at, id", Integer(limit), "id, lane_key, first_failure_at",
             owner:, token:, client: client.id
           )
-          rows.map { |id, key, failure| Lane.new(id, key, client.name, token, failure, client.stopped?) }
+          rows.map { |id, key, failure| Lane.new(id, key, client.name, token, failure, probe) }
         end
       end
 
       # One relay gets to send it; the next may try once the lease is over.
       def probe(client, owner, lease)
+        probe = client.now + micros(lease)
         won = with do |db|
-          db.change(<<~SQL, id: client.id)
-            UPDATE #{CLIENTS} SET probe_at = #{db.class::NOW} + #{micros(lease)}
-            WHERE id = :id AND probe_at <= #{db.class::NOW}
-          SQL
+          db.change("UPDATE #{CLIENTS} SET probe_at = :probe WHERE id = :id AND probe_at <= #{db.class::NOW}",
+                    probe:, id: client.id)
         end
-        won.zero? ? [] : claim_of(client, 1, owner, lease)
+        return [] if won.zero?
+
+        lanes = claim_of(client, 1, owner, lease, probe)
+        probe_again(client.name, probe) if lanes.empty?
+        lanes
+      end
+
+      # If nobody has sent or got a probe since.
+      def probe_again(client, probe)
+        with do |db|
+          db.change("UPDATE #{CLIENTS} SET probe_at = #{db.class::NOW} WHERE name = :client AND probe_at = :probe",
+                    client:, probe:)
+        end
       end
 
       def stop(client, reason, seconds, probe)
