@@ -79,6 +79,30 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       within(other) { expect(messages.map { |message| message["event_id"] }).to eq(%w[last]) }
     end
 
+    # A file system may give the number of the file that was removed to the next one.
+    it "is taken for another file when it was rewritten, also if it looks the same" do
+      3.times { |number| deliver(event("order_paid", "first#{number}")) }
+      within(other) { expect(messages.size).to eq(3) }
+      120.times do |number|
+        deliver(event("order_paid", "e#{number}", note: "x" * 8_192))
+        ask("DELETE", "/inbox") if number % 40 == 39 && number < 100
+      end
+      theirs = within(other) { messages.map { |message| message["event_id"] } }
+      expect(theirs).to eq(messages.map { |message| message["event_id"] })
+      expect(theirs.size).to eq(40)
+      within(other) { expect(deliver(event("order_paid", "first0"))[0]).to eq(202) }
+    end
+
+    it "may be one of an earlier version, whose first line has no id" do
+      message = { id: "m1", kind: "event", at: Time.now.utc.iso8601(3), state: "failed", attempts: [], seq: 1 }
+      FileUtils.mkdir_p(File.dirname(path))
+      File.write(path, "{\"simple_connect_inbox\":1}\n[\"start\",{\"seq\":0,\"generation\":0}]\n" \
+                       "#{JSON.generate(["put", message])}\n")
+      within(other) { expect(messages.map { |each| each["id"] }).to eq(%w[m1]) }
+      deliver(event)
+      within(other) { expect(messages.map { |each| each["id"] }).to eq([messages.first["id"], "m1"]) }
+    end
+
     it "may be removed, cut off or damaged while it is in use" do
       deliver(event("order_paid", "e1"))
       File.write(path, '["put",{"id":"m9","seq":', mode: "a")
@@ -99,7 +123,9 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
 
     it "must be one of an inbox, and usable", unchecked: true do
       File.write("#{@dir}/other.txt", "something else\n")
+      File.binwrite("#{@dir}/image.png", "\x89PNG\r\n\xFF\n")
       {
+        "#{@dir}/image.png" => /image.png is another file/,
         "#{@dir}/other.txt" => /other.txt is another file/, "#{@dir}/other.txt/x" => %r{store: .*/x cannot be used: },
         @dir => /cannot be used: Is a directory/, "" => 'store: must be a path or :memory, not ""', 7 => /not 7/
       }.each do |store, error|

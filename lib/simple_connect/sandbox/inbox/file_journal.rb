@@ -2,6 +2,7 @@
 
 require "fileutils"
 require "json"
+require "securerandom"
 require_relative "../../internal/autoload"
 require_relative "../../internal/log"
 
@@ -12,8 +13,8 @@ module SimpleConnect
       # others repeat. It is rewritten when most of it is outdated.
       # @api private
       class FileJournal
-        # The first line, so that no other file is taken for one.
-        HEADER = "{\"simple_connect_inbox\":1}\n"
+        # The first line, so that no other file is taken for one. Files of earlier versions have no id.
+        HEADER = /\A\{"simple_connect_inbox":1(,"file":"\h+")?\}\n\z/
         # The file may be this much larger than what is kept.
         SLACK = 1024 * 1024
         # What each operation has.
@@ -26,7 +27,7 @@ module SimpleConnect
         def initialize(path)
           @path = File.expand_path(path)
           @offset = 0
-          exclusive { File.open(@path, File::RDWR | File::CREAT, 0o600) { |file| check(file.gets("\n", 100)) } }
+          exclusive { File.open(@path, File::RDWR | File::CREAT, 0o600) { |file| check(header(file)) } }
         rescue SystemCallError => e
           raise ConfigurationError, "store: #{path} cannot be used: #{SystemCallError.new(nil, e.errno).message}"
         end
@@ -46,13 +47,10 @@ module SimpleConnect
 
         # See {Store::Memory}.
         def catch_up(store)
-          stat = File.stat(@path)
-          return if stat.ino == @inode && stat.size == @offset
-
           File.open(@path, "rb") { |file| read(file, store) }
         rescue Errno::ENOENT
           # Somebody has removed it.
-          restart(store, nil) if @inode
+          restart(store, nil) if @header
         end
 
         # See {Store::Memory}.
@@ -72,21 +70,27 @@ module SimpleConnect
         private
 
         def check(line)
-          return if line.nil? || line == HEADER
+          return if line.nil? || line.match?(HEADER)
 
           raise ConfigurationError, "store: #{@path} is another file, and none of an inbox"
         end
 
+        def header(file) = file.binmode.gets("\n", 100)
+
+        # Only the header tells files apart: a new one may have the number of one that was removed.
         def read(file, store)
-          inode = file.stat.ino
-          restart(store, inode) if inode != @inode || file.size < @offset
+          header = header(file)
+          size = file.size
+          restart(store, header) if header != @header || size < @offset
+          return if size == @offset
+
           file.seek(@offset)
           text = file.read
           complete = text.rindex("\n")
           return unless complete
 
           text[0..complete].each_line do |line|
-            next if line == HEADER
+            next if line.match?(HEADER)
 
             name, value = parse(line)
             store.apply(name, value) if name
@@ -104,20 +108,21 @@ module SimpleConnect
           nil
         end
 
-        def restart(store, inode)
+        def restart(store, header)
           store.forget_all
-          @inode = inode
+          @header = header
           @offset = 0
         end
 
         # Other processes notice that it is another file.
         def replace(store)
+          header = "{\"simple_connect_inbox\":1,\"file\":\"#{SecureRandom.hex(16)}\"}\n"
           temporary = "#{@path}.#{Process.pid}.tmp"
           File.open(temporary, File::RDWR | File::CREAT | File::TRUNC | File::BINARY, 0o600) do |file|
-            @offset = file.write(HEADER, lines(store.snapshot))
-            @inode = file.stat.ino
+            @offset = file.write(header, lines(store.snapshot))
           end
           File.rename(temporary, @path)
+          @header = header
         end
 
         def lines(operations) = operations.map { |each| "#{JSON.generate(each, max_nesting: 0)}\n" }.join
