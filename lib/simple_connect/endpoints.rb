@@ -145,12 +145,7 @@ module SimpleConnect
         return Outbox.relay unless defined?(::ActiveRecord) && stored?
         return relay unless Outbox.base.connection_pool.with_connection { |each| each.table_exists?(OUTBOX) }
 
-        stopped = false
-        thread = Thread.new { sender.serve { stopped } }
-        Outbox.relay
-      ensure
-        stopped = true
-        thread&.join
+        Outbox.relay_until_stopped { |stopped| sender.serve(&stopped) }
       end
 
       # @api private

@@ -159,6 +159,21 @@ module SimpleConnect
       end
 
       # @api private
+      # Delivers until the process gets TERM or INT, while the block, if there is one, does something else in a thread.
+      # If one of the two ends, such as by an error, so does the other.
+      # @yieldparam stopped [Proc] returns whether to end
+      # @return [void]
+      def relay_until_stopped(&beside)
+        relay = new_relay
+        stopped = false
+        stop = lambda do
+          stopped = true
+          relay.stop
+        end
+        StopSignals.call(stop) { run_until(stop, relay, beside && -> { beside.call(-> { stopped }) }) }
+      end
+
+      # @api private
       # @return [Boolean] whether the job must be enqueued again
       def relay_in_job = relay_for(JOB_SECONDS)
 
@@ -235,12 +250,20 @@ module SimpleConnect
         more
       end
 
-      def relay_until_stopped
-        relay = new_relay
+      def run_until(stop, relay, beside)
         cleaner = Thread.new { loop { clean_in_time.then { sleep(CLEAN_EVERY) } } }
-        StopSignals.call(-> { relay.stop }) { relay.run }
+        other = beside && Thread.new do
+          # It is raised below.
+          Thread.current.report_on_exception = false
+          beside.call
+        ensure
+          stop.call
+        end
+        relay.run
       ensure
+        stop.call
         cleaner&.kill&.join
+        other&.join
       end
 
       def clean_in_time
