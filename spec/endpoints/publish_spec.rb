@@ -46,14 +46,16 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         end
       end
 
-      it "uses the database that is written to where the application reads from another" do
-        ScriptedServer.open([ok]) do |server|
-          application.endpoints.create!(uid: "one", url: server.url)
-          ActiveRecord::Base.connected_to(role: :reading) do
-            expect(described_class.publish("shop", event).map(&:status)).to eq([:success])
-            expect(described_class.clean).to eq(0)
+      [{ role: :reading }, { role: :writing, shard: :two }].each do |current|
+        it "uses the database that is written to where the application uses #{current}" do
+          ScriptedServer.open([ok]) do |server|
+            application.endpoints.create!(uid: "one", url: server.url)
+            ActiveRecord::Base.connected_to(**current) do
+              expect(described_class.publish("shop", event).map(&:status)).to eq([:success])
+              expect(described_class.clean).to eq(0)
+            end
+            expect(states).to eq(%w[succeeded])
           end
-          expect(states).to eq(%w[succeeded])
         end
       end
 

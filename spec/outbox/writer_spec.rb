@@ -75,6 +75,8 @@ RSpec.describe "SimpleConnect.outbox", unchecked: true do
       text = "SimpleConnect.outbox.deliver must be within a transaction of OutboxBase, so that the event is stored " \
              "if your change is, and only then: write OutboxBase.transaction { … }"
       expect(&call).to raise_error(SimpleConnect::NoTransactionError, text)
+      expect { ActiveRecord::Base.connected_to(role: :writing, shard: :two, &call) }
+        .to raise_error(SimpleConnect::NoTransactionError, /transaction of OutboxBase, in its default shard, so/)
       connection.begin_transaction(joinable: false)
       expect(&call).to raise_error(SimpleConnect::NoTransactionError)
       expect { outbox.deliver_all([]) }.to raise_error(SimpleConnect::NoTransactionError, /deliver_all/)

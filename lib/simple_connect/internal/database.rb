@@ -12,15 +12,16 @@ module SimpleConnect
     RETRIES = 8
     private_constant :NAME, :RETRIES
 
-    # Uses the database that is written to, whatever the current role is.
+    # Uses the database that is written to, and the default shard, whatever the current role and shard are.
     # @param base [Class] of ActiveRecord
     # @yieldparam connection [ActiveRecord::ConnectionAdapters::AbstractAdapter] of this thread, or fiber
     # @return [Object] the block's value
     def self.connected(base, &)
       role = (::ActiveRecord.respond_to?(:writing_role) ? ::ActiveRecord : ::ActiveRecord::Base).writing_role
-      return base.connection_pool.with_connection(&) if base.current_role == role
+      shard = base.default_shard
+      return base.connection_pool.with_connection(&) if base.current_role == role && base.current_shard == shard
 
-      ::ActiveRecord::Base.connected_to(role:) { base.connection_pool.with_connection(&) }
+      ::ActiveRecord::Base.connected_to(role:, shard:) { base.connection_pool.with_connection(&) }
     end
 
     # @param connection [ActiveRecord::ConnectionAdapters::AbstractAdapter]
@@ -121,11 +122,11 @@ module SimpleConnect
 
     # Inserts rows, except those that are there.
     # @param columns [String]
-    # @param values [Array<String>] the literals of each row, in parentheses
+    # @param rows [Hash{String => String}] by the literals of its key, those of the row, in parentheses
     # @param _key [Array<String>] the columns that tell whether a row is there
     # @return [Integer] the number of new rows
-    def insert_new(table, columns, values, _key)
-      change("INSERT INTO #{table} (#{columns}) VALUES #{values.join(", ")} ON CONFLICT DO NOTHING")
+    def insert_new(table, columns, rows, _key)
+      change("INSERT INTO #{table} (#{columns}) VALUES #{rows.values.join(", ")} ON CONFLICT DO NOTHING")
     end
 
     # Locks rows of a table that are found by primary key or a unique key.
@@ -147,7 +148,7 @@ module SimpleConnect
     # @return [Object] the block's value
     def session = yield
 
-    # Sets them again, on a connection that is new.
+    # Sets them again, after the connection was lost.
     # @return [void]
     def prepare = nil
 
@@ -156,9 +157,14 @@ module SimpleConnect
     # Rails 6.1 and 7.0 close the connection of a transaction that lost. Statements without a transaction would go on,
     # on the pool's next one.
     def replace_connection
+      return if leased?
+
       pool = @connection.pool
-      @connection = pool.connection unless pool.active_connection?
+      @connection = pool.respond_to?(:lease_connection) ? pool.lease_connection : pool.connection
     end
+
+    # Whether it is still this thread's, and the pool's: Rails removes what it has closed.
+    def leased? = @connection.pool.active_connection?.equal?(@connection)
 
     def within_transaction? = @connection.open_transactions.positive?
 
@@ -193,11 +199,11 @@ module SimpleConnect
       # See {Database#insert_new}. At REPEATABLE READ, ON CONFLICT fails if the relay has changed the row since the
       # transaction began, so rows that are there are left out before. Not at SERIALIZABLE: what is read there can
       # make other writers fail.
-      def insert_new(table, columns, values, key)
+      def insert_new(table, columns, rows, key)
         found = "SELECT 1 FROM #{table} t WHERE #{key.map { |name| "t.#{name} = v.#{name}" }.join(" AND ")}"
         change(<<~SQL)
           INSERT INTO #{table} (#{columns})
-          SELECT #{columns.sub("expires_at", "expires_at::bigint")} FROM (VALUES #{values.join(", ")}) v (#{columns})
+          SELECT #{columns.sub("expires_at", "expires_at::bigint")} FROM (VALUES #{rows.values.join(", ")}) v (#{columns})
           WHERE CASE WHEN current_setting('transaction_isolation') = 'repeatable read' THEN NOT EXISTS (#{found})
             ELSE TRUE END
           ON CONFLICT DO NOTHING
@@ -244,10 +250,17 @@ module SimpleConnect
         refuse("STATEMENT", "binlog_format MIXED or ROW")
       end
 
-      # See {Database#insert_new}. It would also cut what is too long, so the length is checked before. A no-op
+      # See {Database#insert_new}. INSERT IGNORE locks rows that are there until the transaction ends, so they are left
+      # out if a SELECT finds them. It would also cut what is too long, so the length is checked before. A no-op
       # ON DUPLICATE KEY UPDATE does not tell how many rows are new.
-      def insert_new(table, columns, values, _key)
-        change("INSERT IGNORE INTO #{table} (#{columns}) VALUES #{values.join(", ")}")
+      def insert_new(table, columns, rows, key)
+        keys = rows.keys.map { |literals| "(#{literals})" }
+        key = key.join(", ")
+        found = self.rows("SELECT #{key} FROM #{table} WHERE #{unlocked} AND (#{key}) IN (#{keys.join(", ")})")
+        rows = rows.except(*found.map { |values| literal(values) })
+        return 0 if rows.empty?
+
+        change("INSERT IGNORE INTO #{table} (#{columns}) VALUES #{rows.values.join(", ")}")
       end
 
       # See {PostgreSQL#or_update}.
@@ -284,7 +297,17 @@ module SimpleConnect
 
       private
 
-      def lock_wait(seconds) = @connection.execute("SET innodb_lock_wait_timeout = #{seconds}", NAME)
+      # False at SERIALIZABLE, where a SELECT locks rows, and where there are none keeps others from inserting them.
+      def unlocked
+        transaction = @connection.current_transaction
+        return "FALSE" if transaction.open? && transaction.isolation_level == :serializable
+
+        "@@#{@connection.mariadb? ? "tx" : "transaction"}_isolation <> 'SERIALIZABLE'"
+      end
+
+      def lock_wait(seconds)
+        @connection.execute("SET innodb_lock_wait_timeout = #{seconds}", NAME) if leased?
+      end
 
       def conflict?(error) = super || changed_meanwhile?(error.cause)
 
@@ -296,7 +319,6 @@ module SimpleConnect
 
       # A connection that is away has lost the setting anyway.
       def restore(before)
-        replace_connection
         lock_wait(before)
       rescue *Database.errors
         nil

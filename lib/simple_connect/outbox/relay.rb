@@ -92,7 +92,8 @@ module SimpleConnect
       # @return [Boolean] whether something is due
       def run(seconds: nil)
         reset(seconds)
-        @store.session do
+        @store.session do |db|
+          @db = db
           @batch.run(Enumerator.new { |works| feed(works) }) { |outcome, work| settle(work, outcome) }
           finish_up
         ensure
@@ -145,7 +146,7 @@ module SimpleConnect
 
       # Errors in the block end nothing: the database may be away, or another transaction may hold a row.
       def within_database
-        @store.reconnect if @trouble
+        @store.reconnect(@db) if @trouble
         yield
         @passed = true
         @trouble = nil

@@ -396,15 +396,17 @@ module SimpleConnect
       end
 
       # Keeps a connection for the block.
+      # @yieldparam db [Database] for {#reconnect}
       # @return [Object] the block's value
-      def session(&) = connected { |db| db.session(&) }
+      def session = connected { |db| db.session { yield db } }
 
       # After an error of the database.
+      # @param db [Database] of the session
       # @return [void]
       # @raise [StandardError] one of {Database.errors} if it is still away
-      def reconnect
+      def reconnect(db)
         Database.connected(base, &:verify!)
-        connected(&:prepare)
+        db.prepare
       end
 
       private
@@ -424,7 +426,7 @@ module SimpleConnect
       def lock_row(db)
         return if db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK)
 
-        db.insert_new(CLIENTS, "name", ["('')"], %w[name])
+        db.insert_new(CLIENTS, "name", { "''" => "('')" }, %w[name])
       end
 
       def micros(seconds) = (seconds * 1_000_000).to_i
@@ -462,14 +464,15 @@ module SimpleConnect
       def lane_client = "(SELECT l.client_id FROM #{LANES} l WHERE l.id = :lane)"
 
       def write(db, rows)
-        values = rows.map do |row|
+        rows = rows.to_h do |row|
           body = @cipher ? @cipher.encrypt(row.fetch(:body)) : row.fetch(:body)
           texts = row.fetch_values(:client, :event_id, :event_key, :lane_key).map { |text| text&.to_s }
           refuse_long(row)
-          "(#{db.literal([*texts, row[:traceparent], row[:expires_at]])}, #{db.binary(body)}, #{db.class::NOW})"
+          [db.literal(texts.first(2)),
+           "(#{db.literal([*texts, row[:traceparent], row[:expires_at]])}, #{db.binary(body)}, #{db.class::NOW})"]
         end
         columns = "client, event_id, event_key, lane_key, traceparent, expires_at, body, created_at"
-        db.insert_new(EVENTS, columns, values, %w[client event_id])
+        db.insert_new(EVENTS, columns, rows, %w[client event_id])
       end
 
       # MySQL would cut it.
@@ -511,7 +514,8 @@ module SimpleConnect
         missing = names - ids.keys
         return ids if missing.empty?
 
-        db.insert_new(CLIENTS, "name", missing.map { |name| "(#{db.literal(name)})" }, %w[name])
+        rows = missing.to_h { |name| db.literal(name).then { |literal| [literal, "(#{literal})"] } }
+        db.insert_new(CLIENTS, "name", rows, %w[name])
         find.call
       end
 

@@ -140,9 +140,10 @@ module SimpleConnect
         return Outbox.base.transaction(&block) if alone
 
         name = settings.base
-        raise NoTransactionError, "SimpleConnect.outbox.#{method} must be within a transaction of #{name}, so that " \
-                                  "the event is stored if your change is, and only then: write #{name}.transaction " \
-                                  "{ … }"
+        shard = ", in its default shard" if Outbox.base.current_shard != Outbox.base.default_shard
+        raise NoTransactionError, "SimpleConnect.outbox.#{method} must be within a transaction of #{name}#{shard}, " \
+                                  "so that the event is stored if your change is, and only then: write " \
+                                  "#{name}.transaction { … }"
       end
 
       def row_of_item(item, index)
