@@ -56,6 +56,58 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
     end
   end
 
+  describe "the sandbox's own routes" do
+    let(:key) { { "HTTP_AUTHORIZATION" => "Bearer sandbox-api-key" } }
+    let(:shown) { "/api/v1/whatsapp_messages/message-1" }
+
+    def show(**env) = ask("GET", shown, **key, **env)[0]
+
+    before { deliver_template({ mobile_no: "+919812345678" }) }
+
+    it "show nothing to other hosts and sites, because everybody knows the default key" do
+      expect(show).to eq(200)
+      expect(show("HTTP_HOST" => "shop.test", "HTTP_SEC_FETCH_SITE" => "same-origin")).to eq(200)
+      [{ "HTTP_HOST" => "evil.example" }, { "HTTP_ORIGIN" => "https://evil.example" },
+       { "HTTP_SEC_FETCH_SITE" => "cross-site" }, { "HTTP_SEC_FETCH_SITE" => "same-site" },
+       { "HTTP_HOST" => "evil.example", "HTTP_ORIGIN" => "http://evil.example" }].each do |env|
+        expect([env, show(**env)]).to eq([env, 403])
+        %w[/api/v1/integrations/sandbox/events/e1 /api/v1/integrations/sandbox/status /nowhere].each do |path|
+          expect([env, path, status("GET", path, **env)]).to eq([env, path, 403])
+        end
+      end
+    end
+
+    it "take nothing from a browser on another site: no message is kept, and no planned fault used up" do
+      ask("POST", "/inbox/faults", { kind: 503 })
+      sandbox.fail_next(502)
+      [{ "HTTP_ORIGIN" => "https://evil.example" }, { "HTTP_SEC_FETCH_SITE" => "cross-site" },
+       { "HTTP_ORIGIN" => "http://evil.example", "HTTP_HOST" => "evil.example" }].each do |env|
+        expect(deliver(event, **env, "CONTENT_TYPE" => "text/plain")).to match([403, { "error" => /this inbox/ }])
+      end
+      expect(messages.size).to eq(1)
+      expect([deliver(event)[0], deliver(event)[0], deliver(event)[0]]).to eq([502, 503, 202])
+      expect(sandbox.requests.map(&:verb).tally).to eq("POST" => 4)
+    end
+
+    context "with auth:, which is not asked about them" do
+      let(:inbox_options) { { auth: ->(_) { false } } }
+
+      it "show nothing to other hosts, either" do
+        expect([show, show("HTTP_HOST" => "evil.example"), show("HTTP_ORIGIN" => "https://evil.example")])
+          .to eq([200, 403, 403])
+      end
+
+      context "with credentials of one's own" do
+        let(:sandbox_options) { { secret: "a secret", api_key: "a key" } }
+        let(:key) { { "HTTP_AUTHORIZATION" => "Bearer a key" } }
+
+        it "are served for any host, but to no other site" do
+          expect([show("HTTP_HOST" => "shop.example"), show("HTTP_SEC_FETCH_SITE" => "cross-site")]).to eq([200, 403])
+        end
+      end
+    end
+  end
+
   it "sends the headers that keep a page to itself, with each response" do
     paths.each do |path|
       headers = request("GET", path).headers
@@ -132,7 +184,18 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
     it "is refused without auth:" do
       expect { described_class.new(sandbox) }
         .to raise_error(SimpleConnect::ConfigurationError, /in production it needs auth:/)
-      expect { described_class.new(sandbox, auth: ->(_) { true }) }.not_to raise_error
+    end
+
+    it "is refused with credentials that everybody knows" do
+      own = { secret: "a secret", api_key: "a key" }
+      {
+        {} => /secret: and api_key:/, own.except(:api_key) => / api_key:/, own.except(:secret) => / secret:/,
+        { **own, previous_secret: "sandbox-secret" } => / previous_secret:/
+      }.each do |options, error|
+        expect { described_class.new(SimpleConnect::Sandbox.new(**options), auth: ->(_) { true }) }
+          .to raise_error(SimpleConnect::ConfigurationError, error)
+      end
+      expect { described_class.new(SimpleConnect::Sandbox.new(**own), auth: ->(_) { true }) }.not_to raise_error
     end
 
     it "is not refused to the command, which is no application" do

@@ -47,7 +47,8 @@ module SimpleConnect
       LOCAL = ->(_env) { true }
       private_constant :BOUND, :HOLD, :FILES, :LOCAL
 
-      # In production it needs `auth:`. Without it, only requests for local names and IP addresses are served.
+      # In production it needs `auth:`, and a sandbox with a secret and an API key of your own. Without `auth:`, only
+      # requests for local names and IP addresses are served; deliveries are served for any host.
       #
       # @param sandbox [Sandbox] not started yet, and without another inbox
       # @param auth [#call, nil] gets the Rack env of a request to the page or its API, and returns whether to serve it
@@ -55,21 +56,26 @@ module SimpleConnect
       #   `:memory` for this process only; nil for `tmp/simple_connect_inbox.jsonl` in Rails (but not in its tests), and
       #   elsewhere `:memory`
       # @param templates [String, Pathname, nil] a file with the templates of messages; see docs/sandbox.md
-      # @raise [ConfigurationError] in production without `auth:`, or for an invalid option or file
+      # @raise [ConfigurationError] in production without `auth:` or with default credentials, or for an invalid option
+      #   or file
       # @raise [Error] if the sandbox is started, or has an inbox
       # @example For everybody who is signed in as an admin
+      #   sandbox = SimpleConnect::Sandbox.new(
+      #     secret: ENV.fetch("SIMPLECONNECT_SECRET"), api_key: ENV.fetch("SIMPLECONNECT_API_KEY")
+      #   )
       #   SimpleConnect::Sandbox::Inbox.new(sandbox, auth: ->(env) { env["warden"].user&.admin? })
       def initialize(sandbox, auth: nil, store: nil, templates: nil)
         unless auth.nil? || auth.respond_to?(:call)
           raise ConfigurationError, "auth: must respond to call, such as ->(env) { … }, not #{auth.class}"
         end
 
-        refuse_production unless auth
+        known = known_credentials(sandbox)
+        refuse_production(auth, known) unless auth.equal?(LOCAL)
 
         @sandbox = sandbox
         @templates = Templates.new(templates)
         @store = Store.new(BOUND, journal(store)) { sandbox.new_ledger }
-        @guard = Guard.new(auth.equal?(LOCAL) ? nil : auth)
+        @guard = Guard.new(auth.equal?(LOCAL) ? nil : auth, known.any?)
         @connections = Connections.new
         @recorder = Recorder.new(@store, sandbox.credentials)
         @secrets = sandbox.credentials.secrets
@@ -85,11 +91,12 @@ module SimpleConnect
       # @raise [ConfigurationError] if a planned fault must cut the connection, and this server does not support that
       def call(env)
         path = env["PATH_INFO"].to_s.b
-        return guarded(env, path) { to_slash(env) } if path.empty? || slash_missing?(env, path)
-        return guarded(env, path) { file(env, path) } if FILES.key?(path)
-        return guarded(env, path) { @api.call(env, path) } if path.match?(%r{\A/inbox(/|\z)})
+        return checked(env, path) { to_slash(env) } if path.empty? || slash_missing?(env, path)
+        return checked(env, path) { file(env, path) } if FILES.key?(path)
+        return checked(env, path) { @api.call(env, path) } if path.match?(%r{\A/inbox(/|\z)})
 
-        @sandbox.call(env)
+        refusal = @guard.refusal_of_service(env)
+        refusal ? guarded(env) { refused(refusal) } : @sandbox.call(env)
       end
 
       # @return [String] without secrets
@@ -183,11 +190,24 @@ module SimpleConnect
 
       private
 
-      def refuse_production
+      # The options whose values everybody knows.
+      def known_credentials(sandbox)
+        { "secret:" => sandbox.secret == KNOWN_SECRET,
+          "previous_secret:" => sandbox.credentials.secrets.drop(1).include?(KNOWN_SECRET),
+          "api_key:" => sandbox.api_key == KNOWN_API_KEY }.select { |_, known| known }.keys
+      end
+
+      def refuse_production(auth, known)
         return unless (rails&.env || ENV.fetch("RACK_ENV", nil)).to_s == "production"
 
-        raise ConfigurationError, "the inbox shows what your customers get: in production it needs auth:, such as " \
-                                  "auth: ->(env) { … }. Or mount it in development only"
+        unless auth
+          raise ConfigurationError, "the inbox shows what your customers get: in production it needs auth:, such as " \
+                                    "auth: ->(env) { … }. Or mount it in development only"
+        end
+        return if known.empty?
+
+        raise ConfigurationError, "everybody knows the sandbox's default credentials, and can read messages with " \
+                                  "them: in production, pass your own #{known.join(" and ")} to Sandbox.new"
       end
 
       def rails = (::Rails if defined?(::Rails) && ::Rails.respond_to?(:env))
@@ -218,10 +238,15 @@ module SimpleConnect
       # Which secret this is, without telling anything about it.
       def fingerprint = OpenSSL::HMAC.hexdigest("SHA256", @secrets.first, "simple_connect inbox")[0, 16]
 
-      def guarded(env, path)
+      def checked(env, path)
         refusal = @guard.refusal(env, api: !path.empty? && !FILES.key?(path))
-        status, headers, body =
-          refusal ? [403, { "content-type" => "application/json" }, [JSON.generate("error" => refusal)]] : yield
+        guarded(env) { refusal ? refused(refusal) : yield }
+      end
+
+      def refused(why) = [403, { "content-type" => "application/json" }, [JSON.generate("error" => why)]]
+
+      def guarded(env)
+        status, headers, body = yield
         # A connection that was taken over has its own.
         [status, { **Guard::HEADERS, **headers }, env["REQUEST_METHOD"] == "HEAD" ? [] : body]
       end

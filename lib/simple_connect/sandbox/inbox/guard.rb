@@ -21,11 +21,14 @@ module SimpleConnect
           "referrer-policy" => "no-referrer", "cross-origin-opener-policy" => "same-origin",
           "cross-origin-resource-policy" => "same-origin", "cache-control" => "no-store"
         }.freeze
-        private_constant :LOCAL, :POLICY
+        FOREIGN = "this inbox takes no requests from other web sites"
+        private_constant :LOCAL, :POLICY, :FOREIGN
 
         # @param auth [#call, nil] gets the Rack env
-        def initialize(auth)
+        # @param known [Boolean] whether everybody knows some of the sandbox's credentials
+        def initialize(auth, known)
           @auth = auth
+          @known = known
         end
 
         # @param env [Hash] Rack's
@@ -34,18 +37,36 @@ module SimpleConnect
         def refusal(env, api:)
           if @auth
             return "the auth: of this inbox refuses the request" unless @auth.call(env)
-          elsif !local?(env["HTTP_HOST"] || env["SERVER_NAME"])
-            return "this inbox is not served for the host #{env["HTTP_HOST"].to_s[0, 100].inspect}: use localhost or " \
-                   "an IP address, or pass auth:"
+          elsif !local?(env)
+            return foreign_host(env, "pass auth:")
           end
-          "this inbox takes no requests from other web sites" if foreign?(env, api)
+          FOREIGN if foreign?(env, api)
+        end
+
+        # @param env [Hash] Rack's, of a request to the sandbox that this inbox shows
+        # @return [String, nil] why it is refused
+        def refusal_of_service(env)
+          return FOREIGN if foreign?(env, true)
+          # The signature or the key protects it, unless it is a known one.
+          return if (@auth && !@known) || sent?(env) || local?(env)
+
+          foreign_host(env, @auth ? "pass your own secret: and api_key: to Sandbox.new" : "pass auth:")
         end
 
         private
 
+        # Whether something is sent, and by no browser. A host may have any name for those who send.
+        def sent?(env) = env["REQUEST_METHOD"] == "POST" && !env["HTTP_ORIGIN"] && !env["HTTP_SEC_FETCH_SITE"]
+
+        def foreign_host(env, way)
+          "this inbox is not served for the host #{env["HTTP_HOST"].to_s[0, 100].inspect}: use localhost or an IP " \
+            "address, or #{way}"
+        end
+
         # An address is not a name that could be pointed here.
-        def local?(host)
-          name = host.to_s.b[%r{\A(\[[\h:.]+\]|[^:\s/]+)(?::\d+)?\z}, 1] or return false
+        def local?(env)
+          name = (env["HTTP_HOST"] || env["SERVER_NAME"]).to_s.b[%r{\A(\[[\h:.]+\]|[^:\s/]+)(?::\d+)?\z},
+                                                                 1] or return false
           name.match?(LOCAL) || !IPAddr.new(name).nil?
         rescue IPAddr::Error
           false
