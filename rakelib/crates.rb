@@ -110,6 +110,7 @@ module Crates
     # All that cargo knows about the crates of a platform: those that only tests take, too.
     known = JSON.parse(cargo("metadata", "--locked", "--format-version", "1", "--filter-platform", target))["packages"]
     crates = known.select { |crate| crate["source"] && names.key?("#{crate["name"]}-#{crate["version"]}") }
+    abort "cargo lists no crate for #{target}" if crates.empty?
     crates.sort_by { |crate| crate.values_at("name", "version") }
   end
 

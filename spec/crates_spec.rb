@@ -45,4 +45,11 @@ RSpec.describe Crates, unchecked: true do
     expect(sections).to eq(sections.uniq)
     expect(notices).not_to include(Dir.home)
   end
+
+  it "refuses to say that no crate is linked" do
+    allow(described_class).to receive(:tree).and_return({})
+    expect { described_class.notices(target) }
+      .to raise_error(SystemExit).and output(/lists no crate for #{target}/).to_stderr
+    expect { described_class.sbom(target, "x86_64-linux") }.to raise_error(SystemExit).and output.to_stderr
+  end
 end
