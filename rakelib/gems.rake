@@ -3,6 +3,7 @@
 require "digest"
 require "rubygems/package"
 require_relative "crates"
+require_relative "musl"
 require_relative "native_libraries"
 require_relative "site"
 
@@ -89,8 +90,7 @@ def compile_for_release(ruby, env)
   # Cargo takes the flags of one place alone, so ours go where there are some already.
   name = ENV["RUSTFLAGS"] ? "RUSTFLAGS" : "CARGO_TARGET_#{triple.tr("-", "_").upcase}_RUSTFLAGS"
   flags = [*ENV.fetch(name, nil), *remapped(directory), *old_libc]
-  # Else musl's compiler makes no shared libraries.
-  flags << "-Ctarget-feature=-crt-static" if triple.end_with?("-musl")
+  flags.concat(Musl.flags(triple, "#{directory}/musl")) if triple.end_with?("-musl")
   run env.merge("CARGO_TARGET_DIR" => directory, name => flags.join(" ")),
       "cargo", "build", "--locked", "--release", "--quiet", "-p", CRATE
   Dir["#{directory}/#{"#{triple}/" if ENV["CARGO_BUILD_TARGET"]}release/lib#{CRATE}.{so,dylib}"].fetch(0)
