@@ -12,6 +12,12 @@ class NativeLibraries
   SOURCES = ["Cargo.{toml,lock}", "src/**/*.rs", "ext/**/Cargo.toml", "ext/**/*.rs"].freeze
   STAMP = "stamp.json"
 
+  # @return [Array<String>] all libraries below `folder`
+  def self.compiled(folder)
+    found = Dir["#{folder}/**/*.{so,bundle}"].sort
+    found.empty? ? abort("there is no library below #{folder}") : found
+  end
+
   # @param folder [String] such as "pkg/native/x86_64-linux"
   # @param target [String] Rust's name of the platform
   def initialize(folder, target)

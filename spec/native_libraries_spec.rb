@@ -48,6 +48,14 @@ RSpec.describe NativeLibraries, unchecked: true do
       .to eq(["Ruby 3.4: there is no library", "Ruby 3.5: the gem is not released for it"])
   end
 
+  it "finds the libraries to check, on macOS too, and refuses if there is none: nothing would be checked" do
+    expect { described_class.compiled(".") }.to raise_error(SystemExit).and output(/no library below \./).to_stderr
+    libraries.add("3.3", "simple_connect_client.so") { "compiled" }
+    described_class.new("pkg/native/arm64-darwin", target).add("3.4", "simple_connect_client.bundle") { "compiled" }
+    expect(described_class.compiled(".")).to eq(%w[./pkg/native/arm64-darwin/3.4/simple_connect_client.bundle
+                                                   ./pkg/native/x86_64-linux/3.3/simple_connect_client.so])
+  end
+
   {
     "another version" => [->(spec) { spec.edit("3.3", version: "0.0.1") }, /it is of another version \(0.0.1\)/],
     "another platform" => [->(spec) { spec.edit("3.3", target: "aarch64-apple-darwin") },
