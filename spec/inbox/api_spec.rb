@@ -15,7 +15,7 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       deliver({ event: "order_sent", event_id: "e2", language: "hi", customer_mobile_no: "+919812345670" })
 
       json = get("/inbox/messages")
-      expect(json).to include("count" => 2, "faults" => [], "cursor" => a_string_matching(/\A0\.\d+\z/))
+      expect(json).to include("count" => 2, "faults" => [], "cursor" => a_string_matching(/\A\d+\.\d+\z/))
       expect(json["messages"].map { |message| message.except("at", "id") }).to eq(
         [{ "kind" => "event", "event_key" => "order_sent", "template_name" => nil, "event_id" => "e2",
            "message_id" => "wamid.sandbox.2", "recipient" => { "name" => nil, "mobile_no" => "+919812345670" },
@@ -119,6 +119,20 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
         json = get("/inbox/messages?since=#{cursor}")
         expect([json["reset"], json["messages"].map { |message| message["event_id"] }]).to eq([true, %w[e3]])
       end
+    end
+
+    it "says to begin again with a cursor of an earlier run, but not to those who have seen nothing yet" do
+      3.times { |number| deliver(event("order_paid", "e#{number}")) }
+      cursor = get("/inbox/messages")["cursor"]
+      another = described_class.new(SimpleConnect::Sandbox.new)
+      allow(self).to receive(:inbox).and_return(another)
+      empty = get("/inbox/messages")["cursor"]
+      expect(get("/inbox/messages?since=#{cursor}")).to include("reset" => true, "messages" => [])
+      4.times { |number| deliver(event("order_paid", "f#{number}")) }
+      json = get("/inbox/messages?since=#{cursor}")
+      expect([json["reset"], json["messages"].map { |each| each["event_id"] }]).to eq([true, %w[f3 f2 f1 f0]])
+      json = get("/inbox/messages?since=#{empty}")
+      expect([json["reset"], json["messages"].size]).to eq([nil, 4])
     end
 
     it "says with an ETag when nothing is new" do
@@ -241,6 +255,35 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect([messages(**session("a")).size, messages.size]).to eq([0, 2])
       expect([deliver(event, **session("a"))[0], deliver(event, **session("b"))[0]]).to eq([202, 200])
       expect(sandbox.events.size).to eq(3)
+    end
+
+    it "keeps its cursors when another is cleared" do
+      %w[a b].each { |name| deliver(event, **session(name)) }
+      cursor = get("/inbox/messages", **session("a"))["cursor"]
+      ask("DELETE", "/inbox", **session("b"))
+      expect(get("/inbox/messages?since=#{cursor}", **session("a"))).to include("messages" => [], "count" => 1)
+      expect(get("/inbox/messages?since=#{cursor}", **session("a"))).not_to include("reset")
+      expect(ask("GET", "/inbox/wait?timeout=0&since=#{cursor}", **session("a"))[0]).to eq(408)
+      # The page sees all sessions.
+      expect(get("/inbox/messages?since=#{cursor}")).to include("reset" => true)
+      expect(get("/inbox/messages?since=#{cursor}", **session("b"))).to include("reset" => true, "messages" => [])
+
+      cursor = get("/inbox/messages", **session("a"))["cursor"]
+      ask("DELETE", "/inbox")
+      expect(get("/inbox/messages?since=#{cursor}", **session("a"))).to include("reset" => true, "messages" => [])
+    end
+
+    it "is remembered as cleared for a thousand others; then older cursors are too old for all" do
+      deliver(event, **session("a"))
+      first = get("/inbox/messages")["cursor"]
+      ask("DELETE", "/inbox", **session("a"))
+      reset = lambda do |name|
+        get("/inbox/messages?since=#{first}", **session(name)).fetch("reset", false)
+      end
+      999.times { |number| ask("DELETE", "/inbox", **session("s#{number}")) }
+      expect([reset.call("a"), reset.call("b")]).to eq([true, false])
+      ask("DELETE", "/inbox", **session("last"))
+      expect([reset.call("a"), reset.call("b")]).to eq([true, true])
     end
   end
 

@@ -509,13 +509,22 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
   end
 
   it "says so when the sandbox is gone, and goes on when it is back" do
-    server = SimpleConnect::Sandbox.new.tap { |it| SimpleConnect::Sandbox::Inbox.new(it, store: :memory) }.start
+    start = lambda do |port|
+      SimpleConnect::Sandbox.new.tap { |it| SimpleConnect::Sandbox::Inbox.new(it, store: :memory) }.start(port:)
+    end
+    server = start.call(0)
     browser.open("#{server.url}/")
     browser.see("#live[data-state=on]")
+    mine = client_with("sandbox-secret", server.endpoint_url)
+    3.times { |count| deliver(to: { name: "Old #{count}", mobile_no: "+9198" }, with: mine) }
+    browser.eventually { names.size == 3 }
     server.stop
     browser.see("#live[data-state=off]", text: /Offline/)
-    server.start(port: Integer(server.url[/\d+\z/]))
+    server = start.call(Integer(server.url[/\d+\z/]))
+    mine = client_with("sandbox-secret", server.endpoint_url)
+    4.times { |count| deliver(to: { name: "New #{count}", mobile_no: "+9198" }, with: mine) }
     browser.see("#live[data-state=on]")
+    browser.eventually { names == ["New 3", "New 2", "New 1", "New 0"] }
     # Chromium reports each failed request.
     expect(browser.logged).to all(include("ERR_"))
   ensure

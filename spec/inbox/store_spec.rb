@@ -68,6 +68,20 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(File.read(path)).not_to include(sandbox.secret)
     end
 
+    it "keeps sessions apart over rewriting and restarts" do
+      session = ->(name) { { "HTTP_X_SIMPLECONNECT_SESSION" => name } }
+      %w[a b].each { |name| deliver(event, **session.call(name)) }
+      cursor = get("/inbox/messages")["cursor"]
+      ask("DELETE", "/inbox", **session.call("b"))
+      30.times { deliver(event("order_paid", "e1", note: "x" * 100_000)) }
+      stores = [inbox, other].map { |app| app.instance_variable_get(:@store) }
+      ["a", "b", nil].zip([2, nil, nil]).each do |name, position|
+        expect(stores.map { |store| store.read { store.position(cursor, name) } }).to eq([position, position])
+      end
+      stores = stores.map { |store| store.read { store.cursor } }
+      expect(stores.uniq.size).to eq(1)
+    end
+
     it "is rewritten when most of it is outdated" do
       other
       30.times { deliver(event("order_paid", "e1", note: "x" * 100_000)) }
@@ -241,18 +255,20 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
 
     it "keeps messages, duplicates and the secret over restarts" do
       first = process(<<~RUBY)
-        deliver.call("e1"); deliver.call("e2"); inbox.reset; 13.times { |id| deliver.call("f\#{id}") }; deliver.call("f12")
+        deliver.call("e1"); deliver.call("e2"); inbox.reset; p store.cursor
+        store.write { store.clear("b") }; 13.times { |id| deliver.call("f\#{id}") }; deliver.call("f12")
         secret = inbox.rotate
         p ids.call.size, ids.call.first, store.messages.first["attempts_count"], store.cursor, secret
       RUBY
-      size, id, attempts, cursor, secret = first.lines.map { |line| line.chomp.delete('"') }
+      cleared, size, id, attempts, cursor, secret = first.lines.map { |line| line.chomp.delete('"') }
       expect([size, id, attempts]).to eq(%w[10 f12 2])
       second = process(<<~RUBY)
         p ids.call.size, ids.call.first, store.messages.first["attempts_count"], store.cursor, sandbox.secret
+        p(*["a", "b", nil].map { |session| store.position(#{cleared.dump}, session).nil? })
         p deliver.call("f12"), deliver.call("g1"), ids.call.first, ids.call.size
       RUBY
       expect(second.lines.map { |line| line.chomp.delete('"') })
-        .to eq([size, id, attempts, cursor, secret, "200", "202", "g1", "10"])
+        .to eq([size, id, attempts, cursor, secret, "false", "true", "true", "200", "202", "g1", "10"])
       expect(File.binread(path)).not_to include(sandbox.secret)
       expect(File.stat(path).mode & 0o777).to eq(0o600)
     end

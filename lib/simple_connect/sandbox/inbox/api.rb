@@ -126,7 +126,7 @@ module SimpleConnect
 
         # What is new since the cursor; everything, if there is none.
         def changes(asked, cursor)
-          seq = cursor && @store.position(cursor)
+          seq = cursor && @store.position(cursor, asked.session)
           messages = matching(asked, seq).map { |message| summary(message) }
           changes = { "messages" => messages, "cursor" => @store.cursor, "count" => visible(asked).size,
                       "faults" => faults(asked) }
@@ -226,7 +226,7 @@ module SimpleConnect
         def waited(asked)
           cursor = asked.query["since"]
           # After a clearing, everything is new.
-          message = matching(asked, cursor && (@store.position(cursor) || 0)).first
+          message = matching(asked, cursor && (@store.position(cursor, asked.session) || 0)).first
           json({ "message" => detail(asked, message), "cursor" => @store.cursor }) if message
         end
 

@@ -19,7 +19,8 @@ module SimpleConnect
         SLACK = 1024 * 1024
         # What each operation has.
         OPERATIONS = { "put" => { "seq" => Integer, "id" => String }, "set" => { "seq" => Integer, "name" => String },
-                       "clear" => { "seq" => Integer }, "start" => { "seq" => Integer } }.freeze
+                       "clear" => { "seq" => Integer },
+                       "start" => { "seq" => Integer, "generation" => Integer } }.freeze
         private_constant :HEADER, :SLACK, :OPERATIONS
 
         # @param path [String]

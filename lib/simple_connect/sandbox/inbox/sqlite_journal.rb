@@ -40,13 +40,14 @@ module SimpleConnect
           return if @read
 
           @read = true
-          sql = "SELECT json FROM state WHERE name = ?"
-          seq, generation = %w[seq generation].map { |name| stored(sql, name).first.to_i }
+          state = @database.execute("SELECT name, json FROM state").to_h
+                           .transform_values { |json| JSON.parse(json, freeze: true) }
+          origin = { "seq" => 0, "generation" => 0, **state.slice("seq", "generation", "cleared") }
           stored("SELECT json FROM messages ORDER BY number").each { |message| store.apply("put", message) }
-          @database.execute("SELECT name, json FROM state WHERE name NOT IN ('seq', 'generation')").each do |name, json|
-            store.apply("set", { "name" => name, "value" => JSON.parse(json, freeze: true), "seq" => seq })
+          state.except(*origin.keys).each do |name, value|
+            store.apply("set", { "name" => name, "value" => value, "seq" => origin["seq"] })
           end
-          store.apply("start", { "seq" => seq, "generation" => generation })
+          store.apply("start", origin)
         end
 
         # See {Store::Memory}.
@@ -54,7 +55,10 @@ module SimpleConnect
           @database.transaction do
             operations.each { |name, value| keep(name, value) }
             store.dropped.each { |id| @database.execute("DELETE FROM messages WHERE number = ?", [id[1..].to_i]) }
-            { "seq" => store.seq, "generation" => store.generation }.each { |name, value| set(name, value) }
+            origin = store.origin
+            # It may be long.
+            origin.delete("cleared") unless operations.any? { |name,| name == "clear" }
+            origin.each { |name, value| set(name, value) }
           end
         rescue SQLite3::Exception => e
           Log.stderr { "the inbox cannot write #{@path}: #{e.message}" }

@@ -2,6 +2,7 @@
 
 require "json"
 require "monitor"
+require "securerandom"
 require_relative "../../internal/autoload"
 require_relative "../../internal/clock"
 
@@ -16,7 +17,9 @@ module SimpleConnect
         MAX_BYTES = 64 * 1024 * 1024
         # How often to look for what other processes have done, in seconds.
         POLL = 0.1
-        private_constant :MAX_BYTES, :POLL
+        # The sessions of which is known when they were cleared, at most. Older cursors are too old.
+        CLEARED = 1_000
+        private_constant :MAX_BYTES, :POLL, :CLEARED
 
         # A journal that stores nothing.
         # @api private
@@ -103,11 +106,17 @@ module SimpleConnect
         # @return [String] what is known now, for {#changed_since}
         def cursor = "#{@generation}.#{@seq}"
 
-        # @return [Integer, nil] the number of the operation that the cursor was made after; nil if messages have been
-        #   forgotten since, or if it is none of this store's
-        def position(cursor)
+        # @param session [String, nil] nil for who sees all
+        # @return [Integer, nil] the number of the operation that the cursor was made after; nil if messages of the
+        #   session have been forgotten since, or if it is none of this store's
+        def position(cursor, session)
+          # Who has seen an empty store has nothing to forget.
+          return 0 if cursor == "0.0"
+
           generation, seq = cursor.to_s.match(/\A(\d{1,18})\.(\d{1,18})\z/)&.captures&.map(&:to_i)
-          seq if generation == @generation && seq <= @seq
+          return if generation != @generation || seq > @seq
+
+          seq if seq >= [@all_cleared, session ? @cleared[session] : @cleared.values.last].compact.max
         end
 
         # Waits until there is something new, but not for longer.
@@ -147,7 +156,10 @@ module SimpleConnect
           @state = {}
           @ledgers = {}
           @seq = 0
+          # Until the first operation.
           @generation = 0
+          @all_cleared = 0
+          @cleared = {}
         end
 
         # For journals: repeats an operation.
@@ -157,24 +169,24 @@ module SimpleConnect
           when "put" then add(value)
           when "clear" then forget(value["session"])
           when "set" then @state[value["name"]] = value["value"]
-          when "start" then @generation = value["generation"]
+          when "start" then start(value)
           end
         end
 
         # For journals: operations that lead from nothing to here.
         def snapshot
-          [["start", { "seq" => 0, "generation" => @generation }],
-           *@state.map { |name, value| ["set", { "name" => name, "value" => value, "seq" => 0 }] },
+          [*@state.map { |name, value| ["set", { "name" => name, "value" => value, "seq" => 0 }] },
            *@messages.values.map { |message| ["put", message] },
-           ["start", { "seq" => @seq, "generation" => @generation }]]
+           ["start", origin]]
         end
+
+        # For journals: where operations go on.
+        def origin = { "seq" => @seq, "generation" => @generation, "cleared" => [@all_cleared, @cleared.to_a] }
 
         # For journals: the bytes of what is kept, roughly.
         attr_reader :total
         # For journals: the ids of messages that were forgotten by operations that are not written yet.
         attr_reader :dropped
-        # For journals: when messages were forgotten for the last time.
-        attr_reader :generation
 
         private
 
@@ -192,7 +204,14 @@ module SimpleConnect
           end
         end
 
+        # An earlier run's cursors are none of this store's, so each has a number of its own.
+        def begin_generation
+          @generation = SecureRandom.random_number(1..(10**15))
+          @operations << ["start", origin]
+        end
+
         def operate(name, value)
+          begin_generation if @generation.zero?
           value = { **value, "seq" => @seq + 1 }.freeze
           apply(name, value)
           @operations << [name, value]
@@ -227,11 +246,29 @@ module SimpleConnect
           @dropped&.push(id)
         end
 
+        def start(value)
+          @generation = value["generation"]
+          @all_cleared, cleared = value["cleared"] || [0, []]
+          @cleared = cleared.to_h
+        end
+
         def forget(session)
-          @generation = @seq
+          remember_clearing(session)
           @messages.each_value.select { |message| session.nil? || message["session"] == session }
                    .each { |message| drop(message["id"]) }
           session ? @ledgers.delete(session) : @ledgers.clear
+        end
+
+        # The order is that of the clearings.
+        def remember_clearing(session)
+          if session
+            @cleared.delete(session)
+            @cleared[session] = @seq
+            _, @all_cleared = @cleared.shift if @cleared.size > CLEARED
+          else
+            @all_cleared = @seq
+            @cleared.clear
+          end
         end
       end
     end
