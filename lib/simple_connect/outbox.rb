@@ -137,8 +137,8 @@ module SimpleConnect
         store.erase(settings.lane_keys.prefixes(mobile_no: mobile_no&.to_s, lane: lane&.to_s))
       end
 
-      # Deletes parked events that are older than `config.outbox.keep_parked`, and what the relay needs no longer. The
-      # relay does this once an hour.
+      # Deletes events that were parked longer ago than `config.outbox.keep_parked`, and what the relay needs no longer.
+      # The relay does this once an hour.
       #
       # @return [Integer] the number of events
       # @example

@@ -273,8 +273,8 @@ RSpec.describe "The outbox's relay", unchecked: true do
       sql!("UPDATE lanes SET next_attempt_at = 1")
       sql!("UPDATE events SET first_attempt_at = first_attempt_at - 100000000")
       relayed(->(*) { 500 }, relay(give_up_after: 99))
-      expect(store.parked.map { |event| [event.event_id, event.last_status, event.last_error] })
-        .to eq([["1", nil, "expired"], ["3", 500, "expired"]])
+      expect(store.parked.map { |event| [event.event_id, event.last_status, event.last_error, event.attempts] })
+        .to eq([["1", nil, "expired", 0], ["3", 500, "expired", 2]])
     end
 
     it "sends the same bytes again after it was killed between sending and recording" do

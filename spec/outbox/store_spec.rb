@@ -142,7 +142,7 @@ RSpec.describe "The outbox's store", unchecked: true do
       other = claim.first
       expect(other.id).to eq(mine.id)
       expect([store.renew(mine, lease: 60), store.done(mine, event), store.release(mine),
-              store.park(mine, event, status: 422, error: "http_422"),
+              store.park(mine, event, attempts: 1, status: 422, error: "http_422"),
               store.postpone(mine, event, seconds: 5, status: 500, error: "http_500")]).to eq([false] * 5)
       expect(states).to eq([["1", 1, mine.id], ["2", 1, mine.id]])
       expect([store.renew(other, lease: 60), store.done(other, event), store.release(other)]).to eq([true] * 3)
@@ -150,20 +150,32 @@ RSpec.describe "The outbox's store", unchecked: true do
 
     it "parks an event, lets its lane go on, and sends it again when a person says so" do
       lane = claimed("1", "2", expires_at: 5)
-      expect(store.park(lane, store.head(lane), status: 422, error: "http_422")).to be(true)
+      sql!("UPDATE events SET attempts = 8")
+      expect(store.park(lane, store.head(lane), attempts: 1, status: 422, error: "http_422")).to be(true)
       expect(store.head(lane).event_id).to eq("2")
       parked = store.parked.first
       expect(parked).to have_attributes(event_id: "1", client: "default", last_status: 422, last_error: "http_422",
-                                        attempts: 1)
+                                        attempts: 9)
       expect([store.parked(client: "billing").to_a, store.stats[:parked]]).to eq([[], 1])
       expect([store.retry_parked([parked.id]), store.retry_parked([parked.id])]).to eq([1, 0])
       store.intake(10)
-      expect(store.head(lane)).to have_attributes(event_id: "1", attempts: 0, expires_at: nil)
+      # It was sent before, which must not be forgotten, but its waits begin again.
+      expect(store.head(lane)).to have_attributes(event_id: "1", attempts: 1, expires_at: nil, first_attempt_at: nil)
+    end
+
+    it "deletes parked events by when they were parked, and knows whether they were sent" do
+      lane = claimed("1", "2")
+      sql!("UPDATE events SET created_at = created_at - 31 * 86400000000")
+      store.park(lane, store.head(lane), attempts: 0, status: nil, error: "expired")
+      store.park(lane, store.head(lane), attempts: 1, status: 422, error: "http_422")
+      expect(store.parked.map(&:attempts)).to eq([0, 1])
+      expect(store.clean(parked_before: store.now - 60_000_000)).to eq(0)
+      expect(store.clean(parked_before: store.now + 1)).to eq(2)
     end
 
     it "deletes parked events, and the events of a recipient" do
       lane = claimed("1", "2", lane: "asha-1")
-      2.times { store.park(lane, store.head(lane), status: 422, error: "http_422") }
+      2.times { store.park(lane, store.head(lane), attempts: 1, status: 422, error: "http_422") }
       write("3", lane: "asha-2")
       write("4", lane: "ravi")
       expect(store.purge_parked(store.parked.first(1).map(&:id))).to eq(1)
@@ -172,7 +184,7 @@ RSpec.describe "The outbox's store", unchecked: true do
       write("5")
       store.intake(10)
       lane = claim.find { |each| each.key == "ravi" }
-      store.park(lane, store.head(lane), status: 400, error: "http_400")
+      store.park(lane, store.head(lane), attempts: 1, status: 400, error: "http_400")
       expect(store.clean(parked_before: store.now - 60_000_000)).to eq(0)
       expect(store.clean(parked_before: store.now + 1, pause: 0)).to eq(1)
       expect(states.map(&:first)).to eq(%w[5])

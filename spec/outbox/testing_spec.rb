@@ -99,11 +99,22 @@ RSpec.describe "The outbox in test mode" do
       expect(SimpleConnect::Outbox.retry_parked(SimpleConnect::Outbox.parked, old: true)).to eq(1)
     end
 
+    it "sends a parked event of long ago again that was never sent" do
+      write("a", expires_at: Time.now - 1)
+      SimpleConnect::Outbox::Testing.drain
+      connection.execute("UPDATE simple_connect_outbox_events SET created_at = created_at - 4 * 86400000000")
+      expect(SimpleConnect::Outbox.retry_parked(SimpleConnect::Outbox.parked)).to eq(1)
+      expect(session.deliveries_with_outbox.map(&:event_id)).to eq(%w[a])
+    end
+
     it "deletes parked events after keep_parked, and never without it" do
       session.respond_with(422)
       %w[old new].each { |event_id| write(event_id) }
       SimpleConnect::Outbox::Testing.drain
-      connection.execute("UPDATE simple_connect_outbox_events SET created_at = created_at - 3600000000 " \
+      # The other one was written earlier, but is parked for a shorter time.
+      connection.execute("UPDATE simple_connect_outbox_events SET created_at = created_at - 7200000000 " \
+                         "WHERE event_id = 'new'")
+      connection.execute("UPDATE simple_connect_outbox_events SET first_attempt_at = first_attempt_at - 3600000000 " \
                          "WHERE event_id = 'old'")
       config.outbox.keep_parked = nil
       expect(SimpleConnect::Outbox.clean).to eq(0)

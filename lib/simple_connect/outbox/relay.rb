@@ -285,7 +285,7 @@ module SimpleConnect
       def park(work, outcome)
         lane = work.lane
         works_again(lane)
-        parked = @store.park(lane, work.event, status: outcome.status, error: outcome.error)
+        parked = @store.park(lane, work.event, attempts: 1, status: outcome.status, error: outcome.error)
         return lost(work) unless parked || @store.renew(lane, lease: @lease)
 
         report(work.event, outcome, :parked)
@@ -295,7 +295,7 @@ module SimpleConnect
 
       # Nothing was sent.
       def expire(work)
-        parked = @store.park(work.lane, work.event, status: nil, error: "expired")
+        parked = @store.park(work.lane, work.event, attempts: 0, status: nil, error: "expired")
         return lost(work) unless parked || @store.renew(work.lane, lease: @lease)
 
         @counters[:parked] += 1

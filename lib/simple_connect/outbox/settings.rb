@@ -28,7 +28,7 @@ module SimpleConnect
       attr_reader :encrypt
       # @return [Numeric] how many seconds an event may fail, while other events succeed, before it is parked (an hour)
       attr_reader :park_after
-      # @return [Numeric, nil] how many seconds after they were written parked events are kept (30 days); nil for ever
+      # @return [Numeric, nil] how many seconds parked events are kept after they were parked (30 days); nil for ever
       attr_reader :keep_parked
       # @return [Integer] how many events a relay sends at a time (8)
       attr_reader :concurrency

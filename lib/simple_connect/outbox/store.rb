@@ -159,14 +159,15 @@ module SimpleConnect
       end
 
       # Keeps the event for people, and lets its lane go on.
+      # @param attempts [Integer] how many are to be added
       # @param status [Integer, nil] of HTTP
       # @param error [String] a code
       # @return [Boolean] see {#done}
-      def park(lane, event, status:, error:)
+      def park(lane, event, attempts:, status:, error:)
         finish(lane) do |db, leased|
-          db.change(<<~SQL, id: event.id, status:, error:)
-            UPDATE #{EVENTS} SET state = #{PARKED}, lane_id = 0, attempts = attempts + 1, last_status = :status,
-              last_error = :error
+          db.change(<<~SQL, id: event.id, attempts:, status:, error:)
+            UPDATE #{EVENTS} SET state = #{PARKED}, lane_id = 0, attempts = attempts + :attempts,
+              first_attempt_at = #{db.class::NOW}, last_status = :status, last_error = :error
             WHERE id = :id AND #{leased}
           SQL
         end
@@ -322,13 +323,14 @@ module SimpleConnect
         end
       end
 
-      # Sends parked events again, without their `expires_at`.
+      # Sends parked events again, without their `expires_at`. Of their attempts, it keeps whether there was one.
       # @param ids [Array<Integer>]
       # @return [Integer] how many
       def retry_parked(ids)
         in_slices(ids) do |db, slice|
           db.change(<<~SQL, ids: slice)
-            UPDATE #{EVENTS} SET state = #{NEW}, attempts = 0, first_attempt_at = NULL, expires_at = NULL
+            UPDATE #{EVENTS} SET state = #{NEW}, attempts = CASE WHEN attempts > 0 THEN 1 ELSE 0 END,
+              first_attempt_at = NULL, expires_at = NULL
             WHERE id IN (:ids) AND state = #{PARKED}
           SQL
         end
@@ -361,16 +363,17 @@ module SimpleConnect
       end
 
       # Deletes old parked events, and lanes that have nothing to send, in batches.
-      # @param parked_before [Integer, nil] deletes those that were written before this time
+      # @param parked_before [Integer, nil] deletes those that were parked before this time
       # @param pause [Numeric] seconds between batches
       # @return [Integer] the number of deleted events
       def clean(parked_before: nil, pause: 0.05)
-        deleted = 0
+        deleted = after = 0
         while parked_before
-          ids = old_parked(parked_before)
+          ids = old_parked(parked_before, after)
           deleted += purge_parked(ids)
           break if ids.size < PAGE
 
+          after = ids.last
           sleep(pause)
         end
         sleep(pause) while sweep >= PAGE
@@ -631,10 +634,13 @@ module SimpleConnect
         end
       end
 
-      def old_parked(before)
+      # A parked event's first_attempt_at is when it was parked.
+      def old_parked(before, after)
         with do |db|
-          db.rows("SELECT id FROM #{EVENTS} WHERE lane_id = 0 AND state = #{PARKED} AND created_at < :before " \
-                  "ORDER BY id LIMIT #{PAGE}", before:).flatten
+          db.rows(<<~SQL, before:, after:).flatten
+            SELECT id FROM #{EVENTS} WHERE lane_id = 0 AND state = #{PARKED} AND id > :after
+              AND first_attempt_at < :before ORDER BY id LIMIT #{PAGE}
+          SQL
         end
       end
 
