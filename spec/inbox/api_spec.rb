@@ -257,6 +257,16 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(sandbox.events.size).to eq(3)
     end
 
+    it "may have a long name, or one that is not UTF-8" do
+      names = ["#{"é" * 60} a", "#{"é" * 60} b", "\xE9", "\xE8", "x" * 100, "#{"x" * 100}y"].map(&:b)
+      expect(names.map { |name| deliver(event, **session(name))[0] }).to eq([202] * 6)
+      names.each { |name| expect([name, messages(**session(name)).size]).to eq([name, 1]) }
+      expect(messages.map { |each| message(each["id"])["session"].bytesize }).to all(be <= 100)
+      # Replaying keeps the session.
+      messages.each { |each| expect(ask("POST", "/inbox/messages/#{each["id"]}/replay")[1]["status"]).to eq(200) }
+      expect(messages.map { |each| each["attempts_count"] }).to eq([2] * 6)
+    end
+
     it "keeps its cursors when another is cleared" do
       %w[a b].each { |name| deliver(event, **session(name)) }
       cursor = get("/inbox/messages", **session("a"))["cursor"]
