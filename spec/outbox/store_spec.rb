@@ -97,6 +97,14 @@ RSpec.describe "The outbox's store", unchecked: true do
       expect(event.event_id.encoding).to eq(Encoding::UTF_8)
     end
 
+    it "writes many large ones, in statements that MySQL's and MariaDB's servers take" do
+      largest = 5_000_000
+      sealing = Outboxes::Store.new(base, cipher: Class.new { def encrypt(body) = [body].pack("m") }.new)
+      expect(sealing.insert([row("large", body: "x" * largest)])).to eq(1)
+      expect(store.insert(Array.new(20) { |number| row(number.to_s, body: "x" * 1_000_000) })).to eq(20)
+      expect(sql("SELECT COUNT(*) FROM events")).to eq([[21]])
+    end
+
     it "writes only into the table of events, and locks nothing that is there" do
       seen = []
       subscriber = ActiveSupport::Notifications.subscribe("sql.active_record") { |*, payload| seen << payload[:sql] }
@@ -429,15 +437,17 @@ RSpec.describe "The outbox's store", unchecked: true do
     end
 
     it "does not wait for who writes an event a second time" do
-      write("1", "2")
       # On MySQL, at SERIALIZABLE, everything that is read is locked.
       [nil, :repeatable_read].each do |isolation|
         next if isolation && database.engine == "SQLite"
+
+        ids = %w[1 2].map { |number| "#{isolation}#{number}" }
+        write(*ids)
         written = Queue.new
         commit = Queue.new
         again = aside do
           base.transaction(isolation:) do
-            write("1", "2")
+            write(*ids)
             written << true
             commit.pop
           end

@@ -22,12 +22,15 @@ module SimpleConnect
       PARKED = 2
       # The name of the row that intake locks, and that has the time of the last pass. No client's name is empty.
       LOCK = ""
+      # Of one INSERT: rows, and bytes of their bodies. MariaDB refuses statements of more than 16 MiB, and a body takes
+      # twice its size in one.
       SLICE = 500
+      SLICE_BYTES = 4_000_000
       # In bytes. An encrypted body is longer.
-      LIMITS = { client: 100, event_id: 255, event_key: 255, lane_key: 150, traceparent: 55, body: 10_000_000 }.freeze
+      LIMITS = { client: 100, event_id: 255, event_key: 255, lane_key: 150, traceparent: 55 }.freeze
       # For rows that are read or deleted without need for speed.
       PAGE = 1_000
-      private_constant :EVENTS, :LANES, :CLIENTS, :NEW, :PENDING, :PARKED, :LOCK, :SLICE, :LIMITS, :PAGE
+      private_constant :EVENTS, :LANES, :CLIENTS, :NEW, :PENDING, :PARKED, :LOCK, :SLICE, :SLICE_BYTES, :LIMITS, :PAGE
 
       # A claimed lane. It has `probe` if its client is stopped, and one event may find out whether it works again: when
       # another one may do so.
@@ -67,7 +70,7 @@ module SimpleConnect
       # @raise [EventConflictError] if an event is there with another body
       def insert(rows)
         with do |db|
-          rows.each_slice(SLICE).sum do |slice|
+          slices(rows).sum do |slice|
             written = write(db, slice)
             compare(db, slice) if written < slice.size
             written
@@ -430,6 +433,18 @@ module SimpleConnect
         return if db.value("SELECT 1 FROM #{CLIENTS} WHERE name = :name", name: LOCK)
 
         db.insert_new(CLIENTS, "name", { "''" => "('')" }, %w[name])
+      end
+
+      def slices(rows)
+        count = bytes = 0
+        rows.slice_before do |row|
+          count += 1
+          bytes += row.fetch(:body).bytesize
+          next if count <= SLICE && bytes <= SLICE_BYTES
+
+          count = 1
+          bytes = row.fetch(:body).bytesize
+        end
       end
 
       def micros(seconds) = (seconds * 1_000_000).to_i

@@ -17,8 +17,9 @@ module SimpleConnect
     class Writer
       # The number of events in one INSERT.
       SLICE = 1_000
-      # The maximum size of a body in bytes. Encrypted, it is a third larger, and must still fit into its column.
-      BODY_BYTES = 12_000_000
+      # The maximum size of a body in bytes. Encrypted, it is a third larger, and in a statement twice as large as that,
+      # which must be less than the 16 MiB that MariaDB takes.
+      BODY_BYTES = 5_000_000
       ARGUMENTS = %i[recipient event event_id language occurred_at].freeze
       private_constant :SLICE, :BODY_BYTES, :ARGUMENTS
 
