@@ -248,6 +248,19 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
     expect(browser.all(".row:not([hidden]) .tag").map(&:text)).to eq(["order_sent"])
   end
 
+  it "clears the messages, and says that planned answers stay" do
+    deliver
+    browser.see("#message")
+    browser.click("[data-kind='500']")
+    browser.see("#armed", text: /gets a 500/)
+    browser.click("#open-clear")
+    expect(browser.text("#clear p")).to include("Planned answers stay")
+    browser.click("#do-clear")
+    browser.see("#empty", text: /No messages yet/)
+    expect(browser.text("#armed")).to include("The next delivery gets a 500")
+    expect(deliver.status_code).to eq(500)
+  end
+
   it "clears, also when another does" do
     2.times { deliver }
     browser.see("#message")
