@@ -159,6 +159,25 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
     end
   end
 
+  it "tells why a recipient is refused, also in an answer that accepts others" do
+    body = { messages: [{ message_type: "template", template_name: "order_update",
+                          recipients: [{ mobile_no: "+9198", name: "Asha" }, { name: "Nobody" }] }] }
+    headers = { "Content-Type" => "application/json", "Authorization" => "Bearer #{@sandbox.api_key}" }
+    answer = Net::HTTP.post(URI("#{@sandbox.url}/api/v1/whatsapp_messages"), JSON.generate(body), headers)
+    expect(answer.code).to eq("200")
+    browser.click(".row a", text: /Nobody/)
+    browser.see("#badges .state", text: /Rejected/)
+    browser.see("#why.bad", text: /200 OK: mobile_no is required/)
+    browser.click("#tab-attempts")
+    browser.see("#panel-attempts li.bad", text: /mobile_no is required/)
+    browser.click("#replay")
+    browser.see(".toast.bad", text: /Replayed: 200 OK, but this recipient was refused/)
+    browser.click(".row a", text: /Asha/)
+    browser.see("#badges .state", text: /Accepted/)
+    expect(browser.sees?("#why")).to be(false)
+    expect(browser.all("#panel-attempts li.good").size).to eq(1)
+  end
+
   it "explains step by step why a signature is refused" do
     expect(deliver(with: client_with("another")).status_code).to eq(401)
     browser.see("#badges .state", text: /Rejected/)

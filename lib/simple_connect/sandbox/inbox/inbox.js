@@ -204,7 +204,8 @@ const plural = (count, one, many = `${one}s`) => `${thousands.format(count)} ${c
 const status = (attempt) => attempt.status
   ? `${attempt.status} ${REASONS[attempt.status] ?? ""}`.trim()
   : { timeout: "No answer", garbage: "No HTTP" }[attempt.fault] ?? "Connection cut";
-const succeeded = (attempt) => attempt.status && attempt.status < 400;
+// A recipient may be refused in an answer that accepts others.
+const succeeded = (attempt) => attempt.status >= 200 && attempt.status < 300 && !attempt.error;
 const faultName = (fault) => FAULTS[fault.kind] ?? String(fault.kind);
 
 function tick(name) {
@@ -665,7 +666,7 @@ function showAttempts(message) {
   fill($("panel-attempts"), attempts.length ? h("ol", { class: "line" }, attempts.map((attempt, index) => showAttempt(message, attempt, waited(attempts, index))))
     : h("p", { class: "note" }, "No attempts."),
     callbacks.length ? [h("h3", null, "Callbacks to your receiver"), h("ol", { class: "line" }, callbacks.map((each) =>
-      h("li", { class: each.receiver_status && each.receiver_status < 400 ? "good" : "bad" },
+      h("li", { class: succeeded({ status: each.receiver_status }) ? "good" : "bad" },
         h("div", { class: "attempt-top" }, h("strong", null, `“${each.status}”`), h("span", null, answered({ ...each, status: each.receiver_status }))),
         h("p", { class: "attempt-facts" }, time(each.at), each.ms === null ? null : h("span", null, milliseconds(each.ms))))))] : null);
 }
@@ -779,7 +780,7 @@ async function callback(state) {
 // Shows what the receiver answered, and the message as it is now.
 function received(answer, good) {
   const { receiver } = answer;
-  if (receiver?.status && receiver.status < 400) toast(`${good}, and answered ${receiver.status}`);
+  if (receiver && succeeded(receiver)) toast(`${good}, and answered ${receiver.status}`);
   else toast(receiver?.status ? `Your receiver answered ${status(receiver)}` : `Your receiver did not answer: ${receiver?.fault ?? ""}`, "bad");
   refresh(answer.message);
 }
@@ -797,7 +798,8 @@ async function replay() {
   if (!answer) return;
   if (answer.receiver) received(answer, "Replayed: your receiver got the message");
   else {
-    toast(`Replayed: ${status(answer)}`, answer.status && answer.status < 400 ? "good" : "bad");
+    const refused = succeeded(answer) && answer.message.state === "rejected";
+    toast(`Replayed: ${status(answer)}${refused ? ", but this recipient was refused" : ""}`, succeeded(answer) && !refused ? "good" : "bad");
     refresh(answer.message);
   }
 }
