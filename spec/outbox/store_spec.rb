@@ -97,6 +97,22 @@ RSpec.describe "The outbox's store", unchecked: true do
       expect(event.event_id.encoding).to eq(Encoding::UTF_8)
     end
 
+    it "sends a parked event again that is written again, unless the service may have forgotten it" do
+      %w[expired refused old].each do |id|
+        lane = claimed(id, expires_at: 1)
+        attempts = id == "expired" ? 0 : 1
+        store.park(lane, store.head(lane), attempts:, status: nil, error: "expired")
+        store.release(lane)
+      end
+      sql("UPDATE events SET created_at = created_at - #{4 * 24 * 3600 * 1_000_000} WHERE event_id <> 'refused'")
+      expect { store.insert([row("expired", body: row("expired")[:body].sub("paid", "due"))]) }
+        .to raise_error(SimpleConnect::EventConflictError)
+      expect(store.insert(%w[expired refused old].map { |id| row(id, expires_at: 7) })).to eq(0)
+      expect(sql("SELECT event_id, state, attempts, expires_at FROM events ORDER BY id")
+        .map { |id, *rest| [id.to_s, *rest] })
+        .to eq([["expired", 0, 0, 7], ["refused", 0, 1, 7], ["old", 2, 1, 1]])
+    end
+
     it "writes many large ones, in statements that MySQL's and MariaDB's servers take" do
       largest = 5_000_000
       sealing = Outboxes::Store.new(base, cipher: Class.new { def encrypt(body) = [body].pack("m") }.new)

@@ -326,15 +326,13 @@ module SimpleConnect
         end
       end
 
-      # Sends parked events again, without their `expires_at`. Of their attempts, it keeps whether there was one.
+      # Sends parked events again, without their `expires_at`.
       # @param ids [Array<Integer>]
       # @return [Integer] how many
       def retry_parked(ids)
         in_slices(ids) do |db, slice|
           db.change(<<~SQL, ids: slice)
-            UPDATE #{EVENTS} SET state = #{NEW}, attempts = CASE WHEN attempts > 0 THEN 1 ELSE 0 END,
-              first_attempt_at = NULL, expires_at = NULL
-            WHERE id IN (:ids) AND state = #{PARKED}
+            UPDATE #{EVENTS} SET #{again}, expires_at = NULL WHERE id IN (:ids) AND state = #{PARKED}
           SQL
         end
       end
@@ -615,13 +613,19 @@ module SimpleConnect
       # Of two writes of an event, only `occurred_at` may differ: it has the time of the call if nothing else is passed.
       def compare(db, rows)
         rows.group_by { |row| row.fetch(:client).to_s }.each do |client, group|
-          there = db.rows("SELECT event_id, body FROM #{EVENTS} WHERE client = :client AND event_id IN (:ids)",
-                          client:, ids: group.map { |row| row.fetch(:event_id) })
-          there = there.to_h.transform_keys(&:b)
+          there = db.rows(<<~SQL, client:, ids: group.map { |row| row.fetch(:event_id) })
+            SELECT event_id, body, id, state FROM #{EVENTS} WHERE client = :client AND event_id IN (:ids)
+          SQL
+          there = there.to_h { |event_id, *rest| [event_id.b, rest] }
           group.each do |row|
-            body = there[row.fetch(:event_id).b] or next
+            body, id, state = there[row.fetch(:event_id).b]
+            next unless body
+
             body = @cipher.decrypt(body) if @cipher
-            next if significant(body) == significant(row.fetch(:body))
+            if significant(body) == significant(row.fetch(:body))
+              send_again(db, id, row[:expires_at]) if state == PARKED
+              next
+            end
 
             event_id = row.fetch(:event_id)
             raise EventConflictError.new("the event_id #{event_id.inspect} is in the outbox with another body: " \
@@ -629,6 +633,17 @@ module SimpleConnect
           end
         end
       end
+
+      # Not if the service may have forgotten it.
+      def send_again(db, id, expires_at)
+        db.change(<<~SQL, id:, expires_at:)
+          UPDATE #{EVENTS} SET #{again}, expires_at = :expires_at
+          WHERE id = :id AND state = #{PARKED} AND (attempts = 0 OR created_at > #{db.class::NOW} - #{micros(OLD)})
+        SQL
+      end
+
+      # Of its attempts, a parked event keeps whether there was one.
+      def again = "state = #{NEW}, attempts = CASE WHEN attempts > 0 THEN 1 ELSE 0 END, first_attempt_at = NULL"
 
       def significant(body)
         json = Codec.parse(body.dup.force_encoding(Encoding::UTF_8))
