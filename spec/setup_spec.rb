@@ -72,6 +72,28 @@ RSpec.describe "Building the gem" do
       end
     end
 
+    describe "for musl, whose Rust links statically by default" do
+      target = { "CARGO_BUILD_TARGET" => "x86_64-unknown-linux-musl", "RUSTFLAGS" => nil }
+
+      it "says which flag makes libraries possible, and to keep the others" do
+        expect(output(target, *missing))
+          .to match(/\Arustc\trustc links statically .*: export RUSTFLAGS='-Ctarget-feature=-crt-static'$/)
+        expect(output({ **target, "RUSTFLAGS" => "-Cdebuginfo=0 -Copt-level=2" }, *missing).lines)
+          .to contain_exactly(/: export RUSTFLAGS='-Cdebuginfo=0 -Copt-level=2 -Ctarget-feature=-crt-static'$/)
+      end
+
+      it "is complete with the flag" do
+        ["-Ctarget-feature=-crt-static", "-Cdebuginfo=0 -C target-feature=-crt-static"].each do |flags|
+          expect(output({ **target, "RUSTFLAGS" => flags }, *missing)).to eq("")
+        end
+      end
+
+      it "says nothing with another libc, which allows it" do
+        env = { "CARGO_BUILD_TARGET" => "x86_64-unknown-linux-gnu", "RUSTFLAGS" => "-Ctarget-feature=+crt-static" }
+        expect(output(env, *missing)).to eq("")
+      end
+    end
+
     it "finds libclang with a Ruby that has no fiddle" do
       File.write("#{@folder}/fiddle.rb", "raise LoadError")
       expect(output({ "RUBYLIB" => @folder }, *missing)).to eq("")
@@ -80,7 +102,7 @@ RSpec.describe "Building the gem" do
     hidden = {
       "Ruby's headers" => [[RbConfig::CONFIG["rubyhdrdir"], RbConfig::CONFIG["rubyarchhdrdir"]],
                            /\Aheaders\tthe headers of Ruby #{RUBY_VERSION} are missing \(ruby.h\): on Debian, apt/],
-      "libclang" => [Dir["/usr/lib/**/libclang{,-*}.so*"].map { |file| File.realpath(file) }.uniq,
+      "libclang" => [Dir["/usr/lib/**/libclang{,-[0-9]*}.so*"].map { |file| File.realpath(file) }.uniq,
                      /\Alibclang\tlibclang, .* is missing or does not load: on Debian, apt install clang/]
     }
     hidden.each do |what, (paths, sentence)|

@@ -30,6 +30,14 @@ for tool in cargo rustc; do
   fi
 done
 
+# For musl, rustup's Rust links statically unless it is told otherwise, and then makes no library that Ruby can load.
+# Cargo splits RUSTFLAGS at spaces, too.
+# shellcheck disable=SC2086
+rustc --print cfg ${CARGO_BUILD_TARGET:+--target "$CARGO_BUILD_TARGET"} ${RUSTFLAGS:-} > "$scratch/cfg" 2> /dev/null
+if grep -qx 'target_env="musl"' "$scratch/cfg" && grep -qx 'target_feature="crt-static"' "$scratch/cfg"; then
+  missing rustc "rustc links statically for musl, and Ruby cannot load that: export RUSTFLAGS='${RUSTFLAGS:+$RUSTFLAGS }-Ctarget-feature=-crt-static'"
+fi
+
 echo 'int main(void) { return 0; }' > "$scratch/main.c"
 cc "$scratch/main.c" -o "$scratch/main" > /dev/null 2>&1 ||
   missing cc "a working C compiler (cc) is missing: on Debian, apt install gcc libc6-dev; on macOS, xcode-select --install"
@@ -53,11 +61,12 @@ command -v make > /dev/null || missing make "make is missing: on Debian, apt ins
     nil
   end
   config = IO.popen(%w[llvm-config --libdir], err: File::NULL, &:read).to_s.chomp rescue ""
-  folders = [ENV["LIBCLANG_PATH"], config, "/usr/lib/llvm-*/lib", "/usr/lib{,32,64}", "/usr/lib/*-linux-*",
+  folders = [ENV["LIBCLANG_PATH"], config, "/usr/lib/llvm*/lib", "/usr/lib{,32,64}", "/usr/lib/*-linux-*",
              "/usr/local/lib", "/usr/local/llvm*/lib", "{/opt/homebrew,/usr/local}/opt/llvm/lib",
              "/opt/local/libexec/llvm-*/lib", "/Library/Developer/CommandLineTools/usr/lib",
              "/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib"]
-  names = "libclang{,-*}.{so,so.*,dylib}"
+  # libclang-cpp is another library.
+  names = "libclang{,-[0-9]*}.{so,so.*,dylib}"
   files = folders.reject { |folder| folder.to_s.empty? }.flat_map { |folder| Dir[File.join(folder, names)] + Dir[folder] }
   exit(files.any? do |file|
     File.file?(file) && (!defined?(Fiddle) || Fiddle.dlopen(file))
