@@ -372,6 +372,48 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
     expect(browser.run("return document.activeElement.id")).to eq("tab-signature")
   end
 
+  describe "what has the focus" do
+    let(:focused) { -> { browser.run("return document.activeElement.closest('.row:not([hidden]) a')?.textContent") } }
+
+    it "keeps it when its message changes, or is filtered out" do
+      3.times { |count| deliver(to: { name: "Number #{count}", mobile_no: "+9198" }, event_id: "evt_#{count}") }
+      browser.eventually { names.size == 3 }
+      browser.run("document.querySelector('.row a').focus()")
+      browser.type(:arrow_down)
+      expect(focused.call).to include("Number 1")
+      deliver(event_id: "evt_1")
+      browser.see(".row .tries", text: /2 attempts/)
+      expect(focused.call).to include("Number 1")
+      expect(browser.text(".row a[aria-current]")).to include("Number 1")
+
+      # No longer one of those that are shown.
+      browser.choose("by-state", "accepted")
+      browser.run("document.querySelector('.row:not([hidden]) a').focus()")
+      expect(focused.call).to include("Number 2")
+      deliver(event_id: "evt_2")
+      browser.eventually { names == ["Number 0"] }
+      expect(focused.call).to include("Number 0")
+    end
+
+    it "keeps it on a button or a tab's panel that is built again" do
+      2.times { browser.click("[data-kind='500']") }
+      browser.see("#armed", text: /then 500/)
+      browser.run("document.getElementById('cancel-faults').focus()")
+      deliver(event_id: "evt_1")
+      browser.eventually { browser.text("#armed") !~ /then/ }
+      expect(browser.run("return document.activeElement.id")).to eq("cancel-faults")
+      deliver(event_id: "evt_1")
+      browser.eventually { !browser.sees?("#armed") }
+      expect(browser.run("return document.activeElement.dataset.kind")).to eq("429")
+
+      browser.click("#tab-json")
+      browser.run("document.querySelector('#panel-json button').focus()")
+      deliver(event_id: "evt_1")
+      browser.see("#badges .state", text: /Accepted/)
+      expect(browser.run("return document.activeElement.closest('#panel-json button') !== null")).to be(true)
+    end
+  end
+
   it "ends its stream while nobody looks" do
     browser.run("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }); " \
                 "document.dispatchEvent(new Event('visibilitychange'))")

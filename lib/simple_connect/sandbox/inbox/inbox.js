@@ -22,9 +22,17 @@ function append(element, children) {
   }
 }
 
+const FOCUSABLE = "a[href], button, input, select, textarea, [tabindex]";
+
+// Replaces what is in an element. If that had the focus, what comes in the same place gets it.
 function fill(element, ...children) {
+  const at = element.contains(document.activeElement) ? [...element.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement) : -1;
   element.textContent = "";
   append(element, children);
+  if (at < 0) return;
+
+  const now = [...element.querySelectorAll(FOCUSABLE)];
+  (now[at] ?? now.at(-1) ?? element).focus({ preventScroll: true });
 }
 
 function icon(name, label) {
@@ -267,26 +275,31 @@ const narrow = matchMedia("(max-width: 52rem)");
 
 // -------------------------------------------------------------------------------------------------------- the list
 
-function buildRow(message) {
-  const { id, state, attempts_count: attempts } = message;
-  const row = h("li", { class: `row state-${STATES[state] ? state : "other"}` },
-    h("a", { href: `#/${encodeURIComponent(id)}`, tabindex: "-1" },
-      h("span", { class: "row-top" }, h("span", { class: "row-name" }, bdi(person(message))), time(message.at)),
-      h("span", { class: "row-preview" }, message.kind === "incoming" ? icon("reply", "Incoming") : tick(message.tick), bdi(format(message.preview_text ?? "").textContent)),
-      h("span", { class: "row-tags" },
-        h("span", { class: "tag" }, bdi(subject(message))),
-        state && state !== "accepted" ? h("span", { class: `state ${state}` }, STATES[state] ?? state) : null,
-        attempts > 1 ? h("span", { class: "tries" }, plural(attempts, "attempt")) : null)));
+function buildRow({ id }) {
+  const row = h("li", null, h("a", { href: `#/${encodeURIComponent(id)}`, tabindex: "-1" }));
   row.dataset.id = id;
   return row;
+}
+
+// Its link stays, which may have the focus.
+function fillRow(row, message) {
+  const { state, attempts_count: attempts } = message;
+  row.className = `row state-${STATES[state] ? state : "other"}`;
+  fill(row.firstElementChild,
+    h("span", { class: "row-top" }, h("span", { class: "row-name" }, bdi(person(message))), time(message.at)),
+    h("span", { class: "row-preview" }, message.kind === "incoming" ? icon("reply", "Incoming") : tick(message.tick), bdi(format(message.preview_text ?? "").textContent)),
+    h("span", { class: "row-tags" },
+      h("span", { class: "tag" }, bdi(subject(message))),
+      state && state !== "accepted" ? h("span", { class: `state ${state}` }, STATES[state] ?? state) : null,
+      attempts > 1 ? h("span", { class: "tries" }, plural(attempts, "attempt")) : null));
 }
 
 // Newest first. The order in which they came is the order of their first rows.
 function place(message) {
   const known = messages.get(message.id);
-  const row = buildRow(message);
-  if (known) known.row.replaceWith(row);
-  else {
+  const row = known?.row ?? buildRow(message);
+  fillRow(row, message);
+  if (!known) {
     // Messages come newest first, or one by one; so the place is nearly always at one of the ends.
     const list = $("list");
     const at = (element) => messages.get(element.dataset.id).message.at;
@@ -648,7 +661,7 @@ function showSignature(message) {
   const headers = Object.entries(attempt.request_headers ?? {});
   fill(panel,
     attempts.length > 1 ? h("label", { class: "attempt-choice" }, "Attempt ", h("select", {
-      id: "attempt-choice", onchange: (event) => { attemptShown = Number(event.target.value); showSignature(message); $("attempt-choice").focus(); }
+      id: "attempt-choice", onchange: (event) => { attemptShown = Number(event.target.value); showSignature(message); }
     }, attempts.map((each, at) => h("option", { value: String(at), selected: at === index }, `${at + 1}: ${status(each)}`)))) : null,
     attempt.verdict ? h("p", { class: `verdict ${failed ? "bad" : "good"}` }, icon(failed ? "alert" : "check"), h("span", null, plain(attempt.verdict))) : null,
     steps.length ? h("ol", { class: "steps" }, steps.map((step, at) => h("li", { class: step.ok === false ? "bad" : step.ok ? "good" : "neutral" },
@@ -746,8 +759,12 @@ function showFaults() {
     pill.setAttribute("aria-pressed", String(count > 0));
     pill.dataset.count = count > 1 ? String(count) : "";
   }
-  box.hidden = !faults.length;
-  if (!faults.length) return fill(box);
+  if (!faults.length) {
+    if (box.contains(document.activeElement)) document.querySelector(".pill").focus();
+    box.hidden = true;
+    return fill(box);
+  }
+  box.hidden = false;
 
   const chain = faults.slice(1, 6).map(faultName);
   if (faults.length > 6) chain.push(`${faults.length - 6} more`);
@@ -763,7 +780,6 @@ async function arm(kind) {
 
 async function cancelFaults() {
   plan(await doing(() => ask("inbox/faults", { method: "DELETE" })));
-  document.querySelector(".pill").focus();
 }
 
 function plan(answer) {
@@ -891,6 +907,7 @@ function apply(answer) {
   cursor = answer.cursor;
   inbox.faults = answer.faults;
   showFaults();
+  const inList = $("list").contains(document.activeElement);
   if (answer.reset) forget();
   const fresh = answer.messages.filter((message) => !messages.has(message.id));
   // Oldest first, so that each goes to the top.
@@ -913,6 +930,8 @@ function apply(answer) {
     if (first || answer.messages.some((message) => message.id === selected)) load();
     mark();
   }
+  // The row that had the focus may be gone, or hidden by a filter.
+  if (inList && !document.activeElement.closest("#list li:not([hidden])")) $("list").querySelector("a[tabindex='0']")?.focus({ preventScroll: true });
 }
 
 let timer = null;
