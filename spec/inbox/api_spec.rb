@@ -77,6 +77,46 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
       expect(refused["preview"]["body"]).to eq("template: order_update\nbody: {\"parameters\":[\"450.00\"]}")
     end
 
+    it "shows of a request with several recipients what belongs to each, and sends only that again" do
+      ask("POST", "/inbox/faults", { kind: 500 })
+      templates = [{ template_name: "a", recipients: [nil, { mobile_no: "1" }, { name: "x" }] },
+                   { template_name: "b", recipients: [{ mobile_no: "1" }, { mobile_no: "1" }] }]
+      2.times do
+        ask("POST", "/api/v1/whatsapp_messages", { messages: templates },
+            "HTTP_AUTHORIZATION" => "Bearer #{sandbox.api_key}")
+      end
+      listed = messages.reverse.map { |each| message(each["id"]) }
+      expect(listed.map { |each| each.values_at("message_id", "state", "attempts_count") })
+        .to eq([["message-1", "accepted", 2], [nil, "rejected", 2], ["message-2", "accepted", 2],
+                ["message-3", "accepted", 2]])
+      expect(listed.map { |each| each["body"] }).to eq(
+        ['{"messages":[{"template_name":"a","recipients":[{"mobile_no":"1"}]}]}',
+         '{"messages":[{"template_name":"a","recipients":[{"name":"x"}]}]}',
+         '{"messages":[{"template_name":"b","recipients":[{"mobile_no":"1"}]}]}',
+         '{"messages":[{"template_name":"b","recipients":[{"mobile_no":"1"}]}]}']
+      )
+      expect(listed.map { |each| JSON.parse(each["attempts"].last["response_body"]) }.first(2)).to eq(
+        [{ "success" => true, "errors" => [],
+           "queued_messages" => [{ "message_id" => "message-1", "recipient" => "1", "status" => "queued" }] },
+         { "success" => true, "queued_messages" => [],
+           "errors" => [{ "recipient" => { "name" => "x" }, "message" => "mobile_no is required" }] }]
+      )
+      ask("POST", "/inbox/messages/#{listed[1]["id"]}/replay")
+      expect(messages.map { |each| each["attempts_count"] }).to eq([2, 2, 3, 2])
+    end
+
+    it "takes no member of a template message for the sandbox's own" do
+      own = { message_id: 7, status: 8, event_id: "e", event_key: "k", log_id: nil, recipient: [], row: 1 }
+      2.times { expect(deliver_template({ mobile_no: "1" }, **own)[0]).to eq(200) }
+      expect(messages.map { |each| each.values_at("message_id", "state") }).to eq([%w[message-2 accepted],
+                                                                                   %w[message-1 accepted]])
+      expect(sandbox.messages.map { |each| each.values_at("message_id", "status", "recipient", "event_id") })
+        .to eq([["message-1", "delivered", { "mobile_no" => "1" }, "e"],
+                ["message-2", "delivered", { "mobile_no" => "1" }, "e"]])
+      ask("DELETE", "/inbox")
+      expect(sandbox.messages).to eq([])
+    end
+
     it "takes a template message after a failure for the same, and after a success for another" do
       ask("POST", "/inbox/faults", { kind: 500 })
       3.times { deliver_template({ mobile_no: "+919812345678" }) }
@@ -429,6 +469,33 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
     expect(messages.size).to eq(6)
     60.times { deliver(event) }
     expect([messages.first["attempts_count"], message["attempts"].size]).to eq([60, 50])
+  end
+
+  describe "a request with many recipients" do
+    # What a journal would have to store.
+    def kept = JSON.generate(inbox.instance_variable_get(:@store).snapshot).bytesize
+
+    it "is kept without repeating it for each" do
+      deliver_template(*Array.new(1_500) { |number| { mobile_no: number.to_s } })
+      expect([messages.size, kept]).to match([1_000, a_value < 2_500_000])
+      expect([messages.first["message_id"], sandbox.messages.size]).to eq(["message-1500", 1_000])
+      expect(sandbox.messages.last["message_id"]).to eq("message-1500")
+    end
+
+    it "is kept for a few of them, if it has no valid key" do
+      deliver_template(*Array.new(1_500) { |number| { mobile_no: number.to_s } }, key: "x", note: "x" * 50_000)
+      expect([messages.size, kept]).to match([10, a_value < 1_200_000])
+    end
+
+    it "is kept for as many as fit, if each gets a long text or long header fields" do
+      recipients = Array.new(300) { |number| { mobile_no: number.to_s } }
+      deliver_template(*recipients, note: "x" * 500_000)
+      expect([messages.size, sandbox.messages.size]).to eq([16, 16])
+      ask("DELETE", "/inbox")
+      ask("POST", "/api/v1/whatsapp_messages", { messages: [{ template_name: "t", recipients: }] },
+          "HTTP_AUTHORIZATION" => "Bearer #{sandbox.api_key}", "HTTP_X_LONG" => "x" * 100_000)
+      expect(messages.size).to be_between(70, 84)
+    end
   end
 
   describe "the sandbox's own API" do

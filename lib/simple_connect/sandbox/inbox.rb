@@ -27,7 +27,7 @@ module SimpleConnect
     #     mount SimpleConnect::Sandbox::Inbox.new(SimpleConnect::Sandbox.new) => "/simple_connect"
     #   end
     class Inbox
-      %i[Api Code Connections Explanation FileJournal Guard Preview Recorder SqliteJournal Store
+      %i[Api Code Connections Explanation FileJournal Guard Parts Preview Recorder SqliteJournal Store
          Templates].each do |name|
         file = name.to_s.gsub(/(?<=[a-z])[A-Z]/) { |letter| "_#{letter}" }.downcase
         autoload name, File.expand_path("inbox/#{file}.rb", __dir__)

@@ -47,19 +47,20 @@ module SimpleConnect
       # Takes over a row that another process, or an earlier one, has made.
       # @param row [Hash{String => Object}]
       def restore(row)
-        if row.key?("event_id")
-          @events[row["event_id"]] = row
-          @log_id = [@log_id, row["log_id"]].max
-        else
+        # A template message may have any members, also an event's.
+        if row.key?("message_id")
           @messages[row["message_id"]] = row
           @message_number = [@message_number, row["message_id"][/\d+\z/].to_i].max
+        else
+          @events[row["event_id"]] = row
+          @log_id = [@log_id, row["log_id"]].max
         end
       end
 
       # @param row [Hash{String => Object}]
       def forget(row)
         @statuses.delete(Ledger.message_id(row))
-        row.key?("event_id") ? @events.delete(row["event_id"]) : @messages.delete(row["message_id"])
+        row.key?("message_id") ? @messages.delete(row["message_id"]) : @events.delete(row["event_id"])
       end
 
       def events = @events.values
@@ -156,8 +157,8 @@ module SimpleConnect
         required(message, "template_name")
         mobile_no = required(recipient, "mobile_no")
         message_id = "message-#{@message_number += 1}"
-        @messages[message_id] = { "message_id" => message_id, "status" => "delivered", "recipient" => recipient,
-                                  **message.except("recipients") }.freeze
+        own = { "message_id" => message_id, "status" => "delivered", "recipient" => recipient }
+        @messages[message_id] = { **own, **message.except("recipients", *own.keys) }.freeze
         { "message_id" => message_id, "recipient" => mobile_no, "status" => "queued" }
       end
 

@@ -18,7 +18,12 @@ module SimpleConnect
         TRANSIENT = [408, 425, 429].freeze
         # How long a text of a summary may be.
         TEXT = 200
-        private_constant :ATTEMPTS, :TRANSIENT, :TEXT
+        # The bytes of messages that one request may become, at most. Each recipient's message has its own copy of what
+        # all have in common.
+        MAX_BYTES = 8 * 1024 * 1024
+        # How many messages a request without a valid key becomes, at most.
+        REFUSED = 10
+        private_constant :ATTEMPTS, :TRANSIENT, :TEXT, :MAX_BYTES, :REFUSED
 
         # A request and its answer; `status` is nil if the connection was cut.
         Exchange = Struct.new(:request, :session, :at, :seconds, :status, :json, :fault, :retry_after, :request_id,
@@ -34,13 +39,12 @@ module SimpleConnect
         # @param exchange [Exchange]
         # @return [Array<Hash>] the messages that it became
         def record(exchange)
-          body = exchange.request.body
-          json = parse(body)
-          if exchange.request.path.match?(/whatsapp_messages/)
-            messages(exchange, json)
-          else
-            [save(exchange, event(exchange, json), exchange.outcomes&.first)]
-          end
+          json = parse(exchange.request.body)
+          attempt = attempt(exchange)
+          return messages(exchange, json, attempt) if exchange.request.path.match?(/whatsapp_messages/)
+
+          outcome = exchange.outcomes&.first
+          [save(exchange, event(exchange, json), own(attempt, outcome), outcome)]
         end
 
         # @param data [Hash{String => Object}] a message from a customer, as it was posted to the receiver
@@ -80,7 +84,7 @@ module SimpleConnect
 
         # What is known of an event, whether it was accepted or not.
         def event(exchange, json)
-          known = { "kind" => "event" }
+          known = { "kind" => "event", "body" => exchange.request.body.scrub }
           return known unless json.is_a?(Hash)
 
           envelope = Envelope.new(json)
@@ -92,31 +96,63 @@ module SimpleConnect
           )
         end
 
-        # One message for each recipient.
-        def messages(exchange, json)
-          listed = json.is_a?(Hash) && json["messages"].is_a?(Array) ? json["messages"].grep(Hash) : []
-          pairs = listed.flat_map { |message| Array(message["recipients"]).grep(Hash).map { |to| [message, to] } }
-          pairs = [[{}, {}]] if pairs.empty?
-          digest = Digest::SHA256.hexdigest(exchange.request.body)[0, 20]
-          pairs.first(@store.bound).each_with_index.map do |(message, to), index|
-            known = {
-              "kind" => "template", "template_name" => text(message["template_name"]), "recipient" => recipient(to),
-              "language" => text(message["language_code"]), "key" => JSON.generate([exchange.session, digest, index]),
-              "fields" => { **message.except("recipients"), "recipient" => to }
-            }
-            save(exchange, known, exchange.outcomes&.[](index))
+        # One message for each recipient: the last ones, if there are many. The sandbox forgets the others.
+        def messages(exchange, json, attempt)
+          parts = kept(Parts.new(exchange, json), exchange, attempt)
+          parts = [none(exchange, attempt)] if parts.empty?
+          forget(exchange, parts.map { |part,| part.outcome })
+          times = Hash.new(-1)
+          parts.map do |part, own|
+            digest = Digest::SHA256.hexdigest(part.body)[0, 20]
+            key = JSON.generate([exchange.session, digest, times[digest] += 1])
+            save(exchange, template(exchange, part, key), own, part.outcome)
           end
         end
 
+        # A request that has no recipients is a message, too.
+        def none(exchange, attempt)
+          outcome = exchange.outcomes&.first
+          [Parts::Part.new({}, {}, outcome, true, exchange.request.body), own(attempt, outcome)]
+        end
+
+        def forget(exchange, kept)
+          ids = kept.grep(Hash).to_h { |row| [row["message_id"], true] }
+          exchange.outcomes.to_a.grep(Hash).each do |row|
+            @store.ledger(exchange.session).forget(row) unless ids[row["message_id"]]
+          end
+        end
+
+        # @return [Array<Array(Parts::Part, Hash)>] with the attempts
+        def kept(parts, exchange, attempt)
+          left = MAX_BYTES
+          limit = exchange.key_accepted ? @store.bound : REFUSED
+          parts.last_first.each_with_object([]) do |part, kept|
+            own = own(attempt, part.outcome, part.response)
+            left -= 2048 + part.body.bytesize + own["bytes"]
+            break kept if kept.size == limit || (left.negative? && kept.any?)
+
+            kept.unshift([part, own])
+          end
+        end
+
+        def template(exchange, part, key)
+          message = part.message
+          {
+            "kind" => "template", "template_name" => text(message["template_name"]), "recipient" => recipient(part.to),
+            "language" => text(message["language_code"]), "key" => key,
+            "fields" => { **message.except("recipients"), "recipient" => part.to },
+            "body" => part.alone ? exchange.request.body.scrub : part.body
+          }
+        end
+
         # @param outcome [Hash, Refusal, nil] a row of the ledger
-        def save(exchange, known, outcome)
-          attempt = attempt(exchange, outcome)
+        def save(exchange, known, attempt, outcome = nil)
           earlier = known["key"] && @store.keyed(known["key"])
           # The service does not recognise repeated template messages: only one that failed is sent again.
           earlier = nil if earlier && known["kind"] == "template" && accepted?(earlier)
           message = earlier || { "id" => @store.next_id, "at" => attempt["at"], "session" => exchange.session }
           # Once accepted, what came later with the same id has no effect.
-          message = { **message, **known, "body" => exchange.request.body.scrub } unless earlier && accepted?(earlier)
+          message = { **message, **known } unless earlier && accepted?(earlier)
           @store.put({ **message, **added(message, attempt), **result(earlier, attempt, outcome) })
         end
 
@@ -147,18 +183,25 @@ module SimpleConnect
           end
         end
 
-        def attempt(exchange, outcome)
+        # What the messages of a request have in common: an attempt, but for its bytes.
+        def attempt(exchange)
           steps, verdict = explanation(exchange)
-          response = exchange.json && JSON.generate(exchange.json)
           headers = headers(exchange.request)
           {
             "at" => exchange.at.utc.iso8601(3), "status" => exchange.status, "fault" => exchange.fault,
             "ms" => exchange.seconds && (exchange.seconds * 1000).round(2), "request_id" => exchange.request_id,
             "retry_after" => exchange.retry_after, "duplicate" => exchange.json&.dig("duplicate"),
-            "error" => (outcome.message if outcome.is_a?(Refusal)),
-            "request_headers" => headers, "response_body" => response, "signature" => steps, "verdict" => verdict,
-            "bytes" => 2048 + headers.sum { |pair| pair.sum(&:bytesize) } + response.to_s.bytesize
+            "request_headers" => headers, "response_body" => exchange.json && JSON.generate(exchange.json),
+            "signature" => steps, "verdict" => verdict, "bytes" => 2048 + headers.sum { |pair| pair.sum(&:bytesize) }
           }
+        end
+
+        # The attempt of one message.
+        def own(attempt, outcome, response = nil)
+          response ||= attempt["response_body"]
+          error = outcome.message if outcome.is_a?(Refusal)
+          { **attempt, "error" => error, "response_body" => response,
+                       "bytes" => attempt["bytes"] + error.to_s.bytesize + response.to_s.bytesize }
         end
 
         # Cookies belong to a browser, and the version is no header field, but Rack has it among them.
