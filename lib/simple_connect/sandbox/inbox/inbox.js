@@ -938,11 +938,12 @@ let timer = null;
 let failures = 0;
 let stream = null;
 
-const wait = () => (failures ? Math.min(1000 * 2 ** failures, 8000) : document.hidden ? 10_000 : 1000);
+const wait = () => (failures ? Math.min(1000 * 2 ** failures, 8000) : 1000);
 
 let round = 0;
 
-// Asks for what is new, again and again; or once, and then listens. Another call, or `hush`, ends it.
+// Asks for what is new, again and again; or once, and then listens. Another call, or `hush`, ends it. While nobody looks,
+// it asks only once, because Rails logs each request.
 async function poll() {
   hush();
   const own = round;
@@ -962,7 +963,7 @@ async function poll() {
     lost();
     if (!(error instanceof TypeError)) toast(error.message, "bad");
   }
-  timer = setTimeout(poll, wait());
+  if (!document.hidden) timer = setTimeout(poll, wait());
 }
 
 function hush() {
@@ -1098,11 +1099,8 @@ function start() {
   addEventListener("pagehide", hush);
   addEventListener("pageshow", (event) => { if (event.persisted) poll(); });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) poll();
-    else if (stream) {
-      hush();
-      timer = setTimeout(poll, wait());
-    }
+    if (document.hidden) hush();
+    else poll();
   });
   const id = /^#\/(.+)$/.exec(location.hash)?.[1];
   if (id) {
