@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "objspace"
 require "time"
 require "uri"
 require_relative "../support/inbox"
@@ -496,6 +497,24 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
           "HTTP_AUTHORIZATION" => "Bearer #{sandbox.api_key}", "HTTP_X_LONG" => "x" * 100_000)
       expect(messages.size).to be_between(70, 84)
     end
+  end
+
+  it "does not keep what was cleared or dropped, nor long texts for the list" do
+    stub_const("SimpleConnect::Sandbox::Inbox::Store::MAX_BYTES", 2_000_000)
+    polled = Array.new(40) do |number|
+      deliver(event("order_paid", "e#{number}", note: "#{"kept once #{number}" * 5} #{" " * 60_000}"))
+      messages.size
+    end
+    expect(polled.last).to be < 35
+    lines = inbox.instance_variable_get(:@store).instance_variable_get(:@lines)
+    expect([lines.size, lines.values.sum { |line| ObjectSpace.memsize_of(line) }])
+      .to match([polled.last, a_value < 1_000 * polled.last])
+    sandbox.reset
+    expect([messages, lines.size]).to eq([[], 0])
+    GC.start
+    long = ObjectSpace.each_object(String).count { |text| text.bytesize > 50_000 && text.b.include?("kept once") }
+    # The collector takes what the machine's stack has by chance for used.
+    expect(long).to be < 10
   end
 
   describe "the sandbox's own API" do

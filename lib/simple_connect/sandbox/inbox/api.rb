@@ -61,7 +61,6 @@ module SimpleConnect
           @recorder = recorder
           @templates = templates
           @connections = connections
-          @lines = {}
         end
 
         # @param env [Hash] Rack's
@@ -168,15 +167,7 @@ module SimpleConnect
         end
 
         # The preview's line, made once for each version of a message.
-        def line(message)
-          version, line = @lines[message["id"]]
-          return line if version.equal?(message)
-
-          @lines.clear if @lines.size > 2 * @store.bound
-          line = Preview.new(@templates, message).line
-          @lines[message["id"]] = [message, line]
-          line
-        end
+        def line(message) = @store.line(message) { Preview.new(@templates, message).line }
 
         def summary(message)
           { **SUMMARY.to_h { |name| [name, message[name]] }, "preview_text" => line(message) }

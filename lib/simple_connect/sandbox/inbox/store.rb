@@ -97,6 +97,17 @@ module SimpleConnect
         # @return [Array<Hash>] the newest first
         def messages = @messages.values.reverse
 
+        # Keeps a short text with a version of a message.
+        #
+        # @yieldreturn [String] the text, if there is none yet
+        def line(message)
+          id = message["id"]
+          return yield unless @messages[id].equal?(message)
+
+          # A copy, because the text may be a piece of a long one.
+          @lines[id] ||= String.new(yield, capacity: 0).freeze
+        end
+
         # @return [Hash, nil] the last message with this key
         def keyed(key) = @messages[@keys[key]]
 
@@ -151,6 +162,7 @@ module SimpleConnect
         def forget_all
           @messages = {}
           @keys = {}
+          @lines = {}
           @bytes = {}
           @total = 0
           @state = {}
@@ -221,6 +233,7 @@ module SimpleConnect
           id = message["id"]
           @total -= @bytes[id].to_i
           @messages[id] = message
+          @lines.delete(id)
           @total += @bytes[id] = bytes(message)
           @keys[message["key"]] = id if message["key"]
           restore(message)
@@ -240,6 +253,7 @@ module SimpleConnect
 
         def drop(id)
           message = @messages.delete(id)
+          @lines.delete(id)
           @total -= @bytes.delete(id)
           @keys.delete(message["key"]) if @keys[message["key"]] == id
           ledger(message["session"]).forget(message["row"]) if message["row"]
