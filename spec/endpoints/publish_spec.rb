@@ -188,6 +188,32 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         end
       end
 
+      it "has the deliveries of an invalid application wait, reports it, and goes on with the others" do
+        ScriptedServer.open([ok]) do |server|
+          shops = %w[bad good odd].to_h { |uid| [uid, application(uid:)] }
+          shops.each_value { |shop| shop.endpoints.create!(uid: "one", url: server.url) }
+          shops.each_key { |uid| described_class.publish_later(uid, event(uid: "for_#{uid}")) }
+          # Such as after a change of config.allow_private.
+          shops["bad"].endpoints.update_all(url: "https://10.0.0.1")
+          shops["odd"].update_columns(retry_schedule: { "wat" => 1 })
+          SimpleConnect.configuration.allow_private = ["127.0.0.0/8"]
+          described_class.reset
+          reports = /ConfigurationError: the application bad: .*10.0.0.1.*application odd: retry_schedule/m
+          expect { expect(described_class.deliver_due).to eq(3) }.to output(reports).to_stderr
+          expect([server.requests.map { |request| request.headers["x-simplyq-event-uid"] }, attempts.count])
+            .to eq([["for_good"], 1])
+          waiting = deliveries.where(state: "pending").to_a
+          expect(waiting.map { |each| [each.retry_count, each.lease_token] }).to eq([[0, nil]] * 2)
+          expect(waiting.map { |each| each.next_attempt_at - described_class.store.now })
+            .to all(be_between(40_000_000, 80_000_000))
+
+          shops["bad"].endpoints.first.update!(url: server.url)
+          due!
+          expect { described_class.deliver_due }.to output(/application odd/).to_stderr
+          expect(states.tally).to eq("succeeded" => 2, "pending" => 1)
+        end
+      end
+
       it "uses up no attempt, and counts no failure, for a fault of our own side" do
         application.endpoints.create!(url: "http://127.0.0.1:1")
         settings.connection = { proxy: "http://127.0.0.1:1" }

@@ -77,6 +77,8 @@ module SimpleConnect
         options = retry_schedule.transform_keys(&:to_sym)
         strategy = [*options.delete(:strategy)&.to_sym]
         Outbound::RetrySchedule.new(*strategy, **options)
+      rescue ArgumentError, NoMethodError
+        raise ConfigurationError, "retry_schedule must be a Hash of strategy, wait, max_retries and deadline"
       end
 
       # @return [String]
@@ -92,9 +94,7 @@ module SimpleConnect
         SigningKeys.of(SigningKeys::ANY, scheme.to_sym)
         schedule
       rescue ConfigurationError => e
-        errors.add(e.message.include?("scheme") ? :scheme : :retry_schedule, e.message)
-      rescue ArgumentError, NoMethodError
-        errors.add(:retry_schedule, "must be a Hash of strategy, wait, max_retries and deadline")
+        errors.add(e.message.include?("scheme") ? :scheme : :retry_schedule, e.message.delete_prefix("retry_schedule "))
       end
     end
   end

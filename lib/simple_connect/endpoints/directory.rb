@@ -30,15 +30,24 @@ module SimpleConnect
         end
       end
 
+      # An invalid application must not keep the events of others.
+      #
       # @param ids [Array<Integer>] of applications
-      # @return [Hash{Integer => Entry}]
+      # @return [Hash{Integer => Entry, Error}] an error if the application is invalid; without those that do not exist
       def find_all(ids)
         connected do
-          Application.where(id: ids).pluck(:id, :version).to_h { |id, version| [id, entry(id, version)] }
+          rows = Application.where(id: ids).pluck(:id, :version, :uid)
+          rows.to_h { |id, version, uid| [id, entry_or_error(id, version, uid)] }.compact
         end
       end
 
       private
+
+      def entry_or_error(id, version, uid)
+        entry(id, version)
+      rescue Error => e
+        e.exception("the application #{uid}: #{e.message}")
+      end
 
       # Reads what others have written, and keeps no connection.
       def connected(&) = Database.connected(Application) { Application.uncached(&) }

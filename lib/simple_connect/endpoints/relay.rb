@@ -159,6 +159,7 @@ module SimpleConnect
 
       def offer(deliveries, pairs, stop)
         entries = @directory.find_all(deliveries.map { |delivery| delivery.event.application_id }.uniq)
+        entries.each_value { |entry| Log.report(entry, "the relay of endpoints") if entry.is_a?(Error) }
         deliveries.each do |delivery|
           # Another process need not wait until the lease is over.
           next @store.release(delivery, seconds: 0) if stop&.call
@@ -183,6 +184,9 @@ module SimpleConnect
 
       # @return [Outbound::DeliveryAttempt]
       def deliver(delivery, entry, batch, state)
+        # Until somebody corrects the application.
+        return later(delivery, attempt(nil, delivery), own_fault_wait, state) if entry.is_a?(Error)
+
         endpoint = entry&.by_id&.[](delivery.endpoint_id)
         attempt = attempt(entry, delivery)
         return ended(delivery, attempt, "canceled") unless endpoint
@@ -274,7 +278,7 @@ module SimpleConnect
             @health.succeeded(delivery.endpoint_id)
             @store.release(delivery, state: "succeeded", **started)
           elsif Health.own_fault?(result)
-            later(delivery, attempt, OWN_FAULT * (0.75 + (rand / 2)), state, **started)
+            later(delivery, attempt, own_fault_wait, state, **started)
           else
             failed(delivery, entry, attempt, result, state, started, done)
           end
@@ -282,6 +286,8 @@ module SimpleConnect
         done.each(&:call)
         attempt
       end
+
+      def own_fault_wait = OWN_FAULT * (0.75 + (rand / 2))
 
       def failed(delivery, entry, attempt, result, state, changes, done)
         changes = { **changes, retry_count: delivery.retry_count + 1 }
