@@ -171,7 +171,8 @@ RSpec.describe "The inbox's page", skip: Libraries.missing("puma") || Browser.mi
     browser.click("#tab-attempts")
     browser.see("#panel-attempts li.bad", text: /mobile_no is required/)
     browser.click("#replay")
-    browser.see(".toast.bad", text: /Replayed: 200 OK, but this recipient was refused/)
+    # Only this recipient is sent again.
+    browser.see(".toast.bad", text: /Replayed: 422/)
     browser.click(".row a", text: /Asha/)
     browser.see("#badges .state", text: /Accepted/)
     expect(browser.sees?("#why")).to be(false)
