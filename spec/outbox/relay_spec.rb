@@ -484,12 +484,67 @@ RSpec.describe "The outbox's relay", unchecked: true do
       OutboxTables.migrate(base)
     end
 
-    it "leaves events whose body no key opens, and pauses their client" do
-      write("1")
-      cipher = Class.new { def decrypt(*) = raise(SimpleConnect::ConfigurationError, "no key") }.new
-      relayed(->(*) { 202 }, Outboxes::Relay.new(store: store(cipher:)))
+    # A relay that opens no body of events whose id has "old".
+    def keyless(**options)
+      cipher = Class.new do
+        attr_reader :tries
+
+        def encrypt(body) = body
+
+        def decrypt(body)
+          @tries = @tries.to_i + 1
+          raise(SimpleConnect::ConfigurationError, "no key") if body.include?("old")
+
+          body
+        end
+      end.new
+      @cipher = cipher
+      Outboxes::Relay.new(store: store(cipher:), **options)
+    end
+
+    it "leaves events whose body no key opens, and pauses their client, if it can read none" do
+      %w[1 2 3].each { |number| write("old #{number}", lane: "lane #{number}") }
+      relayed(->(*) { 202 }, keyless)
       expect(client.paused_reason).to eq("body_unreadable")
-      expect(sql("SELECT COUNT(*) FROM events WHERE state = 1")).to eq([[1]])
+      expect(client.probe_at - store.now).to be_between(170_000_000, 181_000_000)
+      expect(@cipher.tries).to be <= 6
+      expect(sql("SELECT state, attempts FROM events")).to eq([[1, 0]] * 3)
+    end
+
+    it "sends what it can read at once, although there are bodies before it that no key opens" do
+      5.times { |number| write("old #{number}", lane: "lane #{number}") }
+      write("new", lane: "new")
+      expect(relayed(->(*) { 202 }, keyless(concurrency: 2))).to eq(["new"])
+      expect(client).to have_attributes(stopped?: false)
+    end
+
+    it "parks a body that no key opens while others of its client arrive, however rarely" do
+      write("old", lane: "asha")
+      answers = relayed(->(*) { 202 }, keyless) do
+        expect(client.paused_reason).to eq("body_unreadable")
+        write("new", lane: "ravi")
+        sql!("UPDATE clients SET probe_at = 1")
+        keyless.run(seconds: 5)
+        2.times do
+          expect(client).to have_attributes(stopped?: false)
+          expect(sql("SELECT attempts FROM events")).to eq([[0]])
+          sql!("UPDATE lanes SET next_attempt_at = 1")
+          keyless.run(seconds: 5)
+        end
+        sql!("UPDATE lanes SET next_attempt_at = 1")
+        sql!("UPDATE events SET first_attempt_at = first_attempt_at - 11000000")
+        keyless(park_after: 10).run(seconds: 5)
+      end
+      expect(answers).to eq(["new"])
+      expect(store.parked.map { |event| [event.event_id, event.last_error, event.attempts] })
+        .to eq([["old", "body_unreadable", 0]])
+    end
+
+    it "learns nothing about a client that is held back from a body that no key opens" do
+      probed("an old one")
+      sql!("UPDATE events SET last_error = 'body_unreadable' WHERE event_id LIKE '%old%'")
+      expect(relayed(->(*) { 503 }, keyless)).to eq(["live"])
+      expect(client).to have_attributes(stopped?: true, paused_reason: nil, failures: 2)
     end
   end
 end

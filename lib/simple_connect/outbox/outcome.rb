@@ -11,6 +11,9 @@ module SimpleConnect
     # is a code, without anything that the service says, which may repeat the event.
     # @api private
     Outcome = Struct.new(:todo, :status, :error, :retry_after) do
+      # @return [Outcome] of an event that was not sent, because no key opens its body
+      def self.unreadable = new(:pause, nil, Outcome::UNREADABLE)
+
       # @param result [Result, Object] a custom policy can return anything
       # @return [Outcome]
       def self.of(result)
@@ -32,7 +35,14 @@ module SimpleConnect
         unreached = Outcome::UNREACHED.include?(kind) || (!phase.nil? && !%i[write read].include?(phase))
         new(unreached ? :hold_back : :postpone, nil, (kind || "unknown").to_s)
       end
+
+      # @return [Boolean] whether it is {unreadable}
+      def unreadable? = error == Outcome::UNREADABLE
+
+      # @return [Integer] how many attempts it is
+      def attempts = unreadable? ? 0 : 1
     end
+    Outcome::UNREADABLE = "body_unreadable"
     # By status.
     Outcome::STATUSES = {
       429 => :hold_back, 503 => :hold_back,

@@ -38,8 +38,10 @@ module SimpleConnect
       MANY = 1_000
       # Seconds for which it tries to record the last results once it has stopped.
       LAST = 5.0
+      # The maximum of lanes of a paused client that it tries one after another while it can read none.
+      TRIES = 500
       private_constant :IDLE, :BUSY, :INTAKE, :TURN, :LANE, :CLIENT, :DATABASE, :LONGEST, :JITTER, :NOTE, :SWEEP,
-                       :SWEEP_MANY, :MANY, :LAST
+                       :SWEEP_MANY, :MANY, :LAST, :TRIES
 
       # A claimed lane and its next events. `renewed` is when its lease began, at the latest; `outcome` what happened to
       # the first event, until the database has it.
@@ -116,6 +118,9 @@ module SimpleConnect
         @stopped_clients = {}
         @noted = {}
         @successes = {}
+        # By client: whether it could read an event, and the ids of lanes that it cannot read.
+        @readable = {}
+        @unreadable = Hash.new { |clients, name| clients[name] = {} }
         @failures = 0
         @next_look = @resumes = @next_sweep = Clock.now
         # Whether the last look found something; nil if it is time for another one.
@@ -239,10 +244,11 @@ module SimpleConnect
       # @return [Outcome]
       def attempt(work)
         body = @store.body(work.event)
+        @readable[work.lane.client] = true
         @sender.call(work.event, body, @batch)
       rescue StandardError => e
         # No key opens the body; or a custom policy failed.
-        body ? Outcome.new(:postpone, nil, e.class.to_s[0, 100]) : Outcome.new(:pause, nil, "body_unreadable")
+        body ? Outcome.new(:postpone, nil, e.class.to_s[0, 100]) : Outcome.unreadable
       end
 
       def settle(work, outcome)
@@ -266,7 +272,7 @@ module SimpleConnect
         when :done then done(work)
         when :park then park(work, work.outcome)
         when :postpone then postpone(work)
-        when :hold_back, :pause then stop_client(work)
+        when :hold_back, :pause then own_fault?(work) ? postpone(work) : stop_client(work)
         end
         go_on(work) if @held.key?(work)
       end
@@ -285,7 +291,8 @@ module SimpleConnect
       def park(work, outcome)
         lane = work.lane
         works_again(lane)
-        parked = @store.park(lane, work.event, attempts: 1, status: outcome.status, error: outcome.error)
+        parked = @store.park(lane, work.event, attempts: work.outcome.attempts, status: outcome.status,
+                                               error: outcome.error)
         return lost(work) unless parked || @store.renew(lane, lease: @lease)
 
         report(work.event, outcome, :parked)
@@ -309,14 +316,16 @@ module SimpleConnect
         lane = work.lane
         event = work.event
         outcome = work.outcome
-        works_again(lane)
+        outcome.unreadable? ? @store.return_probe(lane) : works_again(lane)
         succeeded(lane.client) if @successes[lane.client]
         trial = @store.trial(lane, event)
         return park(work, Outcome.new(:park, outcome.status, "expired")) if trial.age >= @give_up_after
-        return park(work, outcome) if hopeless?(trial, outcome)
+        return park(work, outcome) if hopeless?(trial, work)
 
-        seconds = backoff(LANE, event.attempts + 1, outcome.retry_after)
-        postponed = @store.postpone(lane, event, seconds:, status: outcome.status, error: outcome.error)
+        # A key can be there again at any time.
+        seconds = outcome.unreadable? ? @probe_every : backoff(LANE, event.attempts + 1, outcome.retry_after)
+        postponed = @store.postpone(lane, event, seconds:, status: outcome.status, error: outcome.error,
+                                                 attempts: outcome.attempts)
         return lost(work) unless postponed
 
         report(event, outcome, :postponed)
@@ -324,14 +333,19 @@ module SimpleConnect
       end
 
       # A service that is busy gets more time.
-      def hopeless?(trial, outcome)
-        @park_after && trial.failing && trial.failing >= @park_after && outcome.todo != :hold_back
+      def hopeless?(trial, work)
+        failing = known_unreadable?(work) ? trial.age : trial.failing
+        @park_after && failing && failing >= @park_after && work.outcome.todo != :hold_back
       end
 
+      # Whether others of its client could be read when it was postponed.
+      def known_unreadable?(work) = work.outcome.unreadable? && work.event.last_error == work.outcome.error
+
       # Whether the answer is about the event after all, such as from a firewall that dislikes its text: others have
-      # succeeded since it last got one.
+      # succeeded since it last got one. Or no key opens it, but those of others.
       def own_fault?(work)
         lane = work.lane
+        return known_unreadable?(work) || @readable.key?(lane.client) if work.outcome.unreadable?
         return false if work.outcome.status.nil? || lane.probe
 
         succeeded(lane.client) if @successes[lane.client]
@@ -340,7 +354,7 @@ module SimpleConnect
 
       # Nothing is used up: neither the event's attempts nor its time.
       def stop_client(work)
-        return postpone(work) if own_fault?(work)
+        return try_others(work) if others?(work)
 
         lane = work.lane
         @store.failed(lane)
@@ -354,6 +368,7 @@ module SimpleConnect
                     @store.hold_back(lane.client, seconds:, probe: lane.probe)
                   end
         @stopped_clients[lane.client] = failures + 1
+        @unreadable.delete(lane.client)
         lane.probe = nil
         work.outcome = nil
         report(work.event, outcome, paused ? :paused : :held_back)
@@ -363,6 +378,23 @@ module SimpleConnect
                                         seconds:)
       end
 
+      # Whether there may be lanes of its client that it can read.
+      def others?(work)
+        tried = @unreadable[work.lane.client]
+        work.outcome.unreadable? && tried.size < TRIES && !tried.key?(work.lane.id)
+      end
+
+      # Looks for one, which costs no request.
+      def try_others(work)
+        lane = work.lane
+        outcome = work.outcome
+        lane.probe ? @store.return_probe(lane) : @store.pause(lane.client, reason: outcome.error, probe_in: 0)
+        @unreadable[lane.client][lane.id] = true
+        @stopped_clients[lane.client] ||= 1
+        work.outcome = nil
+        report(work.event, outcome, :paused)
+      end
+
       # After any answer that is about the event, not the client.
       def works_again(lane)
         return unless lane.probe
@@ -370,6 +402,7 @@ module SimpleConnect
         @store.resume(lane.client)
         @store.succeeded(lane.client)
         @stopped_clients.delete(lane.client)
+        @unreadable.delete(lane.client)
         lane.probe = nil
       end
 
@@ -446,7 +479,7 @@ module SimpleConnect
       def report(event, outcome, name)
         @counters[name] += 1
         publish("relay.simple_connect", **facts(event), outcome: name, status: outcome.status, error: outcome.error,
-                                                        attempts: event.attempts + 1,
+                                                        attempts: event.attempts + outcome.attempts,
                                                         lag: (database_time - event.created_at) / 1_000_000.0)
       end
 

@@ -36,7 +36,7 @@ module SimpleConnect
       # another one may do so.
       Lane = Struct.new(:id, :key, :client, :token, :first_failure_at, :probe)
       Event = Struct.new(:id, :lane_id, :client, :event_id, :event_key, :body, :attempts, :first_attempt_at,
-                         :expires_at, :created_at, :traceparent)
+                         :expires_at, :created_at, :traceparent, :last_error)
       # A client is stopped if it has `probe_at`: paused if it has a reason, else held back. `due` is whether it has
       # free lanes to send, `probe_due` whether it is time for a probe.
       Client = Struct.new(:id, :name, :probe_at, :paused_reason, :failures, :stopped_since, :stopped_for,
@@ -133,7 +133,7 @@ module SimpleConnect
         return {} if lanes.empty?
 
         columns = "id, lane_id, client, event_id, event_key, body, attempts, first_attempt_at, expires_at, " \
-                  "created_at, traceparent"
+                  "created_at, traceparent, last_error"
         each = lanes.map do |lane|
           "SELECT #{columns} FROM #{EVENTS} WHERE lane_id = #{Integer(lane.id)} AND state = #{PENDING} ORDER BY id " \
             "LIMIT #{Integer(limit)}"
@@ -177,8 +177,9 @@ module SimpleConnect
       end
 
       # Ends the lease; the lane waits.
+      # @param attempts [Integer] see {#park}
       # @return [Boolean] false if the lease was lost
-      def postpone(lane, event, seconds:, status:, error:)
+      def postpone(lane, event, seconds:, status:, error:, attempts: 1)
         with do |db|
           db.transaction do
             now = db.class::NOW
@@ -192,8 +193,8 @@ module SimpleConnect
               WHERE id = :id AND lease_token = :token
             SQL
 
-            db.change(<<~SQL, id: event.id, status:, error:, lane: lane.id)
-              UPDATE #{EVENTS} SET attempts = attempts + 1, last_status = :status, last_error = :error,
+            db.change(<<~SQL, id: event.id, attempts:, status:, error:, lane: lane.id)
+              UPDATE #{EVENTS} SET attempts = attempts + :attempts, last_status = :status, last_error = :error,
                 first_attempt_at = COALESCE(first_attempt_at, #{client_clock(db, lane_client)})
               WHERE id = :id
             SQL
