@@ -156,9 +156,14 @@ module SimpleConnect
       # Makes all processes read an application again, once the transaction has committed.
       # @return [void]
       def changed(application_id)
-        Application.where(id: application_id).update_all("version = version + 1")
+        Application.where(id: application_id).update_all(version: new_version)
         nil
       end
+
+      # @api private
+      # @return [Integer] a version that no application has had. One that is counted would come again after a change
+      #   that is rolled back, or by an object that was read before other changes
+      def new_version = SecureRandom.random_number(2**62) + 1
 
       # @api private
       # Enqueues a job that sends what is due.

@@ -134,6 +134,46 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       expect(described_class.find_application("shop").endpoints).to eq([])
     end
 
+    describe "what is kept in memory" do
+      found = -> { described_class.find_application("shop") }
+
+      it "is read again after a change by an object that was read before others" do
+        shop = application
+        endpoint = shop.endpoints.create!(uid: "a", url: "https://old.example")
+        found.call
+        shop.update!(rate_limit: 7)
+        expect(found.call.rate_limit).to eq(7)
+        stale = shop.class.find_by!(uid: "shop")
+        endpoint.update!(url: "https://new.example")
+        stale.update!(name: "Other")
+        expect([found.call.endpoint("a").url, found.call.name]).to eq(["https://new.example", "Other"])
+      end
+
+      it "is read again after a transaction that was rolled back" do
+        endpoint = application.endpoints.create!(uid: "a", url: "https://a.example")
+        EndpointTables::Base.transaction do
+          endpoint.update!(url: "https://never-committed.example")
+          expect(found.call.endpoint("a").url).to eq("https://never-committed.example")
+          raise ActiveRecord::Rollback
+        end
+        endpoint.class.find(endpoint.id).update!(rate_limit: 9)
+        expect(found.call.endpoint("a").url).to eq("https://a.example")
+      end
+
+      it "is read again where the same ids come again, such as in transactional tests" do
+        urls = %w[https://a.example https://b.example].map do |url|
+          seen = nil
+          EndpointTables::Base.transaction do
+            application(id: 77).endpoints.create!(id: 78, uid: "a", url:)
+            seen = found.call.endpoint("a").url
+            raise ActiveRecord::Rollback
+          end
+          seen
+        end
+        expect(urls).to eq(%w[https://a.example https://b.example])
+      end
+    end
+
     it "repeats the transaction that the database ends to solve a deadlock" do
       skip("SQLite locks the whole database") if database.engine == "SQLite"
       shop = application

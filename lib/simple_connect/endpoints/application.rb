@@ -30,7 +30,7 @@ module SimpleConnect
       validates :name, presence: true
       validates :uid, uniqueness: true
       validate :check
-      before_update { self.version += 1 }
+      before_save { self.version = Endpoints.new_version }
 
       # Stores an application that was built in code, with its endpoints. Those that are stored already are updated.
       #
