@@ -814,8 +814,7 @@ async function replay() {
   if (!answer) return;
   if (answer.receiver) received(answer, "Replayed: your receiver got the message");
   else {
-    const refused = succeeded(answer) && answer.message.state === "rejected";
-    toast(`Replayed: ${status(answer)}${refused ? ", but this recipient was refused" : ""}`, succeeded(answer) && !refused ? "good" : "bad");
+    toast(`Replayed: ${status(answer)}`, succeeded(answer) ? "good" : "bad");
     refresh(answer.message);
   }
 }
