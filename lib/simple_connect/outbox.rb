@@ -13,13 +13,16 @@ module SimpleConnect
     # The maximum length of an `event_id` and of a client's name, in bytes.
     EVENT_ID_BYTES = 255
     CLIENT_BYTES = 100
-    # How many seconds a relay's job runs.
+    # How many seconds a relay's job claims events, and after how many the next may do so in any case.
     JOB_SECONDS = 20
+    JOB_LEASE = 30
+    # Seconds until the next job if this one could claim nothing of what is due.
+    JOB_IDLE = 1
     # How many seconds until old parked events are deleted again.
     CLEAN_EVERY = 3600
     # After this many seconds, the service may have forgotten an `event_id`.
     OLD = 3 * 24 * 3600
-    private_constant :EVENT_ID_BYTES, :CLIENT_BYTES, :JOB_SECONDS, :CLEAN_EVERY, :OLD
+    private_constant :EVENT_ID_BYTES, :CLIENT_BYTES, :JOB_SECONDS, :JOB_LEASE, :JOB_IDLE, :CLEAN_EVERY, :OLD
 
     autoload :Bodies, File.expand_path("outbox/bodies.rb", __dir__)
     autoload :LaneKeys, File.expand_path("outbox/lane_keys.rb", __dir__)
@@ -174,8 +177,22 @@ module SimpleConnect
       end
 
       # @api private
-      # @return [Boolean] whether the job must be enqueued again
-      def relay_in_job = relay_for(JOB_SECONDS)
+      # Delivers in a job, and enqueues the next one if something is due. Jobs take turns: while one of them claims
+      # events, others end at once, so the one whose turn it was looks once more after it.
+      # @param job [Class]
+      # @return [void]
+      def relay_in_job(job)
+        relay = new_relay
+        turn = store.take_turn(owner: relay.owner, lease: JOB_LEASE) or return
+        return unless relay_for(JOB_SECONDS, relay) { end_turn(turn) }
+        return job.enqueue_relay(0) if relay.counters.any?
+
+        # Another transaction has locked it. One job looks again, and those that are enqueued before end at once.
+        again = !job.at_once? && store.take_turn(owner: relay.owner, lease: JOB_IDLE * 0.9)
+        job.enqueue_relay(JOB_IDLE) if again
+      ensure
+        end_turn(turn) if turn
+      end
 
       # @api private
       # @raise [ConfigurationError] if the outbox does not work with this database
@@ -244,10 +261,17 @@ module SimpleConnect
 
       def new_relay = Relay.new(store:, concurrency: settings.concurrency, park_after: settings.park_after)
 
-      def relay_for(seconds)
-        more = new_relay.run(seconds:)
+      def relay_for(seconds, relay = new_relay, &)
+        more = relay.run(seconds:, &)
         clean_in_time
         more
+      end
+
+      # If that fails, another job has its turn when the lease is over.
+      def end_turn(turn)
+        store.end_turn(turn)
+      rescue *Database.errors
+        nil
       end
 
       def run_until(stop, relay, beside)

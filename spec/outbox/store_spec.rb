@@ -68,6 +68,16 @@ RSpec.describe "The outbox's store", unchecked: true do
       end
     end
 
+    it "gives one job at a time its turn, until it ends or its lease is over" do
+      take = ->(lease) { store.take_turn(owner: "a spec", lease:) }
+      turns = Array.new(4) { aside { take.call(60) } }.map(&:value)
+      expect([turns.compact.size, store.sweep, take.call(60)]).to eq([1, 0, nil])
+      store.end_turn(turns.compact.first + 1)
+      expect(take.call(60)).to be_nil
+      store.end_turn(turns.compact.first)
+      expect([take.call(-1), take.call(60), take.call(60)]).to match([Integer, Integer, nil])
+    end
+
     it "writes an event once, and refuses another one with its id" do
       expect(store.insert([row("1"), row("2")])).to eq(2)
       expect(store.insert([row("2"), row("3")])).to eq(1)

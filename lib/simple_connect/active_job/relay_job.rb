@@ -5,7 +5,8 @@ require_relative "../internal/autoload"
 module SimpleConnect
   module Outbox
     # The ActiveJob job that delivers what is in the outbox. It runs for some 20 seconds at most, and enqueues itself
-    # again if there is more. It is enqueued after a commit; let a schedule of yours enqueue it once a minute, too.
+    # again if there is more; if it is the turn of another one, it ends at once. It is enqueued after a commit; let a
+    # schedule of yours enqueue it once a minute, too.
     #
     # @example With your own options, after `config.outbox.job = "MyRelayJob"`
     #   class MyRelayJob < SimpleConnect::Outbox::RelayJob
@@ -29,9 +30,7 @@ module SimpleConnect
 
       # @api private
       # @return [void]
-      def perform
-        self.class.enqueue_relay(0) if Outbox.relay_in_job
-      end
+      def perform = Outbox.relay_in_job(self.class)
     end
   end
 end

@@ -59,6 +59,8 @@ module SimpleConnect
 
       # @return [Hash{Symbol => Integer}] how often each outcome happened
       attr_reader :counters
+      # @return [String]
+      attr_reader :owner
 
       # @param store [Store]
       # @param sender [Sender, #call, #timeout]
@@ -91,12 +93,17 @@ module SimpleConnect
       # Sends until {#stop} is called.
       #
       # @param seconds [Numeric, nil] sends for that long at most, and only while something is due
+      # @yield once it claims nothing more; requests may be under way
       # @return [Boolean] whether something is due
       def run(seconds: nil)
         reset(seconds)
+        works = Enumerator.new do |list|
+          feed(list)
+          yield if block_given?
+        end
         @store.session do |db|
           @db = db
-          @batch.run(Enumerator.new { |works| feed(works) }) { |outcome, work| settle(work, outcome) }
+          @batch.run(works) { |outcome, work| settle(work, outcome) }
           finish_up
         ensure
           let_all_go

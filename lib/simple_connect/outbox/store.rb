@@ -22,6 +22,8 @@ module SimpleConnect
       PARKED = 2
       # The name of the row that intake locks, and that has the time of the last pass. No client's name is empty.
       LOCK = ""
+      # The key of the lane that jobs lease. It belongs to no client and has no events.
+      JOBS = "jobs"
       # Of one INSERT: rows, and bytes of their bodies. MariaDB refuses statements of more than 16 MiB, and a body takes
       # twice its size in one.
       SLICE = 500
@@ -30,7 +32,8 @@ module SimpleConnect
       LIMITS = { client: 100, event_id: 255, event_key: 255, lane_key: 150, traceparent: 55 }.freeze
       # For rows that are read or deleted without need for speed.
       PAGE = 1_000
-      private_constant :EVENTS, :LANES, :CLIENTS, :NEW, :PENDING, :PARKED, :LOCK, :SLICE, :SLICE_BYTES, :LIMITS, :PAGE
+      private_constant :EVENTS, :LANES, :CLIENTS, :NEW, :PENDING, :PARKED, :LOCK, :JOBS, :SLICE, :SLICE_BYTES, :LIMITS,
+                       :PAGE
 
       # A claimed lane. It has `probe` if its client is stopped, and one event may find out whether it works again: when
       # another one may do so.
@@ -289,6 +292,39 @@ module SimpleConnect
       def passed
         with { |db| lock_row(db) }
         touch(LOCK)
+      end
+
+      # Jobs take turns: only one of them claims lanes.
+      # @param owner [String] see {#claim}
+      # @param lease [Numeric] seconds after which another job has its turn anyway
+      # @return [Integer, nil] the token of the lease; nil if it is the turn of another job
+      def take_turn(owner:, lease:)
+        token = SecureRandom.random_number(2**62)
+        with do |db|
+          ends = "#{db.class::NOW} + #{micros(lease)}"
+          taken = db.change(<<~SQL, owner:, token:, key: JOBS).positive?
+            UPDATE #{LANES} SET lease_owner = :owner, lease_token = :token, lease_until = #{ends}
+            WHERE lane_key = :key AND (lease_until IS NULL OR lease_until <= #{db.class::NOW})
+          SQL
+          next token if taken
+          next if db.value("SELECT 1 FROM #{LANES} WHERE lane_key = :key", key: JOBS)
+
+          first = "(#{db.literal([JOBS, 0, owner, token])}, #{ends})"
+          columns = "lane_key, client_id, lease_owner, lease_token, lease_until"
+          token if db.insert_new(LANES, columns, { db.literal(JOBS) => first }, %w[lane_key]).positive?
+        end
+      end
+
+      # @param token [Integer] see {#take_turn}
+      # @return [void]
+      def end_turn(token)
+        with do |db|
+          db.change(<<~SQL, token:, key: JOBS)
+            UPDATE #{LANES} SET lease_owner = NULL, lease_token = NULL, lease_until = NULL
+            WHERE lane_key = :key AND lease_token = :token
+          SQL
+        end
+        nil
       end
 
       # @return [Integer] the database's clock

@@ -31,9 +31,7 @@ module SimpleConnect
 
       # @api private
       # @return [void]
-      def perform
-        self.class.enqueue_relay(0) if Outbox.relay_in_job
-      end
+      def perform = Outbox.relay_in_job(self.class)
     end
   end
 end
