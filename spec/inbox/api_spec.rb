@@ -49,6 +49,13 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
                                       "verdict" => "The signature is valid."))
     end
 
+    it "keeps events apart whose ids differ at their ends only" do
+      %w[a b].each { |last| expect(deliver(event("order_paid", "#{"x" * 300}#{last}"))[0]).to eq(202) }
+      deliver(event("order_paid", " e1"))
+      deliver(event("order_paid", "e1"))
+      expect(messages.map { |each| each["attempts_count"] }).to eq([1] * 4)
+    end
+
     it "keeps a message accepted, whatever fails later" do
       deliver(event)
       ask("POST", "/inbox/faults", { kind: 503 })

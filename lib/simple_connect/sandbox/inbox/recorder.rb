@@ -16,8 +16,8 @@ module SimpleConnect
         ATTEMPTS = 50
         # Statuses after which a client tries again.
         TRANSIENT = [408, 425, 429].freeze
-        # How long a text of a summary may be.
-        TEXT = 200
+        # How long a text of a summary may be: an id of the outbox fits.
+        TEXT = 255
         # The bytes of messages that one request may become, at most. Each recipient's message has its own copy of what
         # all have in common.
         MAX_BYTES = 8 * 1024 * 1024
@@ -88,11 +88,14 @@ module SimpleConnect
           return known unless json.is_a?(Hash)
 
           envelope = Envelope.new(json)
-          event_id = text(envelope.event["event_id"])
+          id = envelope.event["event_id"]
+          event_id = text(id)
+          # As the ledger tells events apart: the text that is shown may be cut.
+          key = event_id && JSON.generate([exchange.session, "event", Digest::SHA256.hexdigest(id.to_s)])
           known.merge(
             "event_key" => text(envelope.event[envelope.key]), "event_id" => event_id,
             "recipient" => recipient(envelope.recipient), "language" => text(envelope.event["language"]),
-            "fields" => envelope.fields, "key" => event_id && JSON.generate([exchange.session, "event", event_id])
+            "fields" => envelope.fields, "key" => key
           )
         end
 
