@@ -305,6 +305,37 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       end
     end
 
+    # Finishes what is pending before each look for what to send again, as a relay could, at most 20 times.
+    def finishing(state)
+      looks = 0
+      finish = ActiveSupport::Notifications.subscribe(/\Asql.active_record/, Class.new do
+        define_method(:start) do |_, _, payload|
+          next unless payload[:sql].match?(/\ASELECT .*endpoint_deliveries.* LIMIT /)
+          raise "it has no end" if (looks += 1) > 20
+
+          Thread.new { EndpointTables.models[3].where(state: "pending").update_all(state:) }.join
+        end
+        define_method(:finish) { |*| nil }
+      end.new)
+      yield
+    ensure
+      ActiveSupport::Notifications.unsubscribe(finish)
+    end
+
+    it "sends each event again once, also if it is delivered, fails or is canceled meanwhile" do
+      stub_const("SimpleConnect::Endpoints::Endpoint::SLICE", 2)
+      endpoint = application.endpoints.create!(url: "https://a.example")
+      5.times { described_class.publish_later("shop", event) }
+      again = ->(only) { endpoint.replay(since: Time.now - 60, until: Time.now + 60, only:) }
+      finishing("succeeded") { expect(again[nil]).to eq(5) }
+      deliveries.update_all(state: "failed")
+      finishing("canceled") { expect(again[:failed]).to eq(5) }
+      deliveries.update_all(state: "kept")
+      finishing("kept") { expect(endpoint.enable!(replay: true)).to eq(5) }
+      deliveries.update_all(state: "kept")
+      expect([endpoint.enable!, states.uniq]).to eq([5, %w[canceled]])
+    end
+
     it "relays until it is told to stop, and keeps nobody waiting for a slow endpoint" do
       gate = Queue.new
       ScriptedServer.open([ScriptedServer.held(gate), ok]) do |server|

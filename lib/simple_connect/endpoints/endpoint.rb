@@ -254,10 +254,12 @@ module SimpleConnect
 
       def finish(deliveries, state) = change(deliveries, { state:, finished_at: Endpoints.store.now })
 
+      # By id, because the relay can finish a delivery meanwhile, which is then found again.
       def change(deliveries, changes)
-        count = 0
-        until (ids = deliveries.limit(SLICE).pluck(:id)).empty?
-          count += deliveries.klass.where(id: ids).update_all(changes)
+        count = last = 0
+        until (ids = deliveries.where("id > ?", last).order(:id).limit(SLICE).pluck(:id)).empty?
+          count += Endpoints.store.transaction { deliveries.where(id: ids).update_all(changes) }
+          last = ids.last
         end
         count
       end
