@@ -375,20 +375,55 @@ RSpec.describe "simple_connect doctor", unchecked: true do
       expect(locked("ruby")).to match(check("yellow", /needs Rust\z/, /bundle lock --add-platform aarch64-linux/))
     end
 
-    it "finds an extension that was built for another Ruby, and checks the network all the same" do
-      port = closed_port
-      out = Dir.mktmpdir do |directory|
+    it "finds a lockfile with which Bundler installs the gem for glibc on musl" do
+      stub_const("RUBY_PLATFORM", "aarch64-linux-musl")
+      allow(Gem::Platform).to receive(:local).and_return(Gem::Platform.new("aarch64-linux-musl"))
+      [%w[aarch64-linux], %w[aarch64-linux-gnu x86_64-linux-musl], %w[aarch64-linux ruby]].each do |platforms|
+        expect(locked(*platforms))
+          .to match(check("red", /but not for aarch64-linux-musl: Bundler may install the gem for glibc, which does/,
+                          "run: bundle lock --add-platform aarch64-linux-musl, then install into an empty folder"))
+      end
+      expect(locked("x86_64-linux")["seen"]).to end_with("a frozen bundle cannot be installed here")
+      expect(locked("ruby")).to match(check("yellow", /needs Rust\z/, /bundle lock --add-platform aarch64-linux-musl/))
+      expect(locked("aarch64-linux", "aarch64-linux-musl")["level"]).to eq("green")
+    end
+
+    # The checks of a gem whose only library, for `ruby`, is an empty file; `preload` runs before them.
+    def checks_with_library_for(ruby, port, preload: "")
+      Dir.mktmpdir do |directory|
         %w[lib exe].each { |part| FileUtils.cp_r("#{Command::ROOT}/#{part}", directory) }
         FileUtils.rm_rf("#{directory}/lib/simple_connect_client")
-        FileUtils.mkdir_p("#{directory}/lib/simple_connect_client/9.9")
-        FileUtils.touch("#{directory}/lib/simple_connect_client/9.9/simple_connect_client.#{RbConfig::CONFIG["DLEXT"]}")
+        library = "#{directory}/lib/simple_connect_client/#{ruby}/simple_connect_client.#{RbConfig::CONFIG["DLEXT"]}"
+        FileUtils.mkdir_p(File.dirname(library))
+        FileUtils.touch(library)
+        File.write("#{directory}/preload.rb", preload)
         env = { **environment("http://127.0.0.1:#{port}/events"), "RUBYOPT" => nil, "RUBYLIB" => nil }
-        out, err, status = Open3.capture3(env, RbConfig.ruby, "-I", "#{directory}/lib",
+        out, err, status = Open3.capture3(env, RbConfig.ruby, "-I", "#{directory}/lib", "-r", "#{directory}/preload.rb",
                                           "#{directory}/exe/simple_connect", "doctor", "--json")
         expect([err, status.exitstatus]).to eq(["", 1])
-        out
+        by_name(out)
       end
-      checks = by_name(out)
+    end
+
+    it "finds a gem for glibc on musl, and says how to install the other" do
+      checks = checks_with_library_for(RUBY_VERSION[/\A\d+\.\d+/], closed_port, preload: <<~'RUBY')
+        Object.send(:remove_const, :RUBY_PLATFORM)
+        RUBY_PLATFORM = "aarch64-linux-musl"
+        module Kernel
+          alias_method :require_any, :require
+          def require(path)
+            return require_any(path) unless path.end_with?(".#{RbConfig::CONFIG["DLEXT"]}") && path.include?("simple_connect")
+
+            raise LoadError, "Error loading shared library ld-linux-aarch64.so.1: No such file or directory"
+          end
+        end
+      RUBY
+      expect(checks["extension"]).to match(check("red", /cannot be loaded on .*musl.*: Error loading shared library/,
+                                                 /\AThis gem is for glibc. Run `bundle lock --add-platform aarch64-/))
+    end
+
+    it "finds an extension that was built for another Ruby, and checks the network all the same" do
+      checks = checks_with_library_for("9.9", closed_port)
 
       expect(checks["extension"]).to match(check("red", /\Abuilt for Ruby 9.9, not for Ruby #{RUBY_VERSION}, /,
                                                  /gem pristine simple_connect-client\z/))

@@ -49,16 +49,25 @@ module SimpleConnect
           red("extension", "it is missing; this is #{here}",
               "in a checkout, run rake compile; otherwise run gem pristine simple_connect-client")
         else
-          red("extension", "it cannot be loaded on #{here}: #{message.lines.first.chomp[0, 300]}",
-              "install the gem on this machine, or in an image with the same libc: gem pristine simple_connect-client")
+          unloadable(message)
         end
+      end
+
+      def unloadable(message)
+        # Its second line is the advice of internal/extension.rb.
+        advice = message.lines[1]&.chomp if musl?
+        red("extension", "it cannot be loaded on #{here}: #{message.lines.first.chomp[0, 300]}",
+            advice || "install the gem on this machine, or in an image with the same libc: " \
+                      "gem pristine simple_connect-client")
       end
 
       def libc
         Etc.confstr(Etc::CS_GNU_LIBC_VERSION)
       rescue SystemCallError, NameError
-        RUBY_PLATFORM.include?("musl") ? "musl" : "no glibc"
+        musl? ? "musl" : "no glibc"
       end
+
+      def musl? = RUBY_PLATFORM.include?("musl")
 
       def lockfile
         path = lockfile_path
@@ -85,7 +94,10 @@ module SimpleConnect
         return green("lockfile", seen) if names.any? { |name| here?(name) }
 
         add = "bundle lock --add-platform #{platform}"
-        if names.include?("ruby")
+        if musl? && names.any? { |name| this_processor?(Gem::Platform.new(name)) }
+          red("lockfile", "#{seen}, but not for #{platform}: Bundler may install the gem for glibc, which does not " \
+                          "load here", "run: #{add}, then install into an empty folder")
+        elsif names.include?("ruby")
           yellow("lockfile", "#{seen}: installing the gem compiles the extension, which needs Rust",
                  "for the compiled gem: #{add}")
         else
@@ -97,10 +109,16 @@ module SimpleConnect
       def here?(name)
         platform = Gem::Platform.new(name)
         local = Gem::Platform.local
-        return false unless platform.is_a?(Gem::Platform) && [platform.cpu, platform.os] == [local.cpu, local.os]
+        return false unless this_processor?(platform)
         return platform.version.nil? || platform.version == local.version unless local.os == "linux"
 
-        name.include?("musl") == RUBY_PLATFORM.include?("musl")
+        name.include?("musl") == musl?
+      end
+
+      # Whether it differs in the libc at most.
+      def this_processor?(platform)
+        local = Gem::Platform.local
+        platform.is_a?(Gem::Platform) && [platform.cpu, platform.os] == [local.cpu, local.os]
       end
 
       # The name for Bundler. RubyGems before 3.3.22 does not know -gnu.
@@ -109,7 +127,7 @@ module SimpleConnect
         return [local.cpu, local.os].join("-") if local.os == "darwin"
         return local.to_s unless local.os == "linux"
 
-        libc = if RUBY_PLATFORM.include?("musl") then "-musl"
+        libc = if musl? then "-musl"
                elsif Gem.rubygems_version >= Gem::Version.new("3.3.22") then "-gnu"
                end
         "#{local.cpu}-linux#{libc}"

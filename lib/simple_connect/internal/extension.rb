@@ -36,7 +36,24 @@ unless found
   MESSAGE
 end
 
-require found
+begin
+  require found
+rescue LoadError => e
+  raise unless RUBY_PLATFORM.include?("musl")
+
+  # The messages of musl's loader have one line; doctor shows the second as its advice.
+  musl = "#{RUBY_PLATFORM[/\A[^-]+/]}-linux-musl"
+  advice = case e.message
+           when /libgcc_s/ then "Install libgcc: `apk add libgcc`"
+           when /ld-linux|Error relocating/
+             "This gem is for glibc. Run `bundle lock --add-platform #{musl}`, then `bundle install` where this gem " \
+             "is not installed yet, as in a new image; without Bundler, run " \
+             "`gem install simple_connect-client --platform #{musl}`"
+           end
+  raise unless advice
+
+  raise LoadError, "#{e.message}\n#{advice}"
+end
 
 module SimpleConnect
   # Generates request bodies and parses responses: `flat_event`, `nested_event`, `generate` and `parse`. In Rust.
