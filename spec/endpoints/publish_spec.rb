@@ -19,7 +19,7 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
 
   def states = deliveries.pluck(:state)
 
-  EndpointTables.each(self) do
+  EndpointTables.each(self) do |database|
     describe "publishing" do
       it "records the event, sends it to each endpoint that matches, and records the attempts" do
         ScriptedServer.open([ok]) do |server|
@@ -302,6 +302,54 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         expect(signed?(again, "s")).to be(true)
         expect(endpoint.replay(since: Time.now - 60, only: nil)).to eq(2)
         expect(attempts.last.to_attempt.trigger_type).to eq(:manual)
+      end
+    end
+
+    describe "enabling an endpoint" do
+      # As a process has read it that was paused until the endpoint was enabled.
+      def outdated(endpoint)
+        endpoint.update!(disabled_at: 1, disabled_reason: "failing")
+        SimpleConnect::Endpoints.directory.find("shop").tap { endpoint.enable! }
+      end
+
+      it "sends what is recorded by a process that has not seen it, also if it is enabled twice" do
+        ScriptedServer.open([ok]) do |server|
+          endpoint = application.endpoints.create!(url: server.url)
+          allow(described_class.directory).to receive(:find).and_return(outdated(endpoint))
+          described_class.publish_later("shop", event)
+          expect(endpoint.enable!).to eq(0)
+          described_class.deliver_due
+          expect([states, server.requests.size]).to eq([%w[succeeded], 1])
+        end
+      end
+
+      it "sends what is claimed by a process that has not seen it" do
+        ScriptedServer.open([ok]) do |server|
+          shop = application
+          endpoint = shop.endpoints.create!(url: server.url)
+          entry = outdated(endpoint)
+          described_class.publish_later("shop", event)
+          outdated = [{ shop.id => entry }]
+          allow(described_class.directory).to receive(:find_all).and_wrap_original do |find_all, ids|
+            outdated.pop || find_all.call(ids)
+          end
+          described_class.deliver_due
+          expect([states, server.requests.size, deliveries.first.retry_count]).to eq([%w[succeeded], 1, 0])
+        end
+      end
+
+      it "sends what is published in a transaction that is open meanwhile" do
+        skip("SQLite has one writer at a time") if database.engine == "SQLite"
+        ScriptedServer.open([ok]) do |server|
+          endpoint = application.endpoints.create!(url: server.url)
+          endpoint.update!(disabled_at: 1, disabled_reason: "failing")
+          EndpointTables::Base.transaction do
+            described_class.publish_later("shop", event)
+            Thread.new { endpoint.enable! }.join
+          end
+          described_class.deliver_due
+          expect([states, server.requests.size]).to eq([%w[succeeded], 1])
+        end
       end
     end
 

@@ -47,10 +47,8 @@ module SimpleConnect
           due = time + ((seconds || 0) * SECOND).to_i
           stored = event_row(entry, event, time)
           rows = endpoints.map do |endpoint|
-            kept = entry.disabled[endpoint.uid]
             { event_id: stored.id, endpoint_id: entry.ids.fetch(endpoint.uid), scheme: entry.scheme.name,
-              state: kept ? "kept" : "pending", next_attempt_at: due, created_at: time,
-              lease_token: kept ? nil : token }
+              state: "pending", next_attempt_at: due, created_at: time, lease_token: token }
           end
           rows.each_slice(SLICE) { |slice| Delivery.insert_all(slice) }
           Delivery.where(event_id: stored.id).to_a.each { |delivery| delivery.event = stored }
@@ -94,12 +92,14 @@ module SimpleConnect
       # @param seconds [Numeric, nil] when it is due again
       # @return [Boolean] false if another process has claimed it meanwhile
       def release(delivery, seconds: nil, **changes)
-        connected do
+        transaction do
           time = now
           changes[:next_attempt_at] = time + (seconds * SECOND).ceil if seconds
           changes[:finished_at] = time if changes.key?(:state)
-          Delivery.where(id: delivery.id, lease_token: delivery.lease_token)
-                  .update_all(lease_token: nil, **changes) == 1
+          ended = Delivery.where(id: delivery.id, lease_token: delivery.lease_token)
+                          .update_all(lease_token: nil, **changes) == 1
+          due_if_enabled(delivery, time) if ended && changes[:state] == "kept"
+          ended
         end
       end
 
@@ -206,6 +206,14 @@ module SimpleConnect
         return stored if stored.body.b == event.body.b
 
         raise ArgumentError, "uid: #{event.uid} was published before with another body: use another uid"
+      end
+
+      # Another process can have enabled the endpoint since this one has read it. Nothing sends what is kept after that.
+      def due_if_enabled(delivery, time)
+        return if Endpoint.lock.where(id: delivery.endpoint_id).where.not(disabled_at: nil).exists?
+
+        Delivery.where(id: delivery.id).update_all(state: "pending", finished_at: nil, next_attempt_at: time)
+        Endpoints.wake
       end
 
       def window(endpoint_id)
