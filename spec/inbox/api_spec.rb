@@ -281,8 +281,15 @@ RSpec.describe SimpleConnect::Sandbox::Inbox do
         .to eq([422, { "error" => "this server cannot cut a connection: run it under Puma" }])
     end
 
-    it "are bounded" do
+    it "are bounded, in each session" do
+      100.times { ask("POST", "/inbox/faults", { kind: 500 }, **session("left behind")) }
       101.times { |number| expect(ask("POST", "/inbox/faults", { kind: 500 })[0]).to eq(number < 100 ? 201 : 422) }
+
+      store = inbox.instance_variable_get(:@store)
+      store.write { store.set("faults", store.get("faults") * 5) }
+      expect(ask("POST", "/inbox/faults", { kind: 500 }, **session("new"))).to match(
+        [422, { "error" => /\A1000 faults are planned already, in all sessions: DELETE/ }]
+      )
     end
   end
 
