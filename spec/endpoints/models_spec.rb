@@ -65,6 +65,30 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         .to eq([[:uid], [:scheme], [:rate_limit], [:name], [:retry_schedule], [:retry_schedule], [:retry_schedule]])
     end
 
+    it "refuses a scheme that the endpoints' secrets do not fit" do
+      shop = application
+      shop.endpoints.create!(uid: "fits", url: "https://a.example", secret: "whsec_c2VjcmV0")
+      others = Array.new(4) { |number| shop.endpoints.create!(uid: "e#{number}", url: "https://a.example") }
+      expect([shop.update(scheme: "standard_webhooks"), shop.errors.attribute_names]).to eq([false, [:scheme]])
+      expect(shop.errors[:scheme].first)
+        .to match(/cannot be standard_webhooks: .* e0, e1, e2 and 1 more .*rotate_secret!\(overlap: 0, secret/)
+      others.each { |endpoint| endpoint.rotate_secret!(overlap: 0, secret: "whsec_c2VjcmV0") }
+      shop.update!(scheme: "standard_webhooks")
+      expect(described_class.find_application("shop").endpoint("e0").secret).to eq(["whsec_c2VjcmV0"])
+    end
+
+    it "refuses a scheme with one signature while two secrets are valid" do
+      shop = application
+      endpoint = shop.endpoints.create!(uid: "a", url: "https://a.example")
+      endpoint.rotate_secret!(overlap: 60)
+      expect(shop.update(scheme: "kiket")).to be(false)
+      expect(shop.errors[:scheme].first).to match(/cannot be kiket: the secret of a .*one secret, not 2.*overlap: 0/)
+      allow(Time).to receive(:now).and_return(Time.now + 120)
+      expect(shop.update(scheme: "kiket")).to be(true)
+      expect(endpoint.reload.update(secret: %w[one two])).to be(false)
+      expect(endpoint.errors[:secret].first).to match(/one signature/)
+    end
+
     it "never shows a secret or a sensitive header again, and leaves nothing of them in the database" do
       shop = application
       secret = shop.endpoints.create!(uid: "generated", url: "https://acme.example").secret

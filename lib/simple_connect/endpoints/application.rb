@@ -19,6 +19,10 @@ module SimpleConnect
     class Application < Record
       self.table_name = "simple_connect_applications"
 
+      # How many endpoints an error names.
+      NAMED = 3
+      private_constant :NAMED
+
       has_many :endpoints, -> { order(:id) }, class_name: "SimpleConnect::Endpoints::Endpoint", dependent: :destroy,
                                               inverse_of: :application
       attribute :retry_schedule, ::ActiveRecord::Type::Json.new
@@ -92,9 +96,23 @@ module SimpleConnect
         error = Checks.rate_limit_error(rate_limit)
         errors.add(:rate_limit, error.delete_prefix("rate_limit: ")) if error
         SigningKeys.of(SigningKeys::ANY, scheme.to_sym)
+        check_secrets if persisted? && scheme_changed?
         schedule
       rescue ConfigurationError => e
         errors.add(e.message.include?("scheme") ? :scheme : :retry_schedule, e.message.delete_prefix("retry_schedule "))
+      end
+
+      # Otherwise nothing could be sent.
+      def check_secrets
+        rows = Endpoint.where(application_id: id).order(:id)
+        found = rows.to_h { |endpoint| [endpoint.uid, endpoint.secret_error(scheme)] }.compact
+        return if found.empty?
+
+        uids = found.keys
+        others = " and #{uids.size - NAMED} more" if uids.size > NAMED
+        errors.add(:scheme, "cannot be #{scheme}: the secret of #{uids.first(NAMED).join(", ")}#{others} does not " \
+                            "fit (#{found.values.first}). First set another one, such as with " \
+                            "endpoint.rotate_secret!(overlap: 0, secret: …)")
       end
     end
   end

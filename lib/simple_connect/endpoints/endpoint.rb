@@ -166,6 +166,18 @@ module SimpleConnect
       def secret_ends_at = signing.filter_map(&:last).min
 
       # @api private
+      # @param scheme [String]
+      # @return [String, nil] why its secrets cannot be used with a scheme
+      def secret_error(scheme)
+        secrets = signing.map(&:first)
+        return if SigningKeys.of(secrets, scheme.to_sym).list? || secrets.one?
+
+        "the scheme #{scheme} has one signature, so an endpoint can have one secret, not #{secrets.size}"
+      rescue ConfigurationError => e
+        e.message.delete_prefix("secret: ")
+      end
+
+      # @api private
       # Encrypts what is stored with the first key.
       # @return [void]
       def seal_again
@@ -201,13 +213,8 @@ module SimpleConnect
           name, _, text = error.partition(": ")
           errors.add(name.to_sym, text)
         end
-        check_secrets if application
-      end
-
-      def check_secrets
-        SigningKeys.of(signing.map(&:first), application.scheme.to_sym)
-      rescue ConfigurationError => e
-        errors.add(:secret, e.message.delete_prefix("secret: "))
+        error = application && secret_error(application.scheme)
+        errors.add(:secret, error) if error
       end
 
       def storable?(entered)
