@@ -650,6 +650,9 @@ class SimpleConnect::Endpoints::Application
   sig { params(application: ::SimpleConnect::Outbound::Application).returns(::SimpleConnect::Endpoints::Application) }
   def self.import!(application); end
 
+  sig { params(options: T.untyped).void }
+  def retry_schedule=(options); end
+
   sig { returns(::SimpleConnect::Outbound::Application) }
   def to_application; end
 
@@ -1711,6 +1714,9 @@ class SimpleConnect::Outbound::RetrySchedule
 
   sig { params(started_at: ::Time, number: ::Integer).returns(T.nilable(::Time)) }
   def next_at(started_at, number); end
+
+  sig { returns({ strategy: ::Symbol, wait: T.nilable(::Numeric), max_retries: T.nilable(::Integer), deadline: T.nilable(::Numeric) }) }
+  def to_h; end
 
   sig { returns(::String) }
   def inspect; end

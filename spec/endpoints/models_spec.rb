@@ -42,6 +42,16 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       expect { SimpleConnect::Endpoints::Application.import!(code) }.to raise_error(ArgumentError, /sensitive headers/)
     end
 
+    it "stores the retry schedule of an application that was built in code" do
+      schedule = SimpleConnect::Outbound::RetrySchedule.new(:fixed_wait_with_deadline, wait: 1.5r, deadline: 3600)
+      code = SimpleConnect::Outbound::Application.new(name: "Code", uid: "code", retry_schedule: schedule)
+      SimpleConnect::Endpoints::Application.import!(code)
+      expect(described_class.find_application("code").retry_schedule.to_h).to eq(schedule.to_h)
+      code = SimpleConnect::Outbound::Application.new(name: "Code", uid: "code")
+      SimpleConnect::Endpoints::Application.import!(code)
+      expect(described_class.find_application("code").retry_schedule.to_h).to eq(code.retry_schedule.to_h)
+    end
+
     it "validates as Outbound::Endpoint does" do
       shop = application
       entered = { url: "acme.example", rate_limit: 0, uid: "a b", filter_types: "order.paid",

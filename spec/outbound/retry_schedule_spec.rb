@@ -64,6 +64,12 @@ RSpec.describe SimpleConnect::Outbound::RetrySchedule do
     expect(slept).to eq([30, 180, 600, 1800, 7200, 28_800, 28_800, 28_800])
   end
 
+  it "gives back what it was built with" do
+    options = { strategy: :fixed_wait_with_deadline, wait: 60, max_retries: 3, deadline: 3600 }
+    expect(described_class.new(options[:strategy], **options.except(:strategy)).to_h).to eq(options)
+    expect(described_class.new.to_h).to eq(strategy: :exponential_backoff, wait: nil, max_retries: 6, deadline: nil)
+  end
+
   it "answers for numbers that nobody waits for" do
     schedule = described_class.new(:exponential_backoff_with_deadline, wait: 1, deadline: 1e18)
     expect(schedule.delay(10**9)).to be_nil

@@ -53,13 +53,23 @@ module SimpleConnect
 
         transaction do
           find_or_initialize_by(uid: application.uid).tap do |stored|
-            stored.update!(name: application.name, rate_limit: application.rate_limit)
+            stored.update!(name: application.name, rate_limit: application.rate_limit,
+                           retry_schedule: application.retry_schedule.to_h)
             application.endpoints.each do |endpoint|
               stored.endpoints.find_or_initialize_by(uid: endpoint.uid)
                     .update!(**endpoint.to_h.except(:uid), secret: endpoint.secret)
             end
           end
         end
+      end
+
+      # @param options [Hash, nil] the arguments of {Outbound::RetrySchedule}
+      # @example
+      #   shop.update!(retry_schedule: { strategy: "fixed_wait", wait: 60 })
+      def retry_schedule=(options)
+        # JSON has no Rational or BigDecimal: they would come back as Strings.
+        options = options.transform_values { |value| fraction?(value) ? value.to_f : value } if options.is_a?(Hash)
+        super(options)
       end
 
       # @return [Outbound::Application] with its endpoints
@@ -89,6 +99,8 @@ module SimpleConnect
       def inspect = "#<#{self.class.name} #{uid} #{name.inspect}>"
 
       private
+
+      def fraction?(value) = value.is_a?(Numeric) && value.real? && !value.is_a?(Integer)
 
       def check
         errors.add(:uid, Checks::UID_ERROR) unless Checks.uid?(uid)

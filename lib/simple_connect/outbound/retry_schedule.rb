@@ -107,6 +107,11 @@ module SimpleConnect
         started_at + total(number) if allowed?(number)
       end
 
+      # @return [Hash{Symbol => Object}] what {#initialize} takes: `strategy`, `wait`, `max_retries` and `deadline`
+      # @example
+      #   schedule.to_h # => {:strategy=>:fixed_wait, :wait=>60, :max_retries=>6, :deadline=>nil}
+      def to_h = { strategy:, wait: @wait, max_retries:, deadline: }
+
       # @return [String]
       def inspect = "#<#{self.class.name} #{strategy}>"
 
