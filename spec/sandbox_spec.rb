@@ -278,6 +278,17 @@ RSpec.describe SimpleConnect::Sandbox do
       end
     end
 
+    # Each message has a copy of the members: 640 KB became 13 GB.
+    it "are refused as a whole if that is too much" do
+      members = (1..250).to_h { |number| ["k#{number}", 1] }
+      message = { template_name: "t", **members, recipients: Array.new(400) { { mobile_no: "1" } } }
+      error = "too many recipients for messages of this size: use several requests"
+      expect(ask("POST", messages_path, { messages: [message] }.to_json, key)).to eq([413, { "error" => error }])
+      expect(sandbox.messages).to eq([])
+      message = { **message, recipients: Array.new(300) { { mobile_no: "1" } } }
+      expect(ask("POST", messages_path, { messages: [message] }.to_json, key)[0]).to eq(200)
+    end
+
     it "are not found where there are none" do
       expect(ask("GET", "#{messages_path}/message-1", "", key)).to eq([404, { "error" => "Message not found" }])
     end

@@ -25,6 +25,11 @@ module SimpleConnect
     # thread-safe.
     # @api private
     class Ledger
+      # The members of all messages that one request becomes, at most: each has a copy, so a small request could fill
+      # the memory.
+      MAX_MEMBERS = 100_000
+      private_constant :MAX_MEMBERS
+
       # @return [String] the id of the message that became of a row
       def self.message_id(row) = row.fetch("message_id") { "wamid.sandbox.#{row["log_id"]}" }
 
@@ -106,6 +111,10 @@ module SimpleConnect
 
       def deliver_messages(json)
         pairs = list(json, "messages").flat_map { |message| list(message, "recipients").map { |to| [message, to] } }
+        if pairs.sum { |message,| message.size } > MAX_MEMBERS
+          raise Refusal.new(413, "too many recipients for messages of this size: use several requests")
+        end
+
         queued = []
         errors = []
         pairs.each do |message, recipient|
