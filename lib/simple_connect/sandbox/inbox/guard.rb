@@ -65,8 +65,8 @@ module SimpleConnect
 
         # An address is not a name that could be pointed here.
         def local?(env)
-          name = (env["HTTP_HOST"] || env["SERVER_NAME"]).to_s.b[%r{\A(\[[\h:.]+\]|[^:\s/]+)(?::\d+)?\z},
-                                                                 1] or return false
+          host = (env["HTTP_HOST"] || env["SERVER_NAME"]).to_s.b
+          name = host[%r{\A(\[[\h:.]+\]|[^:\s/]+)(?::\d+)?\z}, 1] or return false
           name.match?(LOCAL) || !IPAddr.new(name).nil?
         rescue IPAddr::Error
           false
