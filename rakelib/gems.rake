@@ -11,8 +11,10 @@ GEM = "simple_connect-client-#{SimpleConnect::VERSION}".freeze
 # The Rubies that a native gem must have a library for before it is released.
 RELEASED = %w[3.1 3.2 3.3 3.4 4.0].freeze
 # What the extension is compiled for: Rust's name of it, and RubyGems'. For GNU's libc that is the one without "-gnu":
-# Bundler before 2.3.21 (Debian 12 has 2.3.15) finds no gem where its lockfile says x86_64-linux-gnu. Where there is a
-# gem for musl, machines with musl prefer it.
+# Bundler before 2.3.21 (Debian 12 has 2.3.15) finds no gem where its lockfile says x86_64-linux-gnu. To RubyGems that
+# name fits musl, too: whether a machine with musl takes the gem for musl depends on the version of RubyGems or Bundler,
+# on the order in which both were pushed (the last of them wins up to RubyGems 3.6), and on the lockfile's platforms.
+# If it takes the other, internal/extension.rb says what to do.
 def triple = @triple ||= ENV.fetch("CARGO_BUILD_TARGET") { `rustc -vV`[/^host: (.*)/, 1] }
 def platform = triple.sub("aarch64-apple", "arm64-apple").sub(/-(?:unknown|apple)-/, "-").delete_suffix("-gnu")
 
