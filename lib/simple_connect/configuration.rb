@@ -192,6 +192,7 @@ module SimpleConnect
         before
       end
       built.each_value(&:close)
+      Endpoints.reset if @endpoints
       nil
     end
 

@@ -296,6 +296,14 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       .each do |name, value|
       expect { settings.public_send("#{name}=", value) }.to raise_error(SimpleConnect::ConfigurationError), name.name
     end
+    { { on_attempt: -> {} } => /Attempt/, { on_exhausted: -> {} } => /set config.endpoints.on_exhausted/,
+      { limiter: nil } => /set config.endpoints.limiter/, { queue: "q" } => /set config.endpoints.queue/,
+      { jobs: :sidekiq } => /set config.endpoints.jobs/, { scheme: :kiket } => /update the application's scheme/,
+      { store: 1 } => /takes .*total_timeout:, .*not :store/, { "timeout" => 1 } => /not "timeout"/, nil => /a Hash/ }
+      .each do |options, message|
+      expect { settings.connection = options }.to raise_error(SimpleConnect::ConfigurationError, message)
+    end
+    expect(settings.connection).to eq({})
     expect { settings.keys }.to raise_error(SimpleConnect::ConfigurationError, /encryption_key is required/)
   end
 end

@@ -214,6 +214,18 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         end
       end
 
+      it "sends with options that were changed after it has sent before" do
+        ScriptedServer.open([ok]) do |server|
+          application.endpoints.create!(url: server.url)
+          described_class.publish("shop", event)
+          settings.connection = { user_agent: "Shop/2" }
+          described_class.publish("shop", event)
+          SimpleConnect.configure { |config| config.allow_private = ["10.0.0.0/8"] }
+          expect { described_class.publish("shop", event) }.to raise_error(SimpleConnect::ConfigurationError, /guard/)
+          expect(server.requests.map { |request| request.headers["user-agent"] }).to match([/simple_connect/, "Shop/2"])
+        end
+      end
+
       it "uses up no attempt, and counts no failure, for a fault of our own side" do
         application.endpoints.create!(url: "http://127.0.0.1:1")
         settings.connection = { proxy: "http://127.0.0.1:1" }

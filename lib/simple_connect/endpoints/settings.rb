@@ -18,13 +18,25 @@ module SimpleConnect
       DAY = 24 * 3600
       # What each process needs of a key.
       KEY_BYTES = 32
-      private_constant :DAY, :KEY_BYTES
+      # The options of {#connection}.
+      CONNECTION = %i[guard allow_private allow_http timeout total_timeout open_timeout write_timeout read_timeout proxy
+                      ca_file ip_version pool_size idle_timeout max_response_bytes user_agent].freeze
+      # Where to set other options of a dispatcher instead.
+      ELSEWHERE = {
+        limiter: "set config.endpoints.limiter", jobs: "set config.endpoints.jobs",
+        queue: "set config.endpoints.queue", on_exhausted: "set config.endpoints.on_exhausted",
+        scheme: "update the application's scheme, or set config.endpoints.scheme for new ones",
+        on_attempt: "attempts are stored as SimpleConnect::Endpoints::Attempt; " \
+                    "SimpleConnect.on_event(\"dispatch.simple_connect\") is called for each"
+      }.freeze
+      private_constant :DAY, :KEY_BYTES, :CONNECTION, :ELSEWHERE
 
       # @return [String] the name of the ActiveRecord class whose database has the tables (`"ActiveRecord::Base"`)
       attr_reader :base
       # @return [Symbol] the signature scheme of new applications, see {Signature} (`:simplyq`)
       attr_reader :scheme
-      # @return [Hash{Symbol => Object}] options of the connections, as for {Outbound::Dispatcher#initialize}
+      # @return [Hash{Symbol => Object}] options of the connections, as for {Outbound::Dispatcher#initialize}: `guard:`,
+      #   `allow_private:`, `allow_http:`, `timeout:` and so on (none)
       attr_reader :connection
       # @return [Outbound::RedisLimiter, #take, nil] counts the rate limits of all processes; nil counts in the database
       attr_reader :limiter
@@ -80,11 +92,17 @@ module SimpleConnect
       end
 
       # @param options [Hash{Symbol => Object}] see {#connection}
-      # @raise [ConfigurationError] if one of them is invalid
-      # @raise [ArgumentError] for an unknown one
+      # @raise [ConfigurationError] if one of them is invalid or unknown; the message says what to write
+      # @example
+      #   config.endpoints.connection = { total_timeout: 10, proxy: ENV.fetch("EGRESS_PROXY") }
       def connection=(options)
+        refuse("connection", "a Hash, such as { total_timeout: 10 }", options) unless options.is_a?(Hash)
+        unknown = options.keys.find { |name| !CONNECTION.include?(name) }
+        refuse_option(unknown) if unknown
         Outbound::Dispatcher.new(Outbound::Application.new(name: "any"), scheme:, jobs: false, **options)
         @connection = options.dup.freeze
+        # Open connections have the options of before.
+        Endpoints.reset
       end
 
       # @param limiter [#take, nil] see {#limiter}
@@ -174,6 +192,14 @@ module SimpleConnect
 
         raise ConfigurationError, "config.endpoints.encryption_key must be a String of at least #{KEY_BYTES} bytes, " \
                                   "or several in an Array"
+      end
+
+      def refuse_option(name)
+        instead = ELSEWHERE[name]
+        raise ConfigurationError, "config.endpoints.connection has no #{name}: #{instead}" if instead
+
+        names = CONNECTION.map { |each| "#{each}:" }.join(", ")
+        raise ConfigurationError, "config.endpoints.connection takes #{names}; not #{name.inspect}"
       end
 
       def hook(name, hook, example)
