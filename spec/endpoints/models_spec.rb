@@ -42,6 +42,16 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       expect { SimpleConnect::Endpoints::Application.import!(code) }.to raise_error(ArgumentError, /sensitive headers/)
     end
 
+    it "keeps the stored secret of an endpoint that was built in code without one" do
+      secrets = Array.new(2) do
+        endpoints = [SimpleConnect::Outbound::Endpoint.new(uid: "a", url: "https://a.example")]
+        code = SimpleConnect::Outbound::Application.new(name: "Code", uid: "code", endpoints:)
+        SimpleConnect::Endpoints::Application.import!(code)
+        described_class.find_application("code").endpoint("a").secret
+      end
+      expect(secrets.uniq.size).to eq(1)
+    end
+
     it "stores the retry schedule of an application that was built in code" do
       schedule = SimpleConnect::Outbound::RetrySchedule.new(:fixed_wait_with_deadline, wait: 1.5r, deadline: 3600)
       code = SimpleConnect::Outbound::Application.new(name: "Code", uid: "code", retry_schedule: schedule)

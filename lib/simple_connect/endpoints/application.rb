@@ -36,7 +36,8 @@ module SimpleConnect
       validate :check
       before_save { self.version = Endpoints.new_version }
 
-      # Stores an application that was built in code, with its endpoints. Those that are stored already are updated.
+      # Stores an application that was built in code, with its endpoints. Those that are stored already are updated,
+      # and keep their secret if the endpoint was built without `secret:`.
       #
       # @param application [Outbound::Application]
       # @return [Application]
@@ -56,8 +57,10 @@ module SimpleConnect
             stored.update!(name: application.name, rate_limit: application.rate_limit,
                            retry_schedule: application.retry_schedule.to_h)
             application.endpoints.each do |endpoint|
-              stored.endpoints.find_or_initialize_by(uid: endpoint.uid)
-                    .update!(**endpoint.to_h.except(:uid), secret: endpoint.secret)
+              row = stored.endpoints.find_or_initialize_by(uid: endpoint.uid)
+              # A generated one differs in each process.
+              row.secret = endpoint.secret unless row.persisted? && endpoint.generated.include?("secret:")
+              row.update!(endpoint.to_h.except(:uid))
             end
           end
         end
