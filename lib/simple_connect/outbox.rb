@@ -122,8 +122,8 @@ module SimpleConnect
       end
 
       # Deletes all events of a recipient, parked or not, of all clients. It does not delete those in the flat layout or
-      # with a `lane:`, whose recipient the outbox does not know: pass that lane. What is being sent at this moment may
-      # still arrive.
+      # with a `lane:`, whose recipient the outbox does not know: pass that lane. What is being sent at this moment, or
+      # was read for it in the second before, may still arrive.
       #
       # @param mobile_no [String, nil] the recipient's number
       # @param lane [String, Symbol, Integer, nil] the `lane:` of the events

@@ -319,6 +319,31 @@ RSpec.describe "The outbox's relay", unchecked: true do
       expect(sql("SELECT COUNT(*) FROM events")).to eq([[0]])
     end
 
+    it "does not send what was erased after it was read ahead" do
+      write("1", "2", "3", "4", "5", "6", lane: "asha")
+      write("7", lane: "ravi")
+      later = 0
+      clock = SimpleConnect.const_get(:Clock)
+      allow(clock).to receive(:now) { Process.clock_gettime(Process::CLOCK_MONOTONIC) + later }
+      slow = lambda do |id, *|
+        sql!("DELETE FROM events WHERE event_id = '2'") if id == "1"
+        store.erase(["asha"]) if id == "4"
+        later += 1.1
+        202
+      end
+      expect(relayed(slow, relay(concurrency: 1), seconds: 600)).to eq(%w[1 3 4 7])
+    end
+
+    it "lets other lanes have their turn although it reads events again" do
+      write(*%w[1 2 3 4 5 6 7], lane: "asha")
+      write("8", lane: "ravi")
+      later = 0
+      clock = SimpleConnect.const_get(:Clock)
+      allow(clock).to receive(:now) { Process.clock_gettime(Process::CLOCK_MONOTONIC) + later }
+      slow = ->(*) { (later += 1.1) && 202 }
+      expect(relayed(slow, relay(concurrency: 1), seconds: 600)).to eq(%w[1 2 3 4 5 8 6 7])
+    end
+
     it "renews a lease before it sends, once half of it is over" do
       write("1", "2", "3", "4")
       leases = []

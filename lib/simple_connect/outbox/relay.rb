@@ -22,6 +22,8 @@ module SimpleConnect
       INTAKE = 500
       # Events of one lane that are sent before other lanes have their turn.
       TURN = 5
+      # Seconds after which events that were read ahead are read again, because they may have been erased.
+      FRESH = 1.0
       # Seconds: the first wait, which doubles, and the longest; of a lane, of a held back client, of the database.
       LANE = [5.0, 3600.0].freeze
       CLIENT = [2.0, 60.0].freeze
@@ -40,12 +42,12 @@ module SimpleConnect
       LAST = 5.0
       # The maximum of lanes of a paused client that it tries one after another while it can read none.
       TRIES = 500
-      private_constant :IDLE, :BUSY, :INTAKE, :TURN, :LANE, :CLIENT, :DATABASE, :LONGEST, :JITTER, :NOTE, :SWEEP,
-                       :SWEEP_MANY, :MANY, :LAST, :TRIES
+      private_constant :IDLE, :BUSY, :INTAKE, :TURN, :FRESH, :LANE, :CLIENT, :DATABASE, :LONGEST, :JITTER, :NOTE,
+                       :SWEEP, :SWEEP_MANY, :MANY, :LAST, :TRIES
 
-      # A claimed lane and its next events. `renewed` is when its lease began, at the latest; `outcome` what happened to
-      # the first event, until the database has it.
-      Work = Struct.new(:lane, :events, :renewed, :outcome) do
+      # A claimed lane and its next events. `renewed` is when its lease began, at the latest, and `read` when its events
+      # were read; `outcome` what happened to the first event, until the database has it.
+      Work = Struct.new(:lane, :events, :renewed, :read, :outcome) do
         # The event to send, or that was sent.
         def event = events.first
 
@@ -202,11 +204,20 @@ module SimpleConnect
       end
 
       def load_rest
+        started = Clock.now
         heads = @store.heads(@empty.map(&:lane), TURN)
         while (work = @empty.shift)
           work.events = heads.fetch(work.lane.id, [])
+          work.read = started
           work.event ? @ready << work : let_go(work)
         end
+      end
+
+      # Without those that were erased meanwhile. Others still have their turn.
+      def read_again(work)
+        started = Clock.now
+        work.events = @store.heads([work.lane], work.events.size).fetch(work.lane.id, [])
+        work.read = started
       end
 
       def sweep
@@ -230,6 +241,9 @@ module SimpleConnect
       # @return [Boolean] whether to send it; its lease then lasts at least twice the time that this takes
       def prepare(work)
         return let_go(work) if stopped?(work.lane)
+
+        read_again(work) if Clock.now - work.read > FRESH
+        return let_go(work) unless work.event
         return expire(work) if expired?(work.event)
         return true if Clock.now - work.renewed < @lease / 2
 
