@@ -1753,7 +1753,7 @@ module SimpleConnect::Outbox
   sig { params(events: T.untyped).returns(::Integer) }
   def self.purge_parked(events); end
 
-  sig { params(client: T.any(::Symbol, ::String)).returns(T.any()) }
+  sig { params(client: T.any(::Symbol, ::String)).returns(T::Boolean) }
   def self.resume(client = T.unsafe(nil)); end
 
   sig do

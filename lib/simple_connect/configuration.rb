@@ -202,8 +202,17 @@ module SimpleConnect
     def endpoints = @lock.synchronize { @endpoints ||= Endpoints::Settings.new }
 
     # @return [String] without secrets
-    def inspect = "#<#{self.class.name} #{[:default, *@named.keys].join(", ")}>"
+    def inspect = "#<#{self.class.name} #{client_names.join(", ")}>"
     alias to_s inspect
+
+    # @api private
+    # @return [Array<Symbol>] without those of {#clients}
+    def client_names = [:default, *@named.keys]
+
+    # @api private
+    # @param name [Symbol]
+    # @return [Boolean] whether there may be such a client: one of {#clients} is known only once it is built
+    def client_name?(name) = configured?(name) || !@clients.nil?
 
     # @api private
     # @param type [Class] {Client} or {MessagesClient}

@@ -88,7 +88,7 @@ module SimpleConnect
       # The service takes an `event_id` once, but nobody knows for how long it remembers it. So an event that is older
       # than three days and was sent before raises, unless `old:` is true: look it up first, by `client.events.detail`.
       #
-      # @param events [Enumerable<ParkedEvent, Integer>] these, or their ids
+      # @param events [Enumerable<ParkedEvent, Integer>, ParkedEvent] these, or their ids
       # @param old [Boolean] whether old ones are sent as well
       # @return [Integer] the number of events
       # @raise [ArgumentError] if one is old, with its `event_id`
@@ -102,7 +102,7 @@ module SimpleConnect
 
       # Deletes parked events.
       #
-      # @param events [Enumerable<ParkedEvent, Integer>] these, or their ids
+      # @param events [Enumerable<ParkedEvent, Integer>, ParkedEvent] these, or their ids
       # @return [Integer] the number of events
       # @example
       #   SimpleConnect::Outbox.purge_parked(SimpleConnect::Outbox.parked(client: :billing))
@@ -112,13 +112,15 @@ module SimpleConnect
       # corrected its settings.
       #
       # @param client [Symbol, String] its name
-      # @return [void]
+      # @return [Boolean] whether it was held back or paused
+      # @raise [ConfigurationError] if neither the configuration nor the outbox knows a client of this name
       # @example
-      #   SimpleConnect::Outbox.resume(:billing)
+      #   SimpleConnect::Outbox.resume(:billing) # => true
       def resume(client = :default)
-        store.resume(client.to_s)
-        Wake.now
-        nil
+        name = client.to_s
+        resumed = store.resume(name)
+        resumed ? Wake.now : refuse_unknown(name)
+        resumed
       end
 
       # Deletes all events of a recipient, parked or not, of all clients. It does not delete those in the flat layout or
@@ -240,7 +242,19 @@ module SimpleConnect
 
       def seconds(number, ago = "") = number ? "#{number.round(1)} s#{ago}" : "none"
 
+      def refuse_unknown(name)
+        configuration = SimpleConnect.configuration
+        return if configuration.client_name?(name.to_sym)
+
+        known = configuration.client_names.map(&:to_s) | store.clients.map(&:name)
+        return if known.include?(name)
+
+        raise ConfigurationError, "no client is called #{name.inspect}: the configuration and the outbox know only " \
+                                  "these: #{known.join(", ")}"
+      end
+
       def ids(events)
+        events = [events] if events.is_a?(ParkedEvent)
         unless events.respond_to?(:map)
           raise ArgumentError, "events must be a list of parked events, such as SimpleConnect::Outbox.parked, or of " \
                                "their ids, not #{events.class}"

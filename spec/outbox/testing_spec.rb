@@ -79,7 +79,14 @@ RSpec.describe "The outbox in test mode" do
       session.respond_with(:accepted)
       expect(SimpleConnect::Outbox.retry_parked(parked.first(1))).to eq(1)
       expect(session.deliveries_with_outbox.map(&:event_id)).to eq(%w[a b a])
+      expect(SimpleConnect::Outbox.retry_parked(parked.first)).to eq(1)
+      SimpleConnect::Outbox::Testing.drain
+      expect(rows).to eq([])
+      session.respond_with(422)
+      %w[c d].each { |event_id| write(event_id) }
+      SimpleConnect::Outbox::Testing.drain
       expect(SimpleConnect::Outbox.purge_parked([parked.first.id])).to eq(1)
+      expect(SimpleConnect::Outbox.purge_parked(parked.first)).to eq(1)
       expect(rows).to eq([])
     end
 
@@ -133,8 +140,21 @@ RSpec.describe "The outbox in test mode" do
                                                      ])
       expect(SimpleConnect::Outbox.summary.last).to match(/\Aclient default  paused: http_401, tried again in [\d.]+ s/)
       session.respond_with(:accepted)
-      SimpleConnect::Outbox.resume
+      expect([SimpleConnect::Outbox.resume, SimpleConnect::Outbox.resume(:default)]).to eq([true, false])
       expect(session.deliveries_with_outbox.map(&:accepted?)).to eq([false, true])
+    end
+
+    it "resumes clients that the configuration or the outbox knows, and names them for any other" do
+      config.client(:billing) { nil }
+      expect([SimpleConnect::Outbox.resume, SimpleConnect::Outbox.resume("billing")]).to eq([false, false])
+      connection.execute("INSERT INTO simple_connect_outbox_clients (name) VALUES ('gone')")
+      expect(SimpleConnect::Outbox.resume(:gone)).to be(false)
+      ["typo", :"", ""].each do |name|
+        expect { SimpleConnect::Outbox.resume(name) }
+          .to raise_error(SimpleConnect::ConfigurationError, /\Ano client is called "#{name}": .* billing, gone/)
+      end
+      config.clients { |_| raise("not to be built") }
+      expect(SimpleConnect::Outbox.resume("tenant 7")).to be(false)
     end
 
     it "opens what was encrypted, and pauses the client where no key fits" do
