@@ -10,6 +10,9 @@ require_relative "../internal/log"
 module SimpleConnect
   module Endpoints
     # Records events and sends their deliveries, at once or when they are due.
+    #
+    # Requests run in the fibers of a {Batch}, and all statements in the caller's fiber: in a callback after a commit, it
+    # holds the connection's lock, which other fibers of its thread wait for without end on Ruby 3.1.
     # @api private
     class Relay
       # Deliveries that are sent at the same time.
@@ -52,7 +55,7 @@ module SimpleConnect
         attempts = deliveries.to_h { |delivery| [delivery.endpoint_id, attempt(entry, delivery)] }
         if token
           mine = deliveries.select { |delivery| delivery.lease_token == token }
-          finish(send_all(mine, entry.id => entry) { |attempt, delivery| attempts[delivery.endpoint_id] = attempt })
+          send_all(mine, entry, attempts)
         else
           wake
         end
@@ -64,11 +67,11 @@ module SimpleConnect
       # @param seconds [Numeric]
       # @return [Integer] how many deliveries
       def run(seconds)
-        state = Run.new(Clock.now, [], Clock.now + seconds)
-        count = perform(state) { |batch| due(batch, state) }
+        state = Run.new(claimed_at: Clock.now, ends_at: Clock.now + seconds, handled: 0)
+        perform(state) { |batch| due(batch, state) }
         finish(state)
         clean_in_time
-        count
+        state.handled
       end
 
       # Sends what is due until the block returns true. Jobs send nothing of it.
@@ -78,9 +81,9 @@ module SimpleConnect
       def serve(&stop)
         until yield
           begin
-            state = Run.new(Clock.now, [])
-            perform(state) { |batch| due(batch, state, stop) }
-          rescue StandardError => e
+            state = Run.new(claimed_at: Clock.now, stop:, handled: 0)
+            perform(state) { |batch| due(batch, state) }
+          rescue StandardError, ScriptError => e
             # Such as a database that is away.
             Log.report(e, "the relay of endpoints")
             sleep(IDLE) unless yield
@@ -97,16 +100,23 @@ module SimpleConnect
         job = job_class or return
         AfterCommit.call do
           job.enqueue(seconds, Endpoints.settings.queue&.to_s)
-        rescue StandardError => e
+        rescue StandardError, ScriptError => e
           Log.report(e, "the job queue of endpoints")
         end
       end
 
       private
 
-      # What one pass does: when it claimed its deliveries, in how many seconds those that wait are due, when it ends.
-      Run = Struct.new(:claimed_at, :waits, :ends_at)
-      private_constant :Run
+      # What one pass does: when it claimed its deliveries, when it ends, and what tells it to stop; how many deliveries
+      # it has handled, in how many seconds the first of those that wait is due, and what gets each attempt.
+      Run = Struct.new(:claimed_at, :ends_at, :stop, :handled, :wait, :done, keyword_init: true) do
+        def stop? = stop&.call
+
+        def waits(seconds) = self.wait = [wait, seconds].compact.min
+      end
+      # A delivery that is about to be sent.
+      Work = Struct.new(:delivery, :entry, :endpoint, :attempt)
+      private_constant :Run, :Work
 
       def job_class
         case Endpoints.settings.jobs
@@ -124,55 +134,96 @@ module SimpleConnect
 
       # One job for all that wait: it enqueues the next.
       def finish(state)
-        first = state.waits.min
-        wake(first) if first
+        wake(state.wait) if state.wait
       end
 
-      def send_all(deliveries, entries, &done)
-        state = Run.new(Clock.now, [])
-        pairs = deliveries.map { |delivery| [delivery, entries[delivery.event.application_id]] }
-        perform(state, done:) { pairs }
-        state
+      # @param attempts [Hash{Integer => Outbound::DeliveryAttempt}] by endpoint; gets those that are made
+      def send_all(deliveries, entry, attempts)
+        state = Run.new(claimed_at: Clock.now, handled: 0)
+        state.done = ->(delivery, attempt) { attempts[delivery.endpoint_id] = attempt }
+        perform(state) { deliveries.map { |delivery| [delivery, entry] } }
+        finish(state)
       end
 
-      def perform(state, done: nil)
-        batch = Batch.new(CONCURRENCY) { |(delivery, entry)| deliver(delivery, entry, batch, state) }
-        batch.run(yield(batch)) { |attempt, (delivery, _)| done&.call(attempt, delivery) }
+      # @yieldparam batch [Batch]
+      # @yieldreturn [#each] pairs of a delivery and its application
+      def perform(state)
+        batch = Batch.new(CONCURRENCY) { |work| request(work, batch) }
+        works = Enumerator.new do |ready|
+          yield(batch).each do |delivery, entry|
+            # What is prepared is sent at once.
+            batch.progress(IDLE) while batch.full?
+            # Another process need not wait until the lease is over.
+            next @store.release(delivery, seconds: 0) if state.stop?
+
+            state.handled += 1
+            work = alone(delivery, entry, state) { prepare(delivery, entry, state) }
+            ready << work if work.is_a?(Work)
+          end
+        end
+        batch.run(works) do |outcome, work|
+          alone(work.delivery, work.entry, state) { settle(work, outcome, state) }
+        end
+      end
+
+      # An error of one delivery does not end the others: it waits, and no attempt is used up. If the database is away,
+      # this raises again.
+      #
+      # @yieldreturn [Outbound::DeliveryAttempt, Work]
+      # @return [Outbound::DeliveryAttempt, Work]
+      def alone(delivery, entry, state)
+        result = yield
+        state.done&.call(delivery, result) unless result.is_a?(Work)
+        result
+      rescue StandardError, ScriptError => e
+        attempt = attempt(entry, delivery)
+        Log.report(e, "a delivery to the endpoint #{attempt.endpoint_uid} of #{entry&.application&.uid}")
+        attempt = later(delivery, attempt, own_fault_wait, state)
+        state.done&.call(delivery, attempt)
+        attempt
       end
 
       # Pairs of what is due and its application, claimed when there is room for it.
-      def due(batch, state, stop = nil)
+      def due(batch, state)
         Enumerator.new do |pairs|
-          until stop&.call
+          until state.stop?
             # The next job goes on.
-            break state.waits << 0 if state.ends_at && Clock.now >= state.ends_at
+            break state.waits(0) if state.ends_at && Clock.now >= state.ends_at
 
             deliveries = @store.claim(CONCURRENCY, SecureRandom.hex(16), LEASE)
             state.claimed_at = Clock.now
-            break if deliveries.empty? && stop.nil?
+            break if deliveries.empty? && state.stop.nil?
 
-            offer(deliveries, pairs, stop)
-            idle(batch, stop) if deliveries.empty?
+            offer(deliveries, pairs, state)
+            idle(batch, state) if deliveries.empty?
           end
         end
       end
 
-      def offer(deliveries, pairs, stop)
-        entries = @directory.find_all(deliveries.map { |delivery| delivery.event.application_id }.uniq)
+      def offer(deliveries, pairs, state)
+        entries = @directory.find_all(deliveries.filter_map { |delivery| delivery.event&.application_id }.uniq)
         entries.each_value { |entry| Log.report(entry, "the relay of endpoints") if entry.is_a?(Error) }
         deliveries.each do |delivery|
-          # Another process need not wait until the lease is over.
-          next @store.release(delivery, seconds: 0) if stop&.call
+          entry = entries[delivery.event.application_id] if delivery.event
+          # Until somebody corrects the application.
+          next postpone(delivery, state) if entry.is_a?(Error)
 
-          pairs << [delivery, entries[delivery.event.application_id]]
+          pairs << [delivery, entry]
         end
       end
 
+      def postpone(delivery, state)
+        state.handled += 1
+        seconds = own_fault_wait
+        @store.release(delivery, seconds:)
+        state.waits(seconds)
+      end
+
       # What is under way goes on meanwhile.
-      def idle(batch, stop)
+      def idle(batch, state)
         clean_in_time
         ends = Clock.now + [@store.due_in || IDLE, IDLE].min.clamp(LOOK, IDLE)
-        batch.progress(ends - Clock.now) while Clock.now < ends && !stop.call
+        batch.progress(ends - Clock.now) while Clock.now < ends && !state.stop?
       end
 
       def clean_in_time
@@ -182,14 +233,11 @@ module SimpleConnect
         @store.clean(Endpoints.settings.retain)
       end
 
-      # @return [Outbound::DeliveryAttempt]
-      def deliver(delivery, entry, batch, state)
-        # Until somebody corrects the application.
-        return later(delivery, attempt(nil, delivery), own_fault_wait, state) if entry.is_a?(Error)
-
-        endpoint = entry&.by_id&.[](delivery.endpoint_id)
+      # @return [Work, Outbound::DeliveryAttempt] an attempt if there is nothing to send now
+      def prepare(delivery, entry, state)
         attempt = attempt(entry, delivery)
-        return ended(delivery, attempt, "canceled") unless endpoint
+        endpoint = entry&.by_id&.[](delivery.endpoint_id)
+        return ended(delivery, attempt, "canceled") unless endpoint && delivery.event
         return ended(delivery, attempt, "kept") if entry.disabled[endpoint.uid]
         return ended(delivery, attempt, "canceled") unless endpoint.active?
 
@@ -197,9 +245,19 @@ module SimpleConnect
         return later(delivery, attempt, wait, state, waiting: true) if wait.positive?
         return attempt unless still_mine?(delivery, state)
 
-        attempt, result = courier(delivery.scheme.to_sym).exchange(attempt, delivery.event.to_event, endpoint, batch,
-                                                                   replay: delivery.replay)
-        settle(delivery, entry, scrubbed(attempt, endpoint), result, state)
+        Work.new(delivery, entry, endpoint, attempt)
+      end
+
+      # In a fiber of the batch.
+      # @return [Array(Outbound::DeliveryAttempt, Result), Exception]
+      def request(work, batch)
+        delivery = work.delivery
+        attempt, result = courier(delivery.scheme.to_sym).exchange(work.attempt, delivery.event.to_event, work.endpoint,
+                                                                   batch, replay: delivery.replay)
+        [scrubbed(attempt, work.endpoint), result]
+      rescue StandardError, ScriptError => e
+        # Raised again in the caller's fiber.
+        e
       end
 
       # Without the endpoint's secrets, which it may show in an error page. The transport has removed its sensitive
@@ -218,7 +276,7 @@ module SimpleConnect
       def attempt(entry, delivery)
         endpoint = entry&.by_id&.[](delivery.endpoint_id)
         Outbound::DeliveryAttempt.new(
-          id: "at_#{SecureRandom.hex(12)}", event_uid: delivery.event.uid, endpoint_uid: endpoint&.uid.to_s,
+          id: "at_#{SecureRandom.hex(12)}", event_uid: delivery.event&.uid.to_s, endpoint_uid: endpoint&.uid.to_s,
           endpoint_url: endpoint&.url, status: STATUSES.fetch(delivery.state), retry_count: delivery.retry_count,
           trigger_type: delivery.replay ? :manual : :automatic, started_at: Endpoints.time(delivery.started_at),
           scheduled_at: Endpoints.time(delivery.scheduled_at || delivery.next_attempt_at)
@@ -236,7 +294,7 @@ module SimpleConnect
 
       def later(delivery, attempt, seconds, state, **changes)
         @store.release(delivery, seconds:, **changes)
-        state.waits << seconds
+        state.waits(seconds)
         attempt.pending? ? attempt.with(scheduled_at: Time.now + seconds) : attempt
       end
 
@@ -256,7 +314,7 @@ module SimpleConnect
 
       def shared_take(key, limit, waited)
         Endpoints.settings.limiter&.take(key, limit, waited:)
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         # Such as a Redis that is away.
         Log.report(e, "config.endpoints.limiter")
       end
@@ -268,7 +326,14 @@ module SimpleConnect
       end
 
       # Records what happened. What concerns others happens after that.
-      def settle(delivery, entry, attempt, result, state)
+      #
+      # @return [Outbound::DeliveryAttempt]
+      # @raise [Exception] the outcome, if it is one
+      def settle(work, outcome, state)
+        raise outcome if outcome.is_a?(Exception)
+
+        attempt, result = outcome
+        delivery = work.delivery
         done = nil
         @store.transaction do
           done = []
@@ -280,7 +345,7 @@ module SimpleConnect
           elsif Health.own_fault?(result)
             later(delivery, attempt, own_fault_wait, state, **started)
           else
-            failed(delivery, entry, attempt, result, state, started, done)
+            failed(delivery, work.entry, attempt, result, state, started, done)
           end
         end
         done.each(&:call)

@@ -40,7 +40,7 @@ module SimpleConnect
       @done = done
       count = 0
       items.each do |item|
-        advance while @idle.empty? && @started == @concurrency
+        advance while full?
         resume(@idle.pop || start, [item, count])
         count += 1
       end
@@ -49,6 +49,9 @@ module SimpleConnect
     ensure
       @waiting.each_key { |fiber| abandon(fiber) }
     end
+
+    # @return [Boolean] whether the next item has to wait for a fiber
+    def full? = @idle.empty? && @started == @concurrency
 
     # Lets the items in progress go on, for an `each` that has no item yet. Returns once one of them has gone on, or
     # after `seconds`.

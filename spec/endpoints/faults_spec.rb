@@ -1,0 +1,142 @@
+# frozen_string_literal: true
+
+require "timeout"
+require_relative "../support/endpoint_tables"
+
+# What goes wrong with one delivery, and where events are published.
+RSpec.describe SimpleConnect::Endpoints, unchecked: true do
+  around { |example| Timeout.timeout(20) { example.run } }
+
+  ok = { "status" => 200 }
+
+  def settings = SimpleConnect.configuration.endpoints
+
+  def states = deliveries.pluck(:state)
+
+  # Microseconds until each delivery is due again.
+  def waits = deliveries.map { |each| each.next_attempt_at - described_class.store.now }
+
+  def run_jobs_inline
+    require "active_job"
+    settings.jobs = :active_job
+    described_class.const_get(:ActiveJobRelay).then do |job|
+      job.queue_adapter = :inline
+      job.logger = nil
+    end
+  end
+
+  EndpointTables.each(self) do
+    it "publishes in a callback after the commit" do
+      stub_const("Order", Class.new(EndpointTables::Base))
+      Order.table_name = "orders"
+      Order.connection.create_table(:orders, force: true) { |table| table.string(:name) }
+      published = []
+      test = self
+      Order.after_commit { published.concat(SimpleConnect::Endpoints.publish("shop", test.event)) }
+      ScriptedServer.open([ok]) do |server|
+        application.endpoints.create!(url: server.url)
+        Order.create!(name: "x")
+        expect([published.map(&:status), states]).to eq([[:success], %w[succeeded]])
+      end
+    ensure
+      EndpointTables::Base.connection.drop_table(:orders, if_exists: true)
+    end
+
+    it "sends in jobs that run at once after the commit, and has what waits sent by the relay",
+       skip: Libraries.missing("active_job") do
+      run_jobs_inline
+      ScriptedServer.open([ok, { "status" => 500 }]) do |server|
+        application.endpoints.create!(url: server.url)
+        EndpointTables::Base.transaction { described_class.publish_later("shop", event) }
+        expect(states).to eq(%w[succeeded])
+        expect { EndpointTables::Base.transaction { described_class.publish_later("shop", event) } }
+          .to output(/the job queue of endpoints raised NotImplementedError/).to_stderr
+        expect { expect(described_class.publish("shop", event).map(&:status)).to eq([:failure]) }
+          .to output(/NotImplementedError/).to_stderr
+        expect([states.tally, server.requests.size]).to eq([{ "succeeded" => 1, "pending" => 2 }, 3])
+      end
+    end
+
+    it "sends what is due within a transaction" do
+      ScriptedServer.open([ok]) do |server|
+        application.endpoints.create!(url: server.url)
+        3.times { described_class.publish_later("shop", event) }
+        EndpointTables::Base.transaction { expect(described_class.deliver_due).to eq(3) }
+        expect(states).to eq(%w[succeeded] * 3)
+      end
+    end
+
+    it "runs no statement in the fibers of requests" do
+      fibers = []
+      hook = ActiveSupport::Notifications.subscribe("sql.active_record") { fibers << Fiber.current }
+      ScriptedServer.open([ok, { "status" => 500 }, { "status" => 410 }, ok]) do |server|
+        4.times { |number| application(uid: "s#{number}", rate_limit: 100).endpoints.create!(url: server.url) }
+        2.times { |number| described_class.publish("s#{number}", event) }
+        2.times { |number| described_class.publish_later("s#{number + 2}", event) }
+        described_class.deliver_due
+      end
+      expect([fibers.uniq, states.uniq.sort]).to eq([[Fiber.current], %w[kept pending succeeded]])
+    ensure
+      ActiveSupport::Notifications.unsubscribe(hook)
+    end
+
+    it "has one delivery wait that raises, reports it, and goes on with the others" do
+      ScriptedServer.open([ok]) do |server|
+        %w[bad good].each { |uid| application(uid:).endpoints.create!(uid:, url: server.url) }
+        faults = {
+          "the scheme does not fit" => -> { deliveries.first.update_columns(scheme: "standard_webhooks") },
+          "there is no such scheme" => -> { deliveries.first.update_columns(scheme: "none") },
+          "what happened cannot be recorded" => lambda do
+            allow(described_class.store).to receive(:keep).and_wrap_original do |keep, delivery, attempt|
+              raise NotImplementedError, "no" if attempt.endpoint_uid == "bad"
+
+              keep.call(delivery, attempt)
+            end
+          end,
+          "it cannot be prepared" => lambda do
+            bad = deliveries.first.endpoint_id
+            allow(described_class.store).to receive(:held_for).and_wrap_original do |held, id|
+              id == bad ? raise(IOError, "no") : held.call(id)
+            end
+          end
+        }
+        faults.each do |name, fault|
+          deliveries.delete_all
+          %w[bad good].each { |uid| described_class.publish_later(uid, event) }
+          fault.call
+          expect { expect(described_class.deliver_due).to eq(2) }
+            .to output(/a delivery to the endpoint bad of bad raised /).to_stderr
+          bad, good = deliveries.to_a
+          expect([bad.state, bad.retry_count, bad.lease_token, good.state])
+            .to eq(["pending", 0, nil, "succeeded"]), name
+          expect(waits.first).to be_between(40_000_000, 90_000_000)
+        end
+      end
+    end
+
+    it "returns a pending attempt where one of a published event raises" do
+      ScriptedServer.open([ok]) do |server|
+        shop = application
+        %w[bad good].each { |uid| shop.endpoints.create!(uid:, url: server.url) }
+        allow(described_class.store).to receive(:held_for).and_invoke(->(_) { raise IOError, "no" }, ->(_) { 0.0 })
+        attempts = nil
+        expect { attempts = described_class.publish("shop", event) }.to output(/IOError: no/).to_stderr
+        expect(attempts.map(&:status)).to eq(%i[pending success])
+        expect(attempts.first.scheduled_at - Time.now).to be_between(30, 90)
+      end
+    end
+
+    it "cancels a delivery whose event or application is gone" do
+      ScriptedServer.open([ok]) do |server|
+        %w[one two good].each do |uid|
+          application(uid:).endpoints.create!(uid:, url: server.url)
+          described_class.publish_later(uid, event)
+        end
+        deliveries.first.event.delete
+        SimpleConnect::Endpoints::Application.where(uid: "two").delete_all
+        expect(described_class.deliver_due).to eq(3)
+        expect([states, server.requests.size]).to eq([%w[canceled canceled succeeded], 1])
+      end
+    end
+  end
+end
