@@ -11,7 +11,7 @@ module SimpleConnect
       # @param seconds [Numeric] from now
       # @param queue [String, nil] nil for the default one
       # @return [void]
-      # @raise [StandardError] any error of the adapter
+      # @raise [StandardError, NotImplementedError] any error of the adapter; those that run jobs at once have no later
       def self.enqueue(seconds, queue)
         job = new
         enqueued = job.enqueue({ wait: seconds.positive? ? seconds : nil, queue: }.compact)
@@ -20,7 +20,7 @@ module SimpleConnect
       end
 
       # The next job, or the relay, does what this one could not.
-      discard_on(StandardError) { |_, error| Log.report(error, "the job of endpoints") }
+      discard_on(StandardError, ScriptError) { |_, error| Log.report(error, "the job of endpoints") }
 
       def perform = Endpoints.deliver_due
     end

@@ -11,7 +11,7 @@ module SimpleConnect
   module Endpoints
     # Records events and sends their deliveries, at once or when they are due.
     #
-    # Requests run in the fibers of a {Batch}, and all statements in the caller's fiber: in a callback after a commit, it
+    # Requests run in the fibers of a {Batch}, all statements in the caller's fiber: in a callback after a commit, it
     # holds the connection's lock, which other fibers of its thread wait for without end on Ruby 3.1.
     # @api private
     class Relay

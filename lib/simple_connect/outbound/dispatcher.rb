@@ -465,7 +465,7 @@ module SimpleConnect
 
       def shared_wait(endpoint, limit, waited)
         @shared_limiter&.take("#{@uid}/#{endpoint.uid}", limit, waited:)
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         # Such as a Redis that is away: then this process counts alone.
         Log.report(e, "limiter:")
       end

@@ -267,7 +267,7 @@ module SimpleConnect
         body = @store.body(work.event)
         @readable[work.lane.client] = true
         @sender.call(work.event, body, @batch)
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         # No key opens the body; or a custom policy failed.
         body ? Outcome.new(:postpone, nil, e.class.to_s[0, 100]) : Outcome.unreadable
       end

@@ -36,7 +36,7 @@ module SimpleConnect
         bounded(SimpleConnect.client(name)).events
       rescue ArgumentError, Error => e
         yield Outcome.new(:pause, nil, e.is_a?(ConfigurationError) ? "client_not_configured" : "client_invalid")
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         # Application code builds clients, such as from a tenants' database.
         yield Outcome.new(:hold_back, nil, e.class.to_s[0, 100])
       end

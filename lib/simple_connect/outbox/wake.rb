@@ -33,7 +33,7 @@ module SimpleConnect
           # An adapter that runs jobs at once has no later.
           wait = job.at_once? ? 0 : turn
           job.enqueue_relay(wait) if wait
-        rescue StandardError, NotImplementedError => e
+        rescue StandardError, ScriptError => e
           # The event is stored; it must not look to the caller as if it were not.
           Log.report(e, "the job that wakes the outbox's relay")
         end
