@@ -152,6 +152,7 @@ RSpec.describe "The outbox's relay", unchecked: true do
       mine.define_singleton_method(:claim_of) { |*| (tries += 1) && [] }
       running = Outboxes::Relay.new(store: mine)
       thread = aside { running.run }
+      Thread.pass until tries.positive? || sleep(0.01).nil?
       sleep(0.3)
       running.stop
       thread.join
