@@ -19,8 +19,10 @@ module SimpleConnect
       CONCURRENCY = 16
       # Seconds after which another process may send a delivery that this one has claimed.
       LEASE = 90
-      # Seconds to wait after a fault of our own side.
-      OWN_FAULT = 60
+      # Seconds to wait after a fault of our own side, at least and at most.
+      OWN_FAULT = [60, 3600].freeze
+      # Seconds for which such faults use up no attempt, at least: a retry schedule can be shorter than an outage.
+      PATIENCE = 3600
       # The longest wait that an endpoint may ask for, in seconds.
       LONGEST_WAIT = 24 * 3600
       # The longest pause of a process that has nothing to send, in seconds.
@@ -29,7 +31,7 @@ module SimpleConnect
       LOOK = 0.02
       # Seconds between deletions of what is old.
       CLEAN_EVERY = 3600
-      private_constant :CONCURRENCY, :LEASE, :OWN_FAULT, :LONGEST_WAIT, :IDLE, :LOOK, :CLEAN_EVERY
+      private_constant :CONCURRENCY, :LEASE, :OWN_FAULT, :PATIENCE, :LONGEST_WAIT, :IDLE, :LOOK, :CLEAN_EVERY
 
       # @param store [Store]
       # @param directory [Directory]
@@ -342,8 +344,8 @@ module SimpleConnect
           if attempt.success?
             @health.succeeded(delivery.endpoint_id)
             @store.release(delivery, state: "succeeded", **started)
-          elsif Health.own_fault?(result)
-            later(delivery, attempt, own_fault_wait, state, **started)
+          elsif Health.own_fault?(result) && own_fault_passes?(attempt, work.entry)
+            later(delivery, attempt, own_fault_wait(attempt.attempted_at - attempt.started_at), state, **started)
           else
             failed(delivery, work.entry, attempt, result, state, started, done)
           end
@@ -352,7 +354,18 @@ module SimpleConnect
         attempt
       end
 
-      def own_fault_wait = OWN_FAULT * (0.75 + (rand / 2))
+      # @param age [Numeric] seconds since the first attempt
+      def own_fault_wait(age = 0) = (age / 10).clamp(*OWN_FAULT) * (0.75 + (rand / 2))
+
+      # Whether to wait for it to pass. A name server or a route can also be away because of the endpoint's owner, so
+      # after the time of the schedule's last retry it is a failure like any other.
+      def own_fault_passes?(attempt, entry)
+        schedule = entry.application.retry_schedule
+        started = attempt.started_at
+        last = schedule.next_at(started, schedule.max_retries) if schedule.max_retries
+        last ||= started + schedule.deadline
+        attempt.attempted_at < [last, started + PATIENCE].max
+      end
 
       def failed(delivery, entry, attempt, result, state, changes, done)
         changes = { **changes, retry_count: delivery.retry_count + 1 }
