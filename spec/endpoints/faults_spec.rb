@@ -25,6 +25,13 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
     end
   end
 
+  it "refuses attempts without a limit, or of more than an hour" do
+    [nil, Float::INFINITY, 3601].each do |total_timeout|
+      expect { SimpleConnect::Endpoints::Settings.new.connection = { total_timeout: } }
+        .to raise_error(SimpleConnect::ConfigurationError, /of 3600 seconds at most, not #{total_timeout.inspect}/)
+    end
+  end
+
   EndpointTables.each(self) do
     it "publishes in a callback after the commit" do
       stub_const("Order", Class.new(EndpointTables::Base))
@@ -123,6 +130,54 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
         expect { attempts = described_class.publish("shop", event) }.to output(/IOError: no/).to_stderr
         expect(attempts.map(&:status)).to eq(%i[pending success])
         expect(attempts.first.scheduled_at - Time.now).to be_between(30, 90)
+      end
+    end
+
+    it "tries again after faults of our own side, less and less often, until the last retry would have been due" do
+      settings.connection = { proxy: "http://127.0.0.1:1" }
+      exhausted = []
+      settings.on_exhausted = ->(attempt) { exhausted << attempt.retry_count }
+      schedules = { { strategy: "fixed_wait", wait: 900, max_retries: 8 } => 7200,
+                    { strategy: "fixed_wait", wait: 900, max_retries: 0 } => 3600,
+                    { strategy: "fixed_wait_with_deadline", wait: 60, deadline: 5000 } => 5000,
+                    { strategy: "fixed_wait_with_deadline", wait: 60, deadline: 5000, max_retries: 90 } => 5000 }
+      schedules.each.with_index do |(schedule, ends), number|
+        deliveries.delete_all
+        application(uid: "s#{number}", retry_schedule: schedule).endpoints.create!(url: "http://127.0.0.1:1")
+        described_class.publish("s#{number}", event)
+        seen = [100, 3000, ends + 10].map do |age|
+          deliveries.update_all(started_at: ((Time.now.to_f - age) * 1_000_000).to_i)
+          due!
+          described_class.deliver_due
+          [deliveries.first.retry_count, waits.first / 1_000_000]
+        end
+        expect(seen.first(2)).to match([[0, be_between(40, 80)], [0, be_between(220, 380)]])
+        expect([seen.last.first, SimpleConnect::Endpoints::Endpoint.last.failures, states])
+          .to eq([1, 1, [schedule[:max_retries]&.zero? ? "failed" : "pending"]])
+      end
+      expect(exhausted).to eq([0])
+    end
+
+    it "holds a delivery for longer than an attempt can take" do
+      { nil => 90, 20 => 90, 100 => 300 }.each do |total_timeout, lease|
+        deliveries.delete_all
+        settings.connection = { total_timeout: }.compact
+        leases = []
+        slow = lambda do |connection, _|
+          leases << (waits.first / 1_000_000.0)
+          connection.io.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+          true
+        end
+        ScriptedServer.open([slow]) do |server|
+          application(uid: "s#{lease}#{total_timeout}").then do |shop|
+            shop.endpoints.create!(url: server.url)
+            described_class.publish(shop.uid, event)
+            deliveries.delete_all
+            described_class.publish_later(shop.uid, event)
+          end
+          described_class.deliver_due
+        end
+        expect(leases).to match([be_between(lease - 15, lease)] * 2)
       end
     end
 

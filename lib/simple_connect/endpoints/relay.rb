@@ -17,7 +17,7 @@ module SimpleConnect
     class Relay
       # Deliveries that are sent at the same time.
       CONCURRENCY = 16
-      # Seconds after which another process may send a delivery that this one has claimed.
+      # Seconds after which another process may send a delivery that this one has claimed, at least.
       LEASE = 90
       # Seconds to wait after a fault of our own side, at least and at most.
       OWN_FAULT = [60, 3600].freeze
@@ -53,7 +53,7 @@ module SimpleConnect
 
         courier(entry.scheme).check_uid(event)
         token = SecureRandom.hex(16) if now && !@store.in_transaction?
-        deliveries = @store.record(entry, event, endpoints, token && [token, LEASE])
+        deliveries = @store.record(entry, event, endpoints, token && [token, lease])
         attempts = deliveries.to_h { |delivery| [delivery.endpoint_id, attempt(entry, delivery)] }
         if token
           mine = deliveries.select { |delivery| delivery.lease_token == token }
@@ -192,7 +192,7 @@ module SimpleConnect
             # The next job goes on.
             break state.waits(0) if state.ends_at && Clock.now >= state.ends_at
 
-            deliveries = @store.claim(CONCURRENCY, SecureRandom.hex(16), LEASE)
+            deliveries = @store.claim(CONCURRENCY, SecureRandom.hex(16), lease)
             state.claimed_at = Clock.now
             break if deliveries.empty? && state.stop.nil?
 
@@ -321,10 +321,13 @@ module SimpleConnect
         Log.report(e, "config.endpoints.limiter")
       end
 
-      def still_mine?(delivery, state)
-        return true if Clock.now - state.claimed_at < LEASE / 3
+      # An attempt starts with two thirds of it left at least, which is twice what it can take.
+      def lease = [LEASE, 3 * Endpoints.settings.connection.fetch(:total_timeout, 0)].max
 
-        @store.renew(delivery, LEASE)
+      def still_mine?(delivery, state)
+        return true if Clock.now - state.claimed_at < lease / 3
+
+        @store.renew(delivery, lease)
       end
 
       # Records what happened. What concerns others happens after that.

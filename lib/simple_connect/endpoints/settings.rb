@@ -29,7 +29,10 @@ module SimpleConnect
         on_attempt: "attempts are stored as SimpleConnect::Endpoints::Attempt; " \
                     "SimpleConnect.on_event(\"dispatch.simple_connect\") is called for each"
       }.freeze
-      private_constant :DAY, :KEY_BYTES, :CONNECTION, :ELSEWHERE
+      # The maximum of `total_timeout:`, in seconds. A delivery of a killed process is sent again after three times as
+      # long.
+      LONGEST_ATTEMPT = 3600
+      private_constant :DAY, :KEY_BYTES, :CONNECTION, :ELSEWHERE, :LONGEST_ATTEMPT
 
       # @return [String] the name of the ActiveRecord class whose database has the tables (`"ActiveRecord::Base"`)
       attr_reader :base
@@ -100,6 +103,7 @@ module SimpleConnect
         unknown = options.keys.find { |name| !CONNECTION.include?(name) }
         refuse_option(unknown) if unknown
         Outbound::Dispatcher.new(Outbound::Application.new(name: "any"), scheme:, jobs: false, **options)
+        check_total_timeout(options[:total_timeout]) if options.key?(:total_timeout)
         @connection = options.dup.freeze
         # Open connections have the options of before.
         Endpoints.reset
@@ -192,6 +196,13 @@ module SimpleConnect
 
         raise ConfigurationError, "config.endpoints.encryption_key must be a String of at least #{KEY_BYTES} bytes, " \
                                   "or several in an Array"
+      end
+
+      def check_total_timeout(seconds)
+        return if seconds && seconds <= LONGEST_ATTEMPT
+
+        raise ConfigurationError, "config.endpoints.connection takes a total_timeout: of #{LONGEST_ATTEMPT} seconds at " \
+                                  "most, not #{seconds.inspect}"
       end
 
       def refuse_option(name)
