@@ -181,6 +181,17 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       end
     end
 
+    it "counts in the database where the limiter raises, whatever it is" do
+      limiter = Object.new
+      def limiter.take(...) = raise(NotImplementedError)
+      settings.limiter = limiter
+      ScriptedServer.open([ok]) do |server|
+        application(rate_limit: 5).endpoints.create!(url: server.url)
+        expect { expect(described_class.publish("shop", event).map(&:status)).to eq([:success]) }
+          .to output(/config.endpoints.limiter raised NotImplementedError/).to_stderr
+      end
+    end
+
     it "cancels a delivery whose event or application is gone" do
       ScriptedServer.open([ok]) do |server|
         %w[one two good].each do |uid|

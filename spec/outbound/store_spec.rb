@@ -160,6 +160,15 @@ RSpec.describe SimpleConnect::Outbound::Dispatcher, unchecked: true do
       end
     end
 
+    it "leaves it to the process likewise where a limiter does not do it" do
+      limiter = Object.new
+      def limiter.take(...) = raise(NotImplementedError)
+      ScriptedServer.open([ok]) do |server|
+        dispatcher = dispatcher_of(application(endpoint(server), rate_limit: 2), limiter)
+        expect { expect(dispatcher.publish(event).map(&:status)).to eq([:success]) }.to output(/limiter/).to_stderr
+      end
+    end
+
     it "makes what has to wait pending" do
       ScriptedServer.open([ok]) do |server|
         dispatcher = dispatcher_of(application(endpoint(server), rate_limit: 2), described_class.new(redis))

@@ -31,6 +31,15 @@ RSpec.describe "What an answer means for an event of the outbox", unchecked: tru
     expect([outcome.of(nil), outcome.of(SimpleConnect::Result.new(success: false))].map(&:todo)).to eq(%i[postpone] * 2)
   end
 
+  it "is hold_back where the application's code that builds the client raises, whatever it is" do
+    sender = SimpleConnect::Outbox.const_get(:Sender).new
+    event = Struct.new(:client).new("default")
+    [IOError, NotImplementedError].each do |error|
+      allow(SimpleConnect).to receive(:client).and_raise(error)
+      expect(sender.call(event, "{}", nil)).to have_attributes(todo: :hold_back, error: error.name)
+    end
+  end
+
   it "is done for a response that is lost after the service has taken the request" do
     expect(outcome.of(SimpleConnect::Result.failed(1, 0.1, "an error", :eof, :read, true)).todo).to eq(:done)
   end

@@ -95,7 +95,8 @@ module SimpleConnect
       end
 
       # @param options [Hash{Symbol => Object}] see {#connection}
-      # @raise [ConfigurationError] if one of them is invalid or unknown; the message says what to write
+      # @raise [ConfigurationError] if one of them is invalid or unknown, or `total_timeout:` is above 3600; the message
+      #   says what to write
       # @example
       #   config.endpoints.connection = { total_timeout: 10, proxy: ENV.fetch("EGRESS_PROXY") }
       def connection=(options)
@@ -201,8 +202,8 @@ module SimpleConnect
       def check_total_timeout(seconds)
         return if seconds && seconds <= LONGEST_ATTEMPT
 
-        raise ConfigurationError, "config.endpoints.connection takes a total_timeout: of #{LONGEST_ATTEMPT} seconds at " \
-                                  "most, not #{seconds.inspect}"
+        raise ConfigurationError, "config.endpoints.connection takes a total_timeout: of #{LONGEST_ATTEMPT} seconds " \
+                                  "at most, not #{seconds.inspect}"
       end
 
       def refuse_option(name)
