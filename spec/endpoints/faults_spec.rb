@@ -73,6 +73,23 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       end
     end
 
+    it "lets subscribers use the database in such a callback" do
+      seen = []
+      hook = SimpleConnect.on_event { |name, _| seen << [name, deliveries.count, Fiber.current] }
+      ScriptedServer.open([ok]) do |server|
+        application.endpoints.create!(url: server.url)
+        EndpointTables::Base.transaction do
+          described_class.publish_later("shop", event)
+          described_class.deliver_due
+        end
+      end
+      expect(seen.uniq(&:first)).to match_array(
+        %w[dispatch.simple_connect request.simple_connect].map { |name| [name, 1, Fiber.current] }
+      )
+    ensure
+      SimpleConnect.off_event(hook)
+    end
+
     it "runs no statement in the fibers of requests" do
       fibers = []
       hook = ActiveSupport::Notifications.subscribe("sql.active_record") { fibers << Fiber.current }

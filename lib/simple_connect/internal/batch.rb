@@ -9,7 +9,15 @@ module SimpleConnect
     # Ends the remaining fibers of a batch. It is not a StandardError, so that a `rescue` in the work does not stop it.
     class Abandoned < Exception; end # rubocop:disable Lint/InheritException
     Done = Struct.new(:outcome, :item, :index)
-    private_constant :Abandoned, :Done
+    # The fiber-local that a batch's fibers have.
+    LOCAL = :simple_connect_batch
+    private_constant :Abandoned, :Done, :LOCAL
+
+    # Runs a block in the fiber that runs the batch; at once, outside of the batch's fibers. It is for code of others,
+    # such as subscribers: what it calls may hold locks of that fiber, such as ActiveRecord's in a transaction.
+    #
+    # @return [Object] the block's value
+    def self.outside(&block) = Thread.current[LOCAL] ? Fiber.yield(block) : yield
 
     # @param concurrency [Integer] how many items to work on at a time
     # @yieldparam item [Object]
@@ -71,16 +79,29 @@ module SimpleConnect
       @started += 1
       # Blocking, so that a Fiber scheduler treats the batch as one fiber.
       Fiber.new(blocking: true) do |job|
+        Thread.current[LOCAL] = true
         loop { job = Fiber.yield(Done.new(@work.call(job.first), *job)) }
       end
     end
 
     def resume(fiber, job = nil)
       step = fiber.resume(job)
+      step = fiber.resume(run_for(fiber, step)) while step.is_a?(Proc)
       return @waiting[fiber] = step unless step.is_a?(Done)
 
       @idle << fiber
       @done.call(step.outcome, step.item, step.index)
+    end
+
+    def run_for(fiber, block)
+      done = false
+      # A batch can run within another.
+      value = Batch.outside(&block)
+      done = true
+      value
+    ensure
+      # Such as after an interrupt.
+      abandon(fiber) unless done
     end
 
     def advance(*limit)
@@ -110,7 +131,8 @@ module SimpleConnect
     end
 
     def abandon(fiber)
-      fiber.raise(Abandoned)
+      step = fiber.raise(Abandoned)
+      step = fiber.resume(step.call) while step.is_a?(Proc)
     rescue Abandoned
       nil
     end

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "batch"
 require_relative "log"
 
 module SimpleConnect
@@ -44,14 +45,19 @@ module SimpleConnect
       # @return [void]
       def publish(name, payload)
         payload.freeze
+        Batch.outside { call_all(name, payload) }
+        nil
+      end
+
+      private
+
+      def call_all(name, payload)
         @hooks.each { |wanted, hook| call(name) { hook.call(name, payload) } if wanted.nil? || wanted == name }
         return unless defined?(::ActiveSupport::Notifications)
 
         # A copy, because ActiveSupport's subscribers may change it.
         call(name) { ::ActiveSupport::Notifications.instrument(name, payload.dup) }
       end
-
-      private
 
       # User code can raise anything; it must not fail or repeat a delivery.
       def call(name)
