@@ -198,6 +198,14 @@ RSpec.describe SimpleConnect::Endpoints, unchecked: true do
       end
     end
 
+    it "is recorded where the configured job queue is not loaded, which is reported" do
+      allow(described_class.sender).to receive(:job_class).and_raise(NameError, "uninitialized constant Sidekiq")
+      application.endpoints.create!(url: "http://127.0.0.1:1")
+      expect { expect(described_class.publish_later("shop", event).map(&:status)).to eq([:pending]) }
+        .to output(/the job queue of endpoints raised NameError: uninitialized constant Sidekiq/).to_stderr
+      expect(states).to eq(%w[pending])
+    end
+
     it "counts in the database where the limiter raises, whatever it is" do
       limiter = Object.new
       def limiter.take(...) = raise(NotImplementedError)

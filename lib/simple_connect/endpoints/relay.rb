@@ -99,9 +99,8 @@ module SimpleConnect
       # @param seconds [Numeric] from now
       # @return [void]
       def wake(seconds = 0)
-        job = job_class or return
         AfterCommit.call do
-          job.enqueue(seconds, Endpoints.settings.queue&.to_s)
+          job_class&.enqueue(seconds, Endpoints.settings.queue&.to_s)
         rescue StandardError, ScriptError => e
           Log.report(e, "the job queue of endpoints")
         end
