@@ -31,6 +31,24 @@ RSpec.describe "Loading" do
     expect(unwanted.select { |feature| loaded.include?("/#{feature}") }).to eq([])
   end
 
+  it "finds the extension's classes at once: threads that do so together on first use could wait forever" do
+    loaded_by(<<~RUBY)
+      require "simple_connect"
+      SimpleConnect::Webhooks::App
+      class << Object
+        def const_get(name, *) = name.to_s.start_with?("SimpleConnect::") ? warn(name) || exit!(1) : super
+      end
+      client = SimpleConnect::Client.new(endpoint_url: "http://127.0.0.1:1/events", key_id: "k", secret: "s",
+                                         headers: { "X-Tenant" => "9" })
+      client.events.deliver("order_paid", order: 7)
+      SimpleConnect::Signature.sign("{}", secret: "s")
+      SimpleConnect::Outbound::Router.new([])
+      SimpleConnect::RateLimiter.new(1).try_acquire
+      SimpleConnect.const_get(:SeenKeys).new(1, 1)
+      SimpleConnect.const_get(:Latch).new
+    RUBY
+  end
+
   it "of what receives webhooks loads neither Puma nor Rack, nor Rails" do
     loaded = loaded_by('require "simple_connect/kiket"; SimpleConnect::Kiket.new(webhook_secret: "s")')
 

@@ -110,8 +110,7 @@ fn set(lines: &mut Core, add: Add, name: &str, value: RString) -> Result<(), Hea
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("HeaderLines", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<HeaderLines>(ruby, module, "HeaderLines")?;
     class.define_singleton_method("new", function!(HeaderLines::new, 2))?;
     class.define_singleton_method("secret", function!(HeaderLines::secret, 3))?;
     class.define_singleton_method("of_client", function!(HeaderLines::of_client, 2))?;

@@ -16,7 +16,7 @@ mod signature;
 mod transport;
 mod wakers;
 
-use magnus::{Error, Module, Ruby, function, prelude::*};
+use magnus::{Error, Module, RClass, RModule, Ruby, TypedData, function, prelude::*};
 
 #[magnus::init(name = "simple_connect_client")]
 fn init(ruby: &Ruby) -> Result<(), Error> {
@@ -48,6 +48,17 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     limiter::init(ruby, &module)?;
     wakers::init(ruby, &module)?;
     transport::init(ruby, &module)
+}
+
+/// Defines the class of a wrapped type, whose objects only Rust makes, and looks it up.
+///
+/// Otherwise magnus would look it up on first use, by a method call within a `OnceLock`. That call can switch threads:
+/// another thread that needs the class would wait for the lock and keep the GVL, so both would wait forever.
+fn define_class<T: TypedData>(ruby: &Ruby, module: &RModule, name: &str) -> Result<RClass, Error> {
+    let class = module.define_class(name, ruby.class_object())?;
+    class.undef_default_alloc_func();
+    T::class(ruby);
+    Ok(class)
 }
 
 /// Panics as a bug would, with or without the GVL.

@@ -51,8 +51,7 @@ fn duration(seconds: f64) -> Duration {
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("Permits", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<Permits>(ruby, module, "Permits")?;
     class.define_singleton_method("new", function!(Permits::new, 2))?;
     class.define_method("try_acquire", method!(Permits::try_acquire, 0))?;
     class.define_method("reserve", method!(Permits::reserve, 0))?;

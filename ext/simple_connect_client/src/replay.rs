@@ -37,8 +37,7 @@ impl SeenKeys {
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("SeenKeys", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<SeenKeys>(ruby, module, "SeenKeys")?;
     class.define_singleton_method("new", function!(SeenKeys::new, 2))?;
     class.define_method("first_time?", method!(SeenKeys::first_time, 1))?;
     class.define_method("forget", method!(SeenKeys::forget, 1))?;

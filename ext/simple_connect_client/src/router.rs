@@ -51,8 +51,7 @@ fn texts(owned: &[String]) -> Vec<&str> {
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("EndpointIndex", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<EndpointIndex>(ruby, module, "EndpointIndex")?;
     class.define_singleton_method("new", function!(EndpointIndex::new, 1))?;
     class.define_method("route", method!(EndpointIndex::route, 4))?;
     // Here, because the Ruby half of the class is often not loaded.

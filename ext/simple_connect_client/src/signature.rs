@@ -122,8 +122,7 @@ fn with_optional_bytes<T>(string: Option<RString>, look: impl FnOnce(Option<&[u8
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("SigningKeys", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<SigningKeys>(ruby, module, "SigningKeys")?;
     class.define_singleton_method("new", function!(SigningKeys::new, 2))?;
     class.define_method("signature", method!(SigningKeys::signature, 3))?;
     class.define_method("verdict", method!(SigningKeys::verdict, 4))?;

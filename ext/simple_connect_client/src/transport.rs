@@ -532,8 +532,7 @@ fn option<T: TryConvert>(options: RHash, name: &str) -> Result<T, Error> {
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("Transport", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<Transport>(ruby, module, "Transport")?;
     class.define_singleton_method("new", function!(Transport::new, 1))?;
     class.define_singleton_method("url_error", function!(Transport::url_error, 1))?;
     class.define_singleton_method("guard_error", function!(Transport::guard_error, 3))?;

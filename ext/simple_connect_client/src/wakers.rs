@@ -85,8 +85,7 @@ impl Latch {
 }
 
 pub fn init(ruby: &Ruby, module: &RModule) -> Result<(), Error> {
-    let class = module.define_class("Latch", ruby.class_object())?;
-    class.undef_default_alloc_func();
+    let class = crate::define_class::<Latch>(ruby, module, "Latch")?;
     class.define_singleton_method("new", function!(Latch::new, 0))?;
     class.define_method("open", method!(Latch::open, 0))?;
     let _: Value = module.funcall("private_constant", ("Latch",))?;
