@@ -5,6 +5,7 @@ require_relative "records"
 require_relative "../internal/after_commit"
 require_relative "../internal/batch"
 require_relative "../internal/clock"
+require_relative "../internal/job_class"
 require_relative "../internal/log"
 
 module SimpleConnect
@@ -31,7 +32,10 @@ module SimpleConnect
       LOOK = 0.02
       # Seconds between deletions of what is old.
       CLEAN_EVERY = 3600
-      private_constant :CONCURRENCY, :LEASE, :OWN_FAULT, :PATIENCE, :LONGEST_WAIT, :IDLE, :LOOK, :CLEAN_EVERY
+      # See {JobClass.find}.
+      JOBS = { sidekiq: "SimpleConnect::Endpoints::SidekiqRelay",
+               active_job: "SimpleConnect::Endpoints::ActiveJobRelay" }.freeze
+      private_constant :JOBS, :CONCURRENCY, :LEASE, :OWN_FAULT, :PATIENCE, :LONGEST_WAIT, :IDLE, :LOOK, :CLEAN_EVERY
 
       # @param store [Store]
       # @param directory [Directory]
@@ -120,17 +124,8 @@ module SimpleConnect
       private_constant :Run, :Work
 
       def job_class
-        case Endpoints.settings.jobs
-        when nil then default_job
-        when :sidekiq then SidekiqRelay
-        when :active_job then ActiveJobRelay
-        end
-      end
-
-      def default_job
-        return SidekiqRelay if defined?(::Sidekiq::Job)
-
-        ActiveJobRelay if defined?(::ActiveJob::Base)
+        jobs = Endpoints.settings.jobs
+        JobClass.find("config.endpoints.jobs", jobs, JOBS, :enqueue) unless jobs == false
       end
 
       # One job for all that wait: it enqueues the next.

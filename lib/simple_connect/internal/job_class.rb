@@ -15,14 +15,14 @@ module SimpleConnect
     class << self
       # @param setting [String] its name
       # @param job [Symbol, String, nil] its value: a library, the name of a class, or nil for any library
-      # @param own [Hash{Symbol => String}] the names of the gem's classes, by library
+      # @param own [Hash{Symbol => String}] the names of the gem's classes, by library, the preferred one first
       # @param method [Symbol] what each has
       # @return [Class, nil] nil if there is no library
       # @raise [ConfigurationError] if what is set cannot be used
       def find(setting, job, own, method)
         return named(setting, job, own, method) if job.is_a?(String)
 
-        library = job || LIBRARIES.keys.find { |key| loaded?(key) }
+        library = job || own.keys.find { |key| loaded?(key) }
         return unless library
         return Object.const_get(own.fetch(library)) if loaded?(library)
 
