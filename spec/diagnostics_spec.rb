@@ -121,17 +121,20 @@ RSpec.describe "Diagnostics" do
     $VERBOSE = before
   end
 
-  it "bring a job back whose client cannot be built for now, though the logger fails" do
-    config = SimpleConnect.configuration
-    config.endpoint_url = -> { raise IOError, "the vault is down" }
-    config.logger = Class.new { %i[info warn].each { |level| define_method(level) { |_| raise "disk full" } } }.new
-    arguments = { "v" => 1, "client" => "default", "event_key" => "a", "event_id" => "1", "body" => ["{}"].pack("m0") }
-    again = nil
-    job_run = SimpleConnect.const_get(:JobRun)
-    job_run.call(arguments, "Job") { |wait, later, error| again = [wait, later["failed"], error] }
-    expect(again).to match([a_value > 0, 1, an_instance_of(IOError)])
-  ensure
-    config.endpoint_url = config.logger = nil
-    config.reset
+  [IOError, NotImplementedError].each do |error_class|
+    it "bring a job back whose client cannot be built for now, by #{error_class}, though the logger fails" do
+      config = SimpleConnect.configuration
+      config.endpoint_url = -> { raise error_class, "the vault is down" }
+      config.logger = Class.new { %i[info warn].each { |level| define_method(level) { |_| raise "disk full" } } }.new
+      arguments = { "v" => 1, "client" => "default", "event_key" => "a", "event_id" => "1",
+                    "body" => ["{}"].pack("m0") }
+      again = nil
+      job_run = SimpleConnect.const_get(:JobRun)
+      job_run.call(arguments, "Job") { |wait, later, error| again = [wait, later["failed"], error] }
+      expect(again).to match([a_value > 0, 1, an_instance_of(error_class)])
+    ensure
+      config.endpoint_url = config.logger = nil
+      config.reset
+    end
   end
 end

@@ -45,7 +45,7 @@ module SimpleConnect
       end
     rescue ArgumentError, Error
       raise
-    rescue StandardError => e
+    rescue StandardError, ScriptError => e
       @trouble = e
       nil
     end
