@@ -137,4 +137,14 @@ RSpec.describe "Diagnostics" do
       config.reset
     end
   end
+
+  it "report a hook of jobs that raises, whatever it is" do
+    config = SimpleConnect.configuration
+    config.on_exhausted = ->(*) { raise NotImplementedError, "no hook" }
+    policy = SimpleConnect.const_get(:JobPolicy)
+    expect { expect(policy.decide(:retry, nil, failed: 1, since: 0.0, context: {}).todo).to eq(:dead) }
+      .to output(/config.on_exhausted raised NotImplementedError: no hook/).to_stderr
+  ensure
+    config.on_exhausted = nil
+  end
 end

@@ -101,7 +101,7 @@ module SimpleConnect
 
       def tell(hook, name, result, context)
         hook&.call(result, context)
-      rescue StandardError => e
+      rescue StandardError, ScriptError => e
         Log.report(e, "config.#{name}")
       end
     end
